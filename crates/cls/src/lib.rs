@@ -1,0 +1,1 @@
+//! Object classes as plain functions in a static table.

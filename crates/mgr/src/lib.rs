@@ -1,0 +1,1 @@
+//! The manager: PG statistics and the commands that show them.

@@ -1,0 +1,1 @@
+//! The monitor: its services over the replicated log, and its commands.

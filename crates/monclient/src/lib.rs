@@ -1,0 +1,1 @@
+//! A client of the monitors: hunting, authentication, subscriptions, commands.

@@ -1,0 +1,1 @@
+//! The OSD: boot, maps, placement groups, heartbeats, scheduling.

@@ -1,0 +1,1 @@
+//! The OSD map, its incrementals, and where an object lives.

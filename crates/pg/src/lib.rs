@@ -1,0 +1,1 @@
+//! One placement group: peering, log, operations, replication, recovery.

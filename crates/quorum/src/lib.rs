@@ -1,0 +1,1 @@
+//! The monitors' replicated log; it knows bytes, not maps.

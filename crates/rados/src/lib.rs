@@ -1,0 +1,1 @@
+//! The client: targets, resends, watches, pools and object operations.

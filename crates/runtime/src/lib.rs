@@ -1,0 +1,1 @@
+//! The driver of real clusters: tokio, TCP, disks.

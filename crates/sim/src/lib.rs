@@ -1,0 +1,1 @@
+//! The driver of simulated clusters: one thread, a virtual clock, faulty network and disks.

@@ -1,0 +1,1 @@
+//! The durable object store: write-ahead log, overlay, allocator, checksums, fsck.

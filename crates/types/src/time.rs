@@ -1,0 +1,87 @@
+//! Wall-clock time as Ceph writes it.
+
+use std::fmt;
+use std::time::Duration;
+
+use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
+
+/// `utime_t` (and `ceph::real_time` on the wire): seconds and nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UTime {
+    pub sec: u32,
+    pub nsec: u32,
+}
+
+impl UTime {
+    pub const ZERO: Self = Self { sec: 0, nsec: 0 };
+
+    pub fn from_duration(since_1970: Duration) -> Self {
+        // Like Ceph, seconds are 32 bits and wrap in 2106.
+        Self { sec: since_1970.as_secs() as u32, nsec: since_1970.subsec_nanos() }
+    }
+
+    pub fn to_duration(self) -> Duration {
+        Duration::new(self.sec.into(), self.nsec)
+    }
+
+    pub fn is_zero(self) -> bool {
+        self == Self::ZERO
+    }
+
+    /// Civil date and time in UTC: year, month, day, hour, minute, second.
+    pub fn civil(self) -> (i64, u32, u32, u32, u32, u32) {
+        let days = i64::from(self.sec / 86_400);
+        let rest = self.sec % 86_400;
+        // Days to civil date, with years counted from 1 March (Howard Hinnant's algorithm).
+        let z = days + 719_468;
+        let era = z.div_euclid(146_097);
+        let doe = z.rem_euclid(146_097);
+        let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+        let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+        let mp = (5 * doy + 2) / 153;
+        let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
+        let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
+        let year = yoe + era * 400 + i64::from(month <= 2);
+        (year, month, day, rest / 3_600, rest / 60 % 60, rest % 60)
+    }
+}
+
+/// As Ceph prints stamps in its JSON: `2026-11-21T03:46:00.123456+0000`; small values (under ten
+/// years) are durations and print as plain seconds.
+impl fmt::Display for UTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usec = self.nsec / 1_000;
+        if self.sec < 60 * 60 * 24 * 365 * 10 {
+            return write!(f, "{}.{usec:06}", self.sec);
+        }
+        let (y, mo, d, h, mi, s) = self.civil();
+        write!(f, "{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{usec:06}+0000")
+    }
+}
+
+impl Encode for UTime {
+    fn encode(&self, e: &mut Encoder) {
+        e.u32(self.sec);
+        e.u32(self.nsec);
+    }
+}
+
+impl Decode for UTime {
+    const MIN_SIZE: usize = 8;
+    fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self { sec: d.u32()?, nsec: d.u32()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_prints_as_ceph_prints_it() {
+        let t = UTime { sec: 1_795_232_760, nsec: 123_456_789 };
+        assert_eq!(t.to_string(), "2026-11-21T03:46:00.123456+0000");
+        assert_eq!(UTime { sec: 951_782_400, nsec: 0 }.to_string(), "2000-02-29T00:00:00.000000+0000");
+        assert_eq!(UTime::ZERO.to_string(), "0.000000");
+    }
+}
