@@ -172,10 +172,7 @@ mod tests {
     #[test]
     fn a_count_that_cannot_fit_is_refused_before_anything_is_reserved() {
         let bytes = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
-        assert_eq!(
-            from_bytes::<Vec<u32>>(bytes),
-            Err(DecodeError::Count { at: 0, count: 0xffff_ffff, left: 3 })
-        );
+        assert_eq!(from_bytes::<Vec<u32>>(bytes), Err(DecodeError::Count { at: 0, count: 0xffff_ffff, left: 3 }));
     }
 
     #[test]

@@ -94,23 +94,51 @@ pub enum Input {
     /// First of all; the store is open (and its transactions replayed).
     Start,
     /// A message, in the order the peer sent it.
-    Message { conn: ConnId, via: Endpoint, msg: Message },
+    Message {
+        conn: ConnId,
+        via: Endpoint,
+        msg: Message,
+    },
     /// A connection is ready and its peer known: incoming, or one that `Dest::Peer` made.
-    Connected { conn: ConnId, via: Endpoint, peer: Peer, incoming: bool },
+    Connected {
+        conn: ConnId,
+        via: Endpoint,
+        peer: Peer,
+        incoming: bool,
+    },
     /// A connection and its session are gone for good; nothing more comes from it.
-    Reset { conn: ConnId },
+    Reset {
+        conn: ConnId,
+    },
     /// A lossless peer lost its side of the session (it restarted or forgot us): what was in flight
     /// to it is gone; the connection number stays.
-    RemoteReset { conn: ConnId },
+    RemoteReset {
+        conn: ConnId,
+    },
     /// Nobody listens at the address (`ECONNREFUSED`).
-    Refused { via: Endpoint, name: EntityName, addrs: EntityAddrVec },
+    Refused {
+        via: Endpoint,
+        name: EntityName,
+        addrs: EntityAddrVec,
+    },
     /// A client begins to authenticate on an incoming connection; answer with [`Output::AuthReply`].
-    Auth { conn: ConnId, via: Endpoint, method: u32, payload: Bytes },
+    Auth {
+        conn: ConnId,
+        via: Endpoint,
+        method: u32,
+        payload: Bytes,
+    },
     /// This transaction and all submitted before it are on stable storage.
     Committed(Token),
-    ReadDone { token: Token, result: Result<Option<Bytes>, ReadError> },
+    ReadDone {
+        token: Token,
+        result: Result<Option<Bytes>, ReadError>,
+    },
     /// A command from the admin socket; answer with [`Output::AdminReply`].
-    Admin { id: u64, command: String },
+    Admin {
+        id: u64,
+        command: String,
+    },
     /// The time that [`Node::next_wakeup`] named has come.
     Wake,
     /// See [`Node::runnable`].
@@ -119,27 +147,61 @@ pub enum Input {
     Shutdown,
     /// The store cannot keep its promises any more (a write or a sync failed): nothing submitted
     /// since the last `Committed` is known to be kept, nothing more will commit.
-    StoreFailed { why: String },
+    StoreFailed {
+        why: String,
+    },
 }
 
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output {
-    Send { to: Dest, msg: Message, after: Option<Token> },
+    Send {
+        to: Dest,
+        msg: Message,
+        after: Option<Token>,
+    },
     /// Closes a connection (Ceph: `mark_down`). No `Reset` follows.
-    Close { conn: ConnId },
+    Close {
+        conn: ConnId,
+    },
     /// Closes the session with a peer's instance, if there is one.
-    ClosePeer { via: Endpoint, addrs: EntityAddrVec },
+    ClosePeer {
+        via: Endpoint,
+        addrs: EntityAddrVec,
+    },
     /// Who we are from now on (a client learns its global id, a daemon its addresses).
-    Identity { name: EntityName, global_id: u64 },
-    AuthReply { conn: ConnId, reply: AuthReply },
-    Submit { token: Token, txn: Transaction },
+    Identity {
+        name: EntityName,
+        global_id: u64,
+    },
+    AuthReply {
+        conn: ConnId,
+        reply: AuthReply,
+    },
+    Submit {
+        token: Token,
+        txn: Transaction,
+    },
     /// A bulk read; `ReadDone` follows. It sees all that was submitted before it, and may see more.
-    Read { token: Token, coll: Coll, oid: GHObject, off: u64, len: u64 },
-    AdminReply { id: u64, body: String },
-    Log { level: Level, text: String },
+    Read {
+        token: Token,
+        coll: Coll,
+        oid: GHObject,
+        off: u64,
+        len: u64,
+    },
+    AdminReply {
+        id: u64,
+        body: String,
+    },
+    Log {
+        level: Level,
+        text: String,
+    },
     /// The node is done; the driver may end it. Only after everything before it was performed.
-    Exit { code: i32 },
+    Exit {
+        code: i32,
+    },
 }
 
 /// The answer to an authentication request (msgr2's auth phase).
@@ -147,9 +209,21 @@ pub enum Output {
 pub enum AuthReply {
     /// Let in: the peer's name and global id, the connection mode (1 crc, 2 secure), and the payload
     /// of AUTH_DONE.
-    Done { name: EntityName, entity: String, global_id: u64, con_mode: u32, payload: Bytes },
-    More { payload: Bytes },
-    Bad { errno: i32, allowed_methods: Vec<u32>, allowed_modes: Vec<u32> },
+    Done {
+        name: EntityName,
+        entity: String,
+        global_id: u64,
+        con_mode: u32,
+        payload: Bytes,
+    },
+    More {
+        payload: Bytes,
+    },
+    Bad {
+        errno: i32,
+        allowed_methods: Vec<u32>,
+        allowed_modes: Vec<u32>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -37,33 +37,121 @@ impl fmt::Debug for Coll {
 /// except where said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TxOp {
-    MkColl { coll: Coll, bits: u32 },
+    MkColl {
+        coll: Coll,
+        bits: u32,
+    },
     /// The collection must be empty.
-    RmColl { coll: Coll },
+    RmColl {
+        coll: Coll,
+    },
     /// Objects whose hash matches `rem` in its low `bits` bits move to `dest`.
-    SplitColl { coll: Coll, bits: u32, rem: u32, dest: Coll },
-    MergeColl { coll: Coll, dest: Coll, bits: u32 },
-    Touch { coll: Coll, oid: GHObject },
-    Write { coll: Coll, oid: GHObject, off: u64, data: Bytes, fadvise: u32 },
-    Zero { coll: Coll, oid: GHObject, off: u64, len: u64 },
-    Truncate { coll: Coll, oid: GHObject, size: u64 },
+    SplitColl {
+        coll: Coll,
+        bits: u32,
+        rem: u32,
+        dest: Coll,
+    },
+    MergeColl {
+        coll: Coll,
+        dest: Coll,
+        bits: u32,
+    },
+    Touch {
+        coll: Coll,
+        oid: GHObject,
+    },
+    Write {
+        coll: Coll,
+        oid: GHObject,
+        off: u64,
+        data: Bytes,
+        fadvise: u32,
+    },
+    Zero {
+        coll: Coll,
+        oid: GHObject,
+        off: u64,
+        len: u64,
+    },
+    Truncate {
+        coll: Coll,
+        oid: GHObject,
+        size: u64,
+    },
     /// Removes data, attributes and omap. Removing what is not there is not an error.
-    Remove { coll: Coll, oid: GHObject },
-    SetAttrs { coll: Coll, oid: GHObject, attrs: BTreeMap<ByteStr, Bytes> },
-    RmAttr { coll: Coll, oid: GHObject, name: ByteStr },
-    RmAttrs { coll: Coll, oid: GHObject },
+    Remove {
+        coll: Coll,
+        oid: GHObject,
+    },
+    SetAttrs {
+        coll: Coll,
+        oid: GHObject,
+        attrs: BTreeMap<ByteStr, Bytes>,
+    },
+    RmAttr {
+        coll: Coll,
+        oid: GHObject,
+        name: ByteStr,
+    },
+    RmAttrs {
+        coll: Coll,
+        oid: GHObject,
+    },
     /// Makes `dest` a copy of `oid`: data, attributes and omap. `dest` must not exist.
-    Clone { coll: Coll, oid: GHObject, dest: GHObject },
-    CloneRange { coll: Coll, oid: GHObject, dest: GHObject, off: u64, len: u64, dest_off: u64 },
-    OmapClear { coll: Coll, oid: GHObject },
-    OmapSet { coll: Coll, oid: GHObject, keys: BTreeMap<ByteStr, Bytes> },
-    OmapRm { coll: Coll, oid: GHObject, keys: Vec<ByteStr> },
+    Clone {
+        coll: Coll,
+        oid: GHObject,
+        dest: GHObject,
+    },
+    CloneRange {
+        coll: Coll,
+        oid: GHObject,
+        dest: GHObject,
+        off: u64,
+        len: u64,
+        dest_off: u64,
+    },
+    OmapClear {
+        coll: Coll,
+        oid: GHObject,
+    },
+    OmapSet {
+        coll: Coll,
+        oid: GHObject,
+        keys: BTreeMap<ByteStr, Bytes>,
+    },
+    OmapRm {
+        coll: Coll,
+        oid: GHObject,
+        keys: Vec<ByteStr>,
+    },
     /// Removes keys in `first..last`.
-    OmapRmRange { coll: Coll, oid: GHObject, first: ByteStr, last: ByteStr },
-    OmapSetHeader { coll: Coll, oid: GHObject, header: Bytes },
+    OmapRmRange {
+        coll: Coll,
+        oid: GHObject,
+        first: ByteStr,
+        last: ByteStr,
+    },
+    OmapSetHeader {
+        coll: Coll,
+        oid: GHObject,
+        header: Bytes,
+    },
     /// Moves an object, possibly to another collection; whatever was at the destination is replaced.
-    MoveRename { coll: Coll, oid: GHObject, dest_coll: Coll, dest: GHObject },
-    SetAllocHint { coll: Coll, oid: GHObject, object_size: u64, write_size: u64, flags: u32 },
+    MoveRename {
+        coll: Coll,
+        oid: GHObject,
+        dest_coll: Coll,
+        dest: GHObject,
+    },
+    SetAllocHint {
+        coll: Coll,
+        oid: GHObject,
+        object_size: u64,
+        write_size: u64,
+        flags: u32,
+    },
 }
 
 /// `ObjectStore::Transaction`: changes that take effect together, in order.

@@ -16,7 +16,7 @@ pub mod time;
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
 pub use hobject::{GHObject, HObject, NO_GEN, SNAP_DIR, SNAP_HEAD};
 pub use ids::{
-    ENTITY_TYPE_CLIENT, ENTITY_TYPE_MDS, ENTITY_TYPE_MGR, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EVersion, EntityInst, EntityName, Epoch,
-    NO_SHARD, OsdId, OsdReqId, ParsePgIdError, PgId, PoolId, ShardId, SnapId, SpgId, Uuid, Version,
+    ENTITY_TYPE_CLIENT, ENTITY_TYPE_MDS, ENTITY_TYPE_MGR, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EVersion, EntityInst,
+    EntityName, Epoch, NO_SHARD, OsdId, OsdReqId, ParsePgIdError, PgId, PoolId, ShardId, SnapId, SpgId, Uuid, Version,
 };
 pub use time::UTime;
