@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod dump;
 pub mod features;
 pub mod hobject;
 pub mod ids;
+pub mod options;
 pub mod time;
 
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
