@@ -52,7 +52,7 @@ pub const CEPHX_V2: u64 = bit(61);
 
 /// What a daemon of release 16 offers (`CEPH_FEATURES_ALL`/`CEPH_FEATURES_SUPPORTED_DEFAULT`), as
 /// seen on the wire.
-pub const ALL: u64 = 0x3f01_cfbf_ffdf_ffff;
+pub const ALL: u64 = 0x3f01_cfbd_fffd_ffff;
 
 /// The features that fix the canonical encoding of an OSDMap in a cluster whose daemons are all of
 /// release 16 (Ceph: `get_encoding_features`).
