@@ -1,1 +1,8 @@
-//! The OSD map, its incrementals, and where an object lives.
+//! OSDMap and Incremental; object to PG to OSDs.
+
+/// `OSDMap`.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct OsdMap {
+    pub epoch: types::Epoch,
+}

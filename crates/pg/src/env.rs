@@ -1,0 +1,220 @@
+//! What surrounds a PG: what it is told with each call, and what it asks for in return.
+//!
+//! A [`crate::Pg`] is a value. Every call takes an [`Env`]: the time, the map, a view of the store,
+//! the options, and the list to which the PG appends [`PgOutput`]s. The OSD performs them in order
+//! before it makes the next call to any PG.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::Message;
+use node::{ConnId, Level, Now, Token};
+use os::{Coll, ObjectRead, Transaction};
+use osdmap::OsdMap;
+use types::options::Config;
+use types::{Epoch, GHObject, OsdId};
+
+/// The world as one call sees it.
+pub struct Env<'a> {
+    pub now: Now,
+    pub whoami: OsdId,
+    /// The map the call is about. In `advance_map` the next one; else the one the PG stands at.
+    pub map: &'a Arc<OsdMap>,
+    pub store: &'a dyn ObjectRead,
+    pub cfg: &'a PgConfig,
+    /// What heartbeats have told about the peers' monotonic clocks.
+    pub clocks: &'a BTreeMap<OsdId, ClockDelta>,
+    pub tokens: &'a mut Tokens,
+    pub out: &'a mut Vec<PgOutput>,
+}
+
+impl Env<'_> {
+    pub(crate) fn to_osd(&mut self, osd: OsdId, msg: impl Into<Message>) {
+        self.out.push(PgOutput::ToOsd { osd, msg: msg.into(), after: None });
+    }
+
+    pub(crate) fn submit(&mut self, txn: Transaction) -> Token {
+        let token = self.tokens.next();
+        self.out.push(PgOutput::Submit { token, txn });
+        token
+    }
+
+    pub(crate) fn cluster_log(&mut self, level: Level, text: impl Into<String>) {
+        self.out.push(PgOutput::ClusterLog { level, text: text.into() });
+    }
+}
+
+/// Gives out tokens, unique in one OSD while it runs.
+#[derive(Debug, Default)]
+pub struct Tokens(u64);
+
+impl Tokens {
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
+    pub fn next(&mut self) -> Token {
+        self.0 += 1;
+        Token(self.0)
+    }
+}
+
+/// Bounds of (peer's monotonic clock − ours), in nanoseconds (Ceph: `HeartbeatStamps`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockDelta {
+    pub lb: Option<i64>,
+    pub ub: Option<i64>,
+}
+
+/// What a PG asks for.
+#[derive(Debug)]
+pub enum PgOutput {
+    /// Over the cluster network, to the instance of the OSD in the PG's map. Dropped if it is down.
+    ToOsd {
+        osd: OsdId,
+        msg: Message,
+        after: Option<Token>,
+    },
+    ToClient {
+        conn: ConnId,
+        msg: Message,
+        after: Option<Token>,
+    },
+    /// `Pg::committed` follows.
+    Submit {
+        token: Token,
+        txn: Transaction,
+    },
+    /// `Pg::read_done` follows.
+    Read {
+        token: Token,
+        coll: Coll,
+        oid: GHObject,
+        off: u64,
+        len: u64,
+    },
+    /// The map must show us alive in this epoch before the PG may go active (`MOSDAlive`). To be
+    /// remembered and asked again until a map does.
+    UpThru {
+        want: Epoch,
+    },
+    /// The acting set that the PG wants (`MOSDPGTemp`); empty: none but what CRUSH gives. To be
+    /// remembered and asked again until [`Self::PgTempDone`].
+    PgTemp {
+        want: Vec<OsdId>,
+        forced: bool,
+    },
+    /// The wish for another acting set is void.
+    PgTempDone,
+    /// Tells the monitors that a PG they asked for exists (`MOSDPGCreated`).
+    Created,
+    /// A line for the cluster's log, without the PG's name being added.
+    ClusterLog {
+        level: Level,
+        text: String,
+    },
+    /// A slot of `osd_max_backfills` on this OSD; `Pg::local_reserved` follows when it is ours.
+    ReserveLocal {
+        priority: u32,
+    },
+    CancelLocal,
+    /// A slot for a recovery that another OSD leads; `Pg::remote_reserved` follows.
+    ReserveRemote {
+        priority: u32,
+    },
+    CancelRemote,
+    /// There are objects to recover: `Pg::recover` is to be called when a slot of
+    /// `osd_recovery_max_active` is free (and `osd_recovery_sleep` over). Asking twice is harmless.
+    QueueRecovery {
+        priority: u32,
+    },
+    /// This many slots that `Pg::recover` took are free again.
+    RecoveryDone {
+        slots: u32,
+    },
+    /// `Pg::stat` or the state changed enough for the manager to be told soon.
+    StatChanged,
+    /// The PG must soon prove to this OSD that it lives, and expects the same: the set of OSDs to
+    /// ping changed.
+    PeersChanged,
+    /// Nothing is left of the PG here: forget it. The collection's removal is committed.
+    Removed,
+}
+
+/// The options that PGs use, cached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PgConfig {
+    pub min_pg_log_entries: usize,
+    pub max_pg_log_entries: usize,
+    pub target_pg_log_entries_per_osd: usize,
+    pub pg_log_trim_min: usize,
+    pub pg_log_trim_max: usize,
+    pub pg_log_dups_tracked: usize,
+    /// How many PGs this OSD holds; shares `target_pg_log_entries_per_osd` among them.
+    pub pgs: usize,
+    pub recovery_max_chunk: u64,
+    pub recovery_max_omap_entries_per_chunk: usize,
+    pub recovery_max_single_start: u32,
+    pub heartbeat_grace: Duration,
+    pub pool_default_read_lease_ratio: f64,
+    pub backoff_on_peering: bool,
+    pub backoff_on_degraded: bool,
+    pub backoff_on_unfound: bool,
+    pub allow_recovery_below_min_size: bool,
+    pub force_recovery_pg_log_entries_factor: f64,
+    pub max_object_size: u64,
+    pub max_write_size: u64,
+    pub max_attr_size: u64,
+    pub max_omap_entries_per_request: u64,
+    pub max_omap_bytes_per_request: u64,
+    pub delete_batch: usize,
+    pub target_transaction_size: usize,
+    pub delete_sleep: Duration,
+    pub pg_stat_report_interval_max: u64,
+    pub client_watch_timeout: u32,
+}
+
+impl PgConfig {
+    /// `pgs`: see [`Self::pgs`].
+    pub fn new(c: &Config, pgs: usize) -> Self {
+        let count = |name| usize::try_from(c.u64(name)).unwrap_or(usize::MAX);
+        Self {
+            min_pg_log_entries: count("osd_min_pg_log_entries"),
+            max_pg_log_entries: count("osd_max_pg_log_entries"),
+            target_pg_log_entries_per_osd: count("osd_target_pg_log_entries_per_osd"),
+            pg_log_trim_min: count("osd_pg_log_trim_min"),
+            pg_log_trim_max: count("osd_pg_log_trim_max"),
+            pg_log_dups_tracked: count("osd_pg_log_dups_tracked"),
+            pgs,
+            recovery_max_chunk: c.u64("osd_recovery_max_chunk"),
+            recovery_max_omap_entries_per_chunk: count("osd_recovery_max_omap_entries_per_chunk"),
+            recovery_max_single_start: c.u64("osd_recovery_max_single_start") as u32,
+            heartbeat_grace: c.secs("osd_heartbeat_grace"),
+            pool_default_read_lease_ratio: c.f64("osd_pool_default_read_lease_ratio"),
+            backoff_on_peering: c.bool("osd_backoff_on_peering"),
+            backoff_on_degraded: c.bool("osd_backoff_on_degraded"),
+            backoff_on_unfound: c.bool("osd_backoff_on_unfound"),
+            allow_recovery_below_min_size: c.bool("osd_allow_recovery_below_min_size"),
+            force_recovery_pg_log_entries_factor: c.f64("osd_force_recovery_pg_log_entries_factor"),
+            max_object_size: c.u64("osd_max_object_size"),
+            max_write_size: c.u64("osd_max_write_size") << 20,
+            max_attr_size: c.u64("osd_max_attr_size"),
+            max_omap_entries_per_request: c.u64("osd_max_omap_entries_per_request"),
+            max_omap_bytes_per_request: c.u64("osd_max_omap_bytes_per_request"),
+            delete_batch: count("osd_target_transaction_size").max(1),
+            target_transaction_size: count("osd_target_transaction_size").max(1),
+            delete_sleep: Duration::try_from_secs_f64(c.f64("osd_delete_sleep")).unwrap_or_default(),
+            pg_stat_report_interval_max: c.u64("osd_pg_stat_report_interval_max"),
+            client_watch_timeout: c.u64("osd_client_watch_timeout") as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_that_a_pg_caches_is_one_of_cephs() {
+        let cfg = PgConfig::new(&Config::daemon(), 1);
+        assert_eq!((cfg.pg_log_dups_tracked, cfg.recovery_max_chunk), (3000, 8 << 20));
+    }
+}
