@@ -1,0 +1,122 @@
+//! The command line as `clap` sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "spirula", version, about = "A storage cluster that Ceph's own clients use")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct DirArg {
+    /// The cluster's folder
+    #[arg(long, default_value = "./spirula-data", env = "SPIRULA_DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster on this machine, making it first if the folder is empty; returns at HEALTH_OK
+    Up {
+        #[command(flatten)]
+        dir: DirArg,
+        /// How many OSDs a new cluster gets
+        #[arg(long, default_value_t = 3)]
+        osds: i32,
+        /// How many monitors a new cluster gets
+        #[arg(long, default_value_t = 1)]
+        mons: i32,
+        /// The first of the ports that a new cluster listens at [default: a free range]
+        #[arg(long)]
+        port: Option<u16>,
+        /// The space that each OSD of a new cluster claims (sparse)
+        #[arg(long, default_value = "10G", value_parser = size)]
+        osd_size: u64,
+        /// An option of Ceph's for a new cluster; may be repeated
+        #[arg(long, value_name = "OPTION=VALUE")]
+        set: Vec<String>,
+    },
+    /// Stop every daemon of a cluster; its data stays
+    Down {
+        #[command(flatten)]
+        dir: DirArg,
+    },
+    /// Start one daemon, such as osd.1
+    Start {
+        daemon: String,
+        #[command(flatten)]
+        dir: DirArg,
+    },
+    /// Stop one daemon politely: it tells the monitors that it leaves
+    Stop {
+        daemon: String,
+        #[command(flatten)]
+        dir: DirArg,
+    },
+    /// Kill one daemon (SIGKILL)
+    Kill {
+        daemon: String,
+        #[command(flatten)]
+        dir: DirArg,
+    },
+    /// Look into a stopped OSD's store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Ceph's `ceph`, over our own client
+    #[command(disable_help_flag = true)]
+    Ceph {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Ceph's `rados`, over our own client
+    #[command(disable_help_flag = true)]
+    Rados {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What `up` and `start` run in the background
+    #[command(hide = true)]
+    RunDaemon {
+        daemon: String,
+        #[command(flatten)]
+        dir: DirArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Check a store without changing it: a line a finding, exit code 1 if there are any
+    Fsck {
+        /// The OSD's folder, such as spirula-data/osd.0
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Remove one object from a stopped OSD's store
+    RemoveObject {
+        #[arg(long)]
+        dir: PathBuf,
+        pgid: String,
+        object: String,
+    },
+    /// Overwrite the beginning of one object with other bytes, keeping checksums valid: damage that
+    /// only a comparison of replicas can find
+    #[command(hide = true)]
+    CorruptObject {
+        #[arg(long)]
+        dir: PathBuf,
+        pgid: String,
+        object: String,
+    },
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match types::options::parse_size(text) {
+        Some(bytes) if bytes >= 1 << 30 => Ok(bytes),
+        Some(_) => Err("an OSD needs at least 1G".to_owned()),
+        None => Err("write a size such as 10G".to_owned()),
+    }
+}

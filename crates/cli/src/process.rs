@@ -1,0 +1,124 @@
+//! Daemons as processes: start, look, stop, kill. Always by the pid in the daemon's own file, and only
+//! while that pid still runs the daemon the file names.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::dir::{ClusterDir, Daemon};
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// The pid of a daemon that runs, `None` if it does not.
+pub fn pid(dir: &ClusterDir, daemon: &Daemon) -> Option<i32> {
+    let text = std::fs::read_to_string(dir.pid_file(daemon)).ok()?;
+    let pid: i32 = text.trim().parse().ok()?;
+    is_daemon(pid, dir, daemon).then_some(pid)
+}
+
+/// Whether the process `pid` lives and is this daemon of this folder.
+fn is_daemon(pid: i32, dir: &ClusterDir, daemon: &Daemon) -> bool {
+    let Ok(cmdline) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let args: Vec<&[u8]> = cmdline.split(|b| *b == 0).collect();
+    let name = daemon.to_string();
+    args.contains(&b"run-daemon".as_slice())
+        && args.contains(&name.as_bytes())
+        && args.contains(&dir.root().as_os_str().as_encoded_bytes())
+        && !is_zombie(pid)
+}
+
+/// A process that has ended but that nobody has waited for.
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+/// Starts a daemon in the background with its output in its log file.
+///
+/// # Errors
+/// If the program cannot be started at all; what it finds out later is in its log.
+pub fn spawn(dir: &ClusterDir, daemon: &Daemon) -> Result<Child> {
+    let log_path = dir.log_file(daemon);
+    let open = || OpenOptions::new().create(true).append(true).open(&log_path);
+    let log = open().with_context(|| format!("cannot open {}", log_path.display()))?;
+    let errors = open().with_context(|| format!("cannot open {}", log_path.display()))?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command.arg("run-daemon").arg(daemon.to_string()).arg("--dir").arg(dir.root());
+    command.stdin(Stdio::null()).stdout(log).stderr(errors).current_dir("/");
+    // A session of its own, so that Ctrl-C at the terminal and its closing do not reach the daemon.
+    // SAFETY: setsid is async-signal-safe and touches no memory of ours.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setsid();
+            Ok(())
+        });
+    }
+    command.spawn().with_context(|| format!("cannot start {daemon}"))
+}
+
+/// Waits until a started daemon answers at its admin socket.
+///
+/// # Errors
+/// If it ended instead (with the reason from its log), or does not answer in time.
+pub fn wait_ready(dir: &ClusterDir, daemon: &Daemon, child: &mut Child, patience: Duration) -> Result<()> {
+    let give_up = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().with_context(|| format!("cannot watch {daemon}"))? {
+            bail!("{daemon} ended at once ({status}): {}", last_line(&dir.log_file(daemon)));
+        }
+        if std::os::unix::net::UnixStream::connect(dir.socket(daemon)).is_ok() {
+            return Ok(());
+        }
+        if Instant::now() > give_up {
+            bail!("{daemon} does not answer after {} s: see {}", patience.as_secs(), dir.log_file(daemon).display());
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("its log is empty").trim().to_owned()
+}
+
+/// Sends a signal to a daemon and waits until its process is gone. A daemon that does not run is
+/// already where it should be.
+///
+/// # Errors
+/// If it is still there after `patience`.
+pub fn end(dir: &ClusterDir, daemon: &Daemon, signal: i32, patience: Duration) -> Result<bool> {
+    let Some(pid) = pid(dir, daemon) else { return Ok(false) };
+    send(pid, signal)?;
+    if signal != libc::SIGKILL {
+        // A frozen process takes no other signal.
+        send(pid, libc::SIGCONT)?;
+    }
+    let give_up = Instant::now() + patience;
+    while is_daemon(pid, dir, daemon) {
+        if Instant::now() > give_up {
+            bail!("{daemon} (pid {pid}) is still there after {} s: `spirula kill {daemon}`", patience.as_secs());
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(true)
+}
+
+/// Sends a signal to a process; one that is gone meanwhile is no error.
+///
+/// # Errors
+/// If the system refuses.
+pub fn send(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: kill takes two numbers and touches no memory.
+    let result = unsafe { libc::kill(pid, signal) };
+    let error = std::io::Error::last_os_error();
+    if result != 0 && error.raw_os_error() != Some(libc::ESRCH) {
+        return Err(error).with_context(|| format!("cannot signal process {pid}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! `spirula up`: from an empty folder (or a cluster that was taken down) to HEALTH_OK.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use types::Uuid;
+
+use crate::asok;
+use crate::conf::Conf;
+use crate::dir::{ClusterDir, Daemon, write_file};
+use crate::process;
+
+/// What `up` was asked for.
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    pub osds: i32,
+    pub mons: i32,
+    pub port: Option<u16>,
+    pub osd_size: u64,
+    /// `OPTION=VALUE` as given.
+    pub set: Vec<String>,
+}
+
+/// A monitor takes one port and its manager the next.
+const PORTS_PER_MON: u16 = 2;
+/// An OSD listens for clients, for OSDs, and for heartbeats on both networks.
+const PORTS_PER_OSD: u16 = 4;
+/// Room for OSDs that are added later.
+const OSDS_RESERVED: u16 = 32;
+/// Where a free range is looked for when no port was named.
+const PORT_SEARCH: std::ops::Range<u16> = 20_000..60_000;
+
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const HEALTH_PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Starts the cluster in `path`, making it first if need be.
+///
+/// # Errors
+/// One line: what, why, and what to do. What was started keeps running, so that its logs and state can
+/// be looked at; `down` ends it.
+pub fn up(path: &Path, options: &UpOptions) -> Result<()> {
+    let started = Instant::now();
+    let dir = ClusterDir::new(path)?;
+    let fresh = !dir.holds_cluster();
+    if fresh {
+        create(&dir, options)?;
+    } else {
+        dir.check_layout()?;
+        refuse_changes(&dir, options)?;
+    }
+    let daemons = dir.daemons()?;
+    let stopped: Vec<&Daemon> = daemons.iter().filter(|d| process::pid(&dir, d).is_none()).collect();
+    if stopped.is_empty() {
+        println!("the cluster in {dir} runs already; nothing was changed");
+        return Ok(());
+    }
+    start_all(&dir, &stopped)?;
+    let health = wait_healthy(&dir)?;
+    println!(
+        "{health} after {:.1} s: {} OSDs, one monitor in {dir}",
+        started.elapsed().as_secs_f64(),
+        daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count()
+    );
+    print_usage(&dir);
+    Ok(())
+}
+
+fn print_usage(dir: &ClusterDir) {
+    println!("  export CEPH_CONF={}", dir.conf_file().display());
+    println!("  ceph -s                                      # or: spirula ceph -s");
+    println!("  ceph osd pool create data && rados -p data put greeting /etc/hostname");
+    println!("  spirula down --dir {dir}");
+}
+
+/// Options of an existing cluster are not changed by `up`; that is said, not ignored.
+fn refuse_changes(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+    if !options.set.is_empty() {
+        bail!(
+            "the cluster in {dir} exists: change its options with `ceph config set`, or edit {}",
+            dir.conf_file().display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes everything a new cluster needs. The file that marks the folder as a cluster comes last, so
+/// that an interrupted `up` leaves a folder that the next one completes or refuses by name.
+fn create(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+    if options.mons != 1 {
+        bail!("--mons {}: only one monitor for now; quorums arrive with a later version", options.mons);
+    }
+    if !(1..=i32::from(OSDS_RESERVED)).contains(&options.osds) {
+        bail!("--osds {}: from 1 to {OSDS_RESERVED}", options.osds);
+    }
+    if !dir.is_empty() && !is_our_rest(dir) {
+        bail!("{dir} is not empty and holds no cluster: name an empty or new folder with --dir");
+    }
+    let chosen = parse_set(&options.set)?;
+    let base = choose_ports(options)?;
+    let fsid = random_uuid()?;
+    let root = dir.root();
+    for folder in ["", "run", "log"] {
+        let path = root.join(folder);
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    let mon = Daemon::Mon("a".to_owned());
+    std::fs::create_dir_all(dir.data(&mon))?;
+    for id in 0..options.osds {
+        make_osd(dir, id)?;
+    }
+    let conf = initial_conf(dir, options, &chosen, fsid, base);
+    write_file(
+        &dir.keyring_file(),
+        &format!(
+            "[client.admin]\n\tkey = {}\n\tcaps mds = \"allow *\"\n\tcaps mgr = \"allow *\"\n\tcaps mon = \"allow *\"\n\tcaps osd = \"allow *\"\n",
+            random_key()?
+        ),
+    )?;
+    write_file(&dir.conf_file(), &conf.to_text())?;
+    dir.write_layout()
+}
+
+/// A folder in which an earlier `up` was cut off before it was a cluster.
+fn is_our_rest(dir: &ClusterDir) -> bool {
+    dir.daemons().is_ok_and(|d| d.contains(&Daemon::Mon("a".to_owned()))) && !dir.holds_cluster()
+}
+
+/// Makes the folder of one more OSD with an identity of its own.
+pub fn make_osd(dir: &ClusterDir, id: i32) -> Result<()> {
+    let data = dir.data(&Daemon::Osd(id));
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+    let uuid = data.join("uuid");
+    if !uuid.exists() {
+        write_file(&uuid, &format!("{}\n", random_uuid()?))?;
+    }
+    Ok(())
+}
+
+fn parse_set(set: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut chosen = BTreeMap::new();
+    for text in set {
+        let Some((name, value)) = text.split_once('=') else { bail!("--set {text}: write it as OPTION=VALUE") };
+        let Some(def) = types::options::find(name) else {
+            bail!("--set {text}: there is no option '{name}'; `spirula ceph config ls` lists them")
+        };
+        def.check(value).with_context(|| format!("--set {text}"))?;
+        chosen.insert(def.name.to_owned(), value.trim().to_owned());
+    }
+    Ok(chosen)
+}
+
+/// What one machine as one failure domain needs; `--set` overrides each.
+fn initial_conf(
+    dir: &ClusterDir,
+    options: &UpOptions,
+    chosen: &BTreeMap<String, String>,
+    fsid: Uuid,
+    base: u16,
+) -> Conf {
+    let mut conf = Conf::default();
+    let mut global = |name: &str, value: &str| conf.set("global", name, value);
+    global("fsid", &fsid.to_string());
+    global("mon_host", &format!("[v2:127.0.0.1:{base}/0]"));
+    global("public_addr", "127.0.0.1");
+    global("cluster_addr", "127.0.0.1");
+    global("auth_cluster_required", "none");
+    global("auth_service_required", "none");
+    global("auth_client_required", "none");
+    global("auth_allow_insecure_global_id_reclaim", "false");
+    global("osd_crush_chooseleaf_type", "0");
+    global("mon_osd_reporter_subtree_level", "osd");
+    if options.osds <= 2 {
+        global("mon_osd_min_down_reporters", "1");
+    }
+    global("mon_allow_pool_delete", "true");
+    global("osd_pool_default_pg_autoscale_mode", "off");
+    global("osd_pool_default_pg_num", "32");
+    global("osd_pool_default_pgp_num", "32");
+    global("bluestore_block_size", &options.osd_size.to_string());
+    for (name, value) in chosen {
+        global(name, value);
+    }
+    conf.set("client", "keyring", &dir.keyring_file().display().to_string());
+    conf.set("client", "admin_socket", "");
+    conf.set("client", "log_file", "");
+    conf
+}
+
+/// The first of a range of free ports: the one asked for, or one that is found.
+fn choose_ports(options: &UpOptions) -> Result<u16> {
+    let count = PORTS_PER_MON + PORTS_PER_OSD * OSDS_RESERVED;
+    let used = PORTS_PER_MON + PORTS_PER_OSD * options.osds as u16;
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    if let Some(base) = options.port {
+        if base < 1024 || base > u16::MAX - count {
+            bail!("--port {base}: choose one from 1024 to {}", u16::MAX - count);
+        }
+        return match (base..base + used).find(|p| !free(*p)) {
+            None => Ok(base),
+            Some(taken) => bail!("port {taken} is in use: choose another --port, or leave it out to have one found"),
+        };
+    }
+    // Begin at a place of our own, so that two clusters made at once rarely meet.
+    let span = PORT_SEARCH.len() as u32;
+    let start = std::process::id().wrapping_mul(count.into()) % span;
+    (0..span / u32::from(count))
+        .map(|i| PORT_SEARCH.start + ((start + i * u32::from(count)) % (span - u32::from(count))) as u16)
+        .find(|base| (*base..base + used).all(free))
+        .context("no free range of ports between 20000 and 60000: name one with --port")
+}
+
+/// The ports of an OSD, from the monitor's.
+pub fn osd_ports(mon_port: u16, id: i32) -> [u16; 4] {
+    let first = mon_port + PORTS_PER_MON + PORTS_PER_OSD * id as u16;
+    [first, first + 1, first + 2, first + 3]
+}
+
+fn random_bytes() -> Result<[u8; 16]> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut bytes))
+        .context("cannot read /dev/urandom")?;
+    Ok(bytes)
+}
+
+fn random_uuid() -> Result<Uuid> {
+    Ok(Uuid::from_random(random_bytes()?))
+}
+
+/// A secret in the form of Ceph's keys: type 1 (AES), a stamp, 16 bytes, in base64.
+fn random_key() -> Result<String> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let mut raw = vec![1, 0];
+    raw.extend_from_slice(&(now.as_secs() as u32).to_le_bytes());
+    raw.extend_from_slice(&now.subsec_nanos().to_le_bytes());
+    raw.extend_from_slice(&16u16.to_le_bytes());
+    raw.extend_from_slice(&random_bytes()?);
+    Ok(base64(&raw))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let symbol = ALPHABET[(word >> (18 - 6 * i) & 63) as usize] as char;
+            out.push(if i <= chunk.len() { symbol } else { '=' });
+        }
+    }
+    out
+}
+
+/// Monitors first, then the OSDs all at once.
+pub fn start_all(dir: &ClusterDir, daemons: &[&Daemon]) -> Result<()> {
+    let (mons, osds): (Vec<&Daemon>, Vec<&Daemon>) = daemons.iter().partition(|d| matches!(d, Daemon::Mon(_)));
+    start_together(dir, &mons)?;
+    for osd in &osds {
+        register(dir, osd)?;
+    }
+    start_together(dir, &osds)
+}
+
+fn start_together(dir: &ClusterDir, daemons: &[&Daemon]) -> Result<()> {
+    let mut children: Vec<(&Daemon, Child)> = Vec::new();
+    for daemon in daemons {
+        // A socket left by a killed process would look like a daemon that answers.
+        let _ = std::fs::remove_file(dir.socket(daemon));
+        children.push((daemon, process::spawn(dir, daemon)?));
+    }
+    for (daemon, child) in &mut children {
+        process::wait_ready(dir, daemon, child, START_PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// Tells the monitor which id and uuid an OSD has; saying it again changes nothing.
+pub fn register(dir: &ClusterDir, daemon: &Daemon) -> Result<()> {
+    let Daemon::Osd(id) = daemon else { return Ok(()) };
+    let path = dir.data(daemon).join("uuid");
+    let uuid = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let answer = ask_mon(dir, &json!({"prefix": "osd new", "uuid": uuid.trim(), "id": id.to_string()}))?;
+    if answer.starts_with("ERROR") {
+        bail!("the monitor refuses {daemon}: {}", answer.trim());
+    }
+    Ok(())
+}
+
+/// Asks the first monitor that answers.
+///
+/// # Errors
+/// If none does.
+pub fn ask_mon(dir: &ClusterDir, command: &serde_json::Value) -> Result<String> {
+    let mons = dir.daemons()?.into_iter().filter(|d| matches!(d, Daemon::Mon(_)));
+    let mut last = anyhow::anyhow!("{dir} has no monitor");
+    for mon in mons {
+        match asok::ask(&dir.socket(&mon), command, START_PATIENCE) {
+            Ok(answer) => return Ok(answer),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+/// Waits for HEALTH_OK.
+fn wait_healthy(dir: &ClusterDir) -> Result<String> {
+    let give_up = Instant::now() + HEALTH_PATIENCE;
+    loop {
+        let text = ask_mon(dir, &json!({"prefix": "health", "format": "json"}))?;
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let health = status["status"].as_str().unwrap_or("unknown");
+        if health == "HEALTH_OK" && all_up(dir)? {
+            return Ok(health.to_owned());
+        }
+        if Instant::now() > give_up {
+            bail!("still {health} after {} s: `spirula ceph health detail` says why", HEALTH_PATIENCE.as_secs());
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Whether every OSD of the folder is up in the map: a cluster with no pools is healthy before.
+fn all_up(dir: &ClusterDir) -> Result<bool> {
+    let text = ask_mon(dir, &json!({"prefix": "osd stat", "format": "json"}))?;
+    let stat: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let here = dir.daemons()?.iter().filter(|d| matches!(d, Daemon::Osd(_)) && process::pid(dir, d).is_some()).count();
+    Ok(stat["num_up_osds"].as_u64().is_some_and(|up| up >= here as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_base64_as_everyone_writes_it() {
+        assert_eq!(base64(b"foobar"), "Zm9vYmFy");
+        assert_eq!(base64(b"fooba"), "Zm9vYmE=");
+        assert_eq!(base64(b"f"), "Zg==");
+    }
+
+    #[test]
+    fn a_set_that_is_no_option_is_refused_by_name() {
+        let e = parse_set(&["osd_colour=red".into()]).unwrap_err();
+        assert!(e.to_string().contains("there is no option 'osd_colour'"), "{e}");
+        assert!(parse_set(&["osd_heartbeat_grace=6".into()]).is_ok());
+    }
+}
