@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod command;
 pub mod dump;
 pub mod features;
 pub mod hobject;
