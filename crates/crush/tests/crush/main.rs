@@ -1,0 +1,5 @@
+//! CRUSH against what `crushtool` 16.2.15 printed and wrote.
+
+mod encoding;
+mod mapping;
+mod support;
