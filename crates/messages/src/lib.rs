@@ -4,8 +4,8 @@
 //! ([`Wire`]). [`Message`] is that, decoded.
 //!
 //! Start at [`Message::encode`] and [`Message::decode`], then [`Body`]. Messages of one topic share a
-//! file: [`mon_session`], [`mon_command`], [`pool`], [`osd_state`], [`osd_map`], [`osd_ping`],
-//! [`watch`], [`peering`].
+//! file: [`mon_session`], [`mon_command`], [`pool`], [`log`], [`mgr`], [`osd_boot`], [`osd_state`],
+//! [`osd_map`], [`osd_ping`], [`watch`], [`peering`].
 //!
 //! Invariants:
 //! - What we write is what Ceph 16.2.15 writes, byte for byte; releases 14 to 20 are read.
@@ -17,8 +17,12 @@
 use bytes::Bytes;
 use denc::{Decoder, Encoder};
 
+pub mod log;
+pub mod mgr;
 pub mod mon_command;
 pub mod mon_session;
+pub mod opaque;
+pub mod osd_boot;
 pub mod osd_map;
 pub mod osd_ping;
 pub mod osd_state;
@@ -27,8 +31,12 @@ pub mod peering;
 pub mod pool;
 pub mod watch;
 
+pub use log::*;
+pub use mgr::*;
 pub use mon_command::*;
 pub use mon_session::*;
+pub use opaque::{Opaque, Rest};
+pub use osd_boot::*;
 pub use osd_map::*;
 pub use osd_ping::*;
 pub use osd_state::*;
@@ -230,11 +238,13 @@ bodies! {
     MPing MMonMap MMonGetMap MMonSubscribe MMonSubscribeAck MMonGetVersion MMonGetVersionReply
     MAuth MAuthReply MConfig MGetConfig
     MMonCommand MMonCommandAck MCommand MCommandReply MMgrCommand MMgrCommandReply
+    MLog MLogAck
+    MMgrMap MServiceMap MMgrUpdate MMgrClose MMgrConfigure MMgrDigest
     MStatfs MStatfsReply MGetPoolStats MPoolOp MPoolOpReply
     MOSDAlive MOSDFailure MOSDBeacon MOSDMarkMeDown MOSDMarkMeDead MOSDPGTemp MOSDPGReadyToMerge
     MOSDPGCreated MOSDFull MPGStatsAck
     MOSDMap MMonGetOSDMap MMonGetPurgedSnaps MMonGetPurgedSnapsReply
     MOSDPing MWatchNotify
     MOSDPGTrim MOSDPGRemove MRecoveryReserve MBackfillReserve;
-    boxed: MOSDBackoff
+    boxed: MOSDBackoff MMgrOpen MMgrReport MMgrBeacon MMonMgrReport MOSDBoot
 }
