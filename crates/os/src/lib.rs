@@ -6,8 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod coll;
+mod memstore;
 mod read;
 mod transaction;
+mod wire;
 
+pub use coll::Coll;
+pub use memstore::{ApplyError, MemStore};
 pub use read::{ObjectRead, ObjectStat, ReadError};
-pub use transaction::{Coll, Transaction, TxOp};
+pub use transaction::{OBJECT_SIZE_MAX, Transaction, TxOp};

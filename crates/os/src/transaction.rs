@@ -1,40 +1,20 @@
 //! Changes to objects, as one atomic list.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use bytes::Bytes;
 use denc::ByteStr;
-use types::{GHObject, SpgId};
+use types::GHObject;
 
-/// `coll_t`: where objects are kept together: one collection a PG, one for the OSD itself.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Coll {
-    #[default]
-    Meta,
-    Pg(SpgId),
-    /// Objects under way to their PG (recovery pushes are assembled here).
-    Temp(SpgId),
-}
+use crate::Coll;
 
-impl fmt::Display for Coll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Meta => f.write_str("meta"),
-            Self::Pg(pg) => write!(f, "{pg}_head"),
-            Self::Temp(pg) => write!(f, "{pg}_TEMP"),
-        }
-    }
-}
+/// The largest size an object may have (Ceph: BlueStore's `OBJECT_MAX_SIZE`). A core refuses larger
+/// ones long before (`osd_max_object_size`); the stores and the decoder refuse them once more.
+pub const OBJECT_SIZE_MAX: u64 = 0xffff_ffff;
 
-impl fmt::Debug for Coll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// One change. An object that does not exist is created by any change that needs it, as in Ceph,
-/// except where said otherwise.
+/// One change. An object that does not exist is created by a change that gives it something, and a
+/// change that takes something away from it does nothing. Unlike Ceph, whose OSD asserts on some of
+/// those; what we refuse is listed in [`ApplyError`](crate::ApplyError).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TxOp {
     MkColl {
@@ -45,22 +25,29 @@ pub enum TxOp {
     RmColl {
         coll: Coll,
     },
-    /// Objects whose hash matches `rem` in its low `bits` bits move to `dest`.
+    /// Objects whose hash has `rem` in its low `bits` bits move to `dest`, which must exist.
     SplitColl {
         coll: Coll,
         bits: u32,
         rem: u32,
         dest: Coll,
     },
+    /// All objects move to `dest`, and `coll` is gone.
     MergeColl {
         coll: Coll,
         dest: Coll,
         bits: u32,
     },
+    /// `OP_CREATE`: as `Touch`, by a writer who knows that the object does not exist.
+    Create {
+        coll: Coll,
+        oid: GHObject,
+    },
     Touch {
         coll: Coll,
         oid: GHObject,
     },
+    /// Grows the object as needed. Writing nothing changes no size, but creates the object.
     Write {
         coll: Coll,
         oid: GHObject,
@@ -68,6 +55,7 @@ pub enum TxOp {
         data: Bytes,
         fadvise: u32,
     },
+    /// As writing zeros, but leaves a hole.
     Zero {
         coll: Coll,
         oid: GHObject,
@@ -98,12 +86,13 @@ pub enum TxOp {
         coll: Coll,
         oid: GHObject,
     },
-    /// Makes `dest` a copy of `oid`: data, attributes and omap. `dest` must not exist.
+    /// Makes `dest` a copy of `oid`, which must exist: data, attributes and omap. What `dest` was is gone.
     Clone {
         coll: Coll,
         oid: GHObject,
         dest: GHObject,
     },
+    /// Copies a range of data, holes included, from `oid`, which must exist; `dest` grows to its end.
     CloneRange {
         coll: Coll,
         oid: GHObject,
@@ -139,6 +128,7 @@ pub enum TxOp {
         header: Bytes,
     },
     /// Moves an object, possibly to another collection; whatever was at the destination is replaced.
+    /// Moving what is not there does nothing.
     MoveRename {
         coll: Coll,
         oid: GHObject,
