@@ -63,6 +63,11 @@ pub enum Command {
         #[command(flatten)]
         dir: DirArg,
     },
+    /// Add one more OSD to a cluster and start it; prints its id
+    AddOsd {
+        #[command(flatten)]
+        dir: DirArg,
+    },
     /// Look into a stopped OSD's store
     #[command(subcommand)]
     Store(StoreCommand),

@@ -46,6 +46,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::Start { daemon, dir } => start(&dir.dir, daemon)?,
         Command::Stop { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGTERM, STOP_PATIENCE)?,
         Command::Kill { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGKILL, KILL_PATIENCE)?,
+        Command::AddOsd { dir } => println!("{}", up::add_osd(&dir.dir)?),
         Command::RunDaemon { daemon, dir } => {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }

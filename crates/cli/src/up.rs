@@ -142,6 +142,22 @@ pub fn make_osd(dir: &ClusterDir, id: i32) -> Result<()> {
     Ok(())
 }
 
+/// Adds one more OSD to a cluster that runs, and gives its id.
+///
+/// # Errors
+/// If there is no room for one more, or it does not start.
+pub fn add_osd(path: &Path) -> Result<i32> {
+    let dir = ClusterDir::open(path)?;
+    let taken = dir.daemons()?.into_iter().filter_map(|d| if let Daemon::Osd(id) = d { Some(id) } else { None });
+    let id = taken.max().map_or(0, |max| max + 1);
+    if id >= i32::from(OSDS_RESERVED) {
+        bail!("a cluster on one machine has ports for {OSDS_RESERVED} OSDs, and they are used");
+    }
+    make_osd(&dir, id)?;
+    start_all(&dir, &[&Daemon::Osd(id)])?;
+    Ok(id)
+}
+
 fn parse_set(set: &[String]) -> Result<BTreeMap<String, String>> {
     let mut chosen = BTreeMap::new();
     for text in set {

@@ -1,1 +1,3 @@
-//! The OSD: boot, maps, placement groups, heartbeats, scheduling.
+//! The OSD.
+pub mod heartbeat;
+pub mod reserver;
