@@ -68,11 +68,13 @@ pub struct OsdSuperblock {
     pub osd_fsid: Uuid,
     pub purged_snaps_last: Epoch,
     pub last_purged_snaps_scrub: UTime,
+    /// Older maps may be gone everywhere in the cluster.
+    pub cluster_osdmap_trim_lower_bound: Epoch,
 }
 
 impl Encode for OsdSuperblock {
     fn encode(&self, e: &mut Encoder) {
-        e.versioned(9, 5, |e| {
+        e.versioned(10, 5, |e| {
             e.put(&self.cluster_fsid);
             e.i32(self.whoami);
             e.u32(self.current_epoch);
@@ -87,6 +89,7 @@ impl Encode for OsdSuperblock {
             e.u32(0); // and the same by pool
             e.u32(self.purged_snaps_last);
             e.put(&self.last_purged_snaps_scrub);
+            e.u32(self.cluster_osdmap_trim_lower_bound);
         });
     }
 }
@@ -94,7 +97,7 @@ impl Encode for OsdSuperblock {
 impl Decode for OsdSuperblock {
     const MIN_SIZE: usize = 126;
     fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
-        d.versioned("OSDSuperblock", 9, |d, v| {
+        d.versioned("OSDSuperblock", 10, |d, v| {
             if v < 8 {
                 return Err(DecodeError::TooOld { what: "OSDSuperblock", version: v });
             }
@@ -116,6 +119,9 @@ impl Decode for OsdSuperblock {
             if v >= 9 {
                 sb.purged_snaps_last = d.u32()?;
                 sb.last_purged_snaps_scrub = d.get()?;
+            }
+            if v >= 10 {
+                sb.cluster_osdmap_trim_lower_bound = d.u32()?;
             }
             Ok(sb)
         })

@@ -27,11 +27,14 @@ pub struct MWatchNotify {
     pub ver: u64,
     /// The OSD's number for the notify.
     pub notify_id: u64,
+    /// What the notifier says to the watchers.
     pub payload: Bytes,
     /// 0 or a negative errno, of a finished notify.
     pub return_code: i32,
     /// The global id of who notifies.
     pub notifier_gid: u64,
+    /// Of a finished notify: the watchers' answers and those who gave none, encoded.
+    pub replies: Bytes,
 }
 
 impl Payload for MWatchNotify {
@@ -40,7 +43,7 @@ impl Payload for MWatchNotify {
     const VERSION: u16 = 3;
     const COMPAT: u16 = 1;
 
-    fn encode_payload(&self, e: &mut Encoder, _: &mut Wire) {
+    fn encode_payload(&self, e: &mut Encoder, wire: &mut Wire) {
         e.u8(1); // a version of its own, from before headers had one
         e.u8(self.opcode);
         e.u64(self.cookie);
@@ -49,6 +52,7 @@ impl Payload for MWatchNotify {
         e.blob(&self.payload);
         e.i32(self.return_code);
         e.u64(self.notifier_gid);
+        wire.data = self.replies.clone();
     }
 
     fn decode_payload(d: &mut Decoder, wire: &Wire) -> Result<Self, DecodeError> {
@@ -57,7 +61,8 @@ impl Payload for MWatchNotify {
         let payload = if inner >= 1 { d.blob()? } else { Bytes::new() };
         let return_code = if wire.version >= 2 { d.i32()? } else { 0 };
         let notifier_gid = if wire.version >= 3 { d.u64()? } else { 0 };
-        Ok(Self { opcode, cookie, ver, notify_id, payload, return_code, notifier_gid })
+        let replies = wire.data.clone();
+        Ok(Self { opcode, cookie, ver, notify_id, payload, return_code, notifier_gid, replies })
     }
 }
 

@@ -1,0 +1,2 @@
+mod mutation;
+mod recorded;
