@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use denc::ByteStr;
 use types::GHObject;
 
-use crate::{Coll, OBJECT_SIZE_MAX, ObjectRead, ObjectStat, ReadError, Transaction, TxOp};
+use crate::{Coll, OBJECT_SIZE_MAX, ObjectRead, ObjectStat, ReadError, Statfs, Transaction, TxOp};
 
 const PAGE: u64 = 4096;
 
@@ -258,6 +258,13 @@ impl MemStore {
 }
 
 impl ObjectRead for MemStore {
+    /// As if on a disk of 10 GiB.
+    fn statfs(&self) -> Statfs {
+        const TOTAL: u64 = 10 << 30;
+        let stored = self.colls.values().flat_map(|c| c.objects.values()).map(|o| o.size).sum();
+        Statfs { total: TOTAL, available: TOTAL.saturating_sub(stored), allocated: stored, stored, ..Statfs::default() }
+    }
+
     fn collections(&self) -> Vec<Coll> {
         self.colls.keys().copied().collect()
     }

@@ -21,6 +21,19 @@ pub struct ObjectStat {
     pub size: u64,
 }
 
+/// `store_statfs_t`: the store's space, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statfs {
+    pub total: u64,
+    pub available: u64,
+    /// What objects' data takes on the disk, and its logical size.
+    pub allocated: u64,
+    pub stored: u64,
+    /// What the log, metadata and omap take.
+    pub internal_metadata: u64,
+    pub omap_allocated: u64,
+}
+
 /// Synchronous reads of the state that all submitted transactions have made, committed or not.
 /// Meant for metadata, omap and small data; bulk reads are `node::Output::Read`.
 pub trait ObjectRead {
@@ -56,4 +69,7 @@ pub trait ObjectRead {
     /// Objects of a collection in `ghobject_t` order: those >= `from`, at most `max`; the second
     /// value is where to go on, `None` at the end.
     fn list(&self, coll: Coll, from: &GHObject, max: usize) -> Result<(Vec<GHObject>, Option<GHObject>), ReadError>;
+
+    /// The space there is, and what of it is used.
+    fn statfs(&self) -> Statfs;
 }
