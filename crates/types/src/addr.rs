@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 
 use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
 
+use crate::dump::Dump;
 use crate::features;
 
 /// The protocol that is spoken at an address.
@@ -103,6 +104,12 @@ impl EntityAddr {
             Some(SocketAddr::new(ip, 0))
         })?;
         Some(Self { kind, nonce, sock: Some(sock) })
+    }
+
+    /// As in Ceph's JSON.
+    pub fn dump(&self) -> Dump {
+        let addr = self.sock.map_or_else(|| "(unrecognized address family 0)".to_owned(), |s| s.to_string());
+        Dump::obj().with("type", self.kind.as_str()).with("addr", addr).with("nonce", self.nonce)
     }
 
     /// The `sockaddr` bytes after the family.
@@ -247,6 +254,11 @@ pub struct EntityAddrVec(pub Vec<EntityAddr>);
 impl EntityAddrVec {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// As in Ceph's JSON: an object that holds the list.
+    pub fn dump(&self) -> Dump {
+        Dump::obj().with("addrvec", Dump::arr("addr", self.0.iter().map(EntityAddr::dump)))
     }
 
     /// The address at which msgr2 is spoken.

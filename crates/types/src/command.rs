@@ -53,7 +53,7 @@ impl ArgSpec {
     }
 
     pub fn is_required(&self) -> bool {
-        !self.field("req").is_some_and(|r| r.eq_ignore_ascii_case("false"))
+        self.field("req").is_none_or(|r| r.eq_ignore_ascii_case("true"))
     }
 }
 
