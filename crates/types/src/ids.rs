@@ -181,6 +181,58 @@ impl Decode for SpgId {
     }
 }
 
+/// `pg_shard_t`: an OSD in its role as holder of a PG, or of one shard of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PgShard {
+    pub osd: OsdId,
+    pub shard: ShardId,
+}
+
+impl Default for PgShard {
+    fn default() -> Self {
+        Self { osd: -1, shard: NO_SHARD }
+    }
+}
+
+impl From<OsdId> for PgShard {
+    /// A holder of a replicated PG.
+    fn from(osd: OsdId) -> Self {
+        Self { osd, shard: NO_SHARD }
+    }
+}
+
+impl fmt::Display for PgShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.osd, self.shard) {
+            (-1, _) => f.write_str("?"),
+            (osd, NO_SHARD) => write!(f, "{osd}"),
+            (osd, shard) => write!(f, "{osd}({shard})"),
+        }
+    }
+}
+
+impl fmt::Debug for PgShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Encode for PgShard {
+    fn encode(&self, e: &mut Encoder) {
+        e.versioned(1, 1, |e| {
+            e.i32(self.osd);
+            e.i8(self.shard);
+        });
+    }
+}
+
+impl Decode for PgShard {
+    const MIN_SIZE: usize = 11;
+    fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
+        d.versioned("pg_shard_t", 1, |d, _| Ok(Self { osd: d.i32()?, shard: d.i8()? }))
+    }
+}
+
 pub const ENTITY_TYPE_MON: u8 = 1;
 pub const ENTITY_TYPE_MDS: u8 = 2;
 pub const ENTITY_TYPE_OSD: u8 = 4;

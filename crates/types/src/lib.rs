@@ -10,20 +10,53 @@
 pub mod addr;
 pub mod command;
 pub mod dump;
+pub mod errno;
 pub mod features;
+pub mod flags;
+mod framed;
+pub mod hash;
 pub mod hobject;
 pub mod ids;
+pub mod interval_set;
 pub mod mgr_map;
+pub mod missing;
 pub mod mon_map;
+pub mod object;
 pub mod options;
+pub mod osd_op;
+pub mod osd_stat;
+pub mod past_intervals;
+pub mod pg_info;
+pub mod pg_log;
+pub mod pool;
+pub mod pool_opts;
+pub mod split;
+pub mod stats;
+pub mod superblock;
 pub mod time;
 
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
+pub use flags::{osd_state, osdmap_flag, pg_state};
 pub use hobject::{GHObject, HObject, NO_GEN, SNAP_DIR, SNAP_HEAD};
 pub use ids::{
     ENTITY_TYPE_CLIENT, ENTITY_TYPE_MDS, ENTITY_TYPE_MGR, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EVersion, EntityInst,
-    EntityName, Epoch, NO_SHARD, OsdId, OsdReqId, ParsePgIdError, PgId, PoolId, ShardId, SnapId, SpgId, Uuid, Version,
+    EntityName, Epoch, NO_SHARD, OsdId, OsdReqId, ParsePgIdError, PgId, PgShard, PoolId, ShardId, SnapId, SpgId, Uuid,
+    Version,
 };
+pub use interval_set::IntervalSet;
 pub use mgr_map::{MgrMap, MgrModule, MgrStandby};
+pub use missing::{MissingItem, PgMissing};
 pub use mon_map::{MonFeatures, MonInfo, MonMap};
-pub use time::UTime;
+pub use object::{
+    ObjectInfo, ObjectLocator, ObjectManifest, RequestRedirect, SnapContext, SnapSet, WatchInfo, object_flag,
+};
+pub use osd_op::{OpArgs, OsdOp, op, op_flag, osd_flag};
+pub use osd_stat::{ObjectStorePerfStat, OsdStat, Pow2Hist, StoreStatfs};
+pub use past_intervals::{CompactInterval, PastIntervals, PgInterval};
+pub use pg_info::{PgFastInfo, PgHistory, PgInfo, PgLease, PgLeaseAck, PgNotify, PgQuery, PgQueryKind};
+pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData};
+pub use pool::{CRUSH_ITEM_NONE, PgPool, PoolSnapInfo};
+pub use pool_opts::{PoolOptValue, PoolOpts};
+pub use stats::{ObjectStatCollection, ObjectStatSum, PgStat, PoolStat};
+pub use superblock::{CompatSet, OsdSuperblock};
+pub use time::{Timespan, UTime};

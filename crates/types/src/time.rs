@@ -85,6 +85,62 @@ impl Decode for UTime {
     }
 }
 
+/// `ceph::timespan` and `signedspan` on the wire: a length of time, possibly negative, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timespan {
+    pub ns: i64,
+}
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+impl Timespan {
+    pub const ZERO: Self = Self { ns: 0 };
+
+    pub fn is_zero(self) -> bool {
+        self.ns == 0
+    }
+
+    /// Nothing if it is negative.
+    pub fn to_duration(self) -> Duration {
+        Duration::from_nanos(self.ns.max(0).unsigned_abs())
+    }
+
+    pub fn as_secs_f64(self) -> f64 {
+        self.ns as f64 / NS_PER_S as f64
+    }
+}
+
+impl From<Duration> for Timespan {
+    fn from(d: Duration) -> Self {
+        Self { ns: i64::try_from(d.as_nanos()).unwrap_or(i64::MAX) }
+    }
+}
+
+/// As Ceph logs it: `15.997891s`.
+impl fmt::Display for Timespan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.ns < 0 { "-" } else { "" };
+        let ns = self.ns.unsigned_abs();
+        write!(f, "{sign}{}.{:09}s", ns / NS_PER_S as u64, ns % NS_PER_S as u64)
+    }
+}
+
+impl Encode for Timespan {
+    fn encode(&self, e: &mut Encoder) {
+        // 32 bits of seconds, as Ceph has it; both parts have the sign.
+        e.i32((self.ns / NS_PER_S) as i32);
+        e.i32((self.ns % NS_PER_S) as i32);
+    }
+}
+
+impl Decode for Timespan {
+    const MIN_SIZE: usize = 8;
+    fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let (s, ns) = (d.i32()?, d.i32()?);
+        Ok(Self { ns: i64::from(s) * NS_PER_S + i64::from(ns) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
