@@ -36,7 +36,7 @@ pub use error::{LinkError, ProtocolError};
 pub use frame::{Codec, Frame, FrameReader, Limits, Tag, put_frame};
 pub use message::{MessageFrame, Received, open_message, put_message};
 pub use messenger::{
-    AuthProvider, AuthVerdict, Config, ConnKey, Event, LinkKey, Messenger, NoneProvider, PeerInfo, Timing,
+    Action, AuthProvider, AuthVerdict, Config, ConnKey, Event, LinkKey, Messenger, NoneProvider, PeerInfo, Timing,
 };
 pub use session::{Policies, Policy};
 pub use tx::TxQueue;

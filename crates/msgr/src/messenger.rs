@@ -3,14 +3,15 @@
 //! The driver owns the sockets and calls:
 //! ```text
 //! accept → link                       a socket came in
-//! Event::Dial{link, addr} → link_up   a socket is wanted, and is there
+//! Action::Dial{link, addr} → link_up  a socket is wanted, and is there
 //! recv_buf + received                 bytes came
 //! transmit, after take_dirty          bytes are to be written
 //! link_lost                           the socket is gone
-//! Event::Hangup{link}                 close the socket (try once to write what waits)
+//! Action::Hangup{link}                the socket is of no use any more
 //! handle_timeout at next_deadline
 //! ```
-//! and takes what is to be told to the core from [`Messenger::poll_event`].
+//! It takes what to do with sockets from [`Messenger::poll_action`], and what is to be told to the
+//! core from [`Messenger::poll_event`], after each of the calls.
 //!
 //! Invariants:
 //! - A session has at most one link. A link that serves a session carries that session's key.
@@ -126,16 +127,18 @@ pub struct PeerInfo {
     pub entity: String,
 }
 
+/// What the driver has to do with a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Connect one to `addr`; answer with [`Messenger::link_up`] or [`Messenger::link_lost`].
+    Dial { link: LinkKey, addr: SocketAddr },
+    /// Close it. The messenger has forgotten the link already.
+    Hangup { link: LinkKey },
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
-    Dial {
-        link: LinkKey,
-        addr: SocketAddr,
-    },
-    Hangup {
-        link: LinkKey,
-    },
     /// Answer with [`Messenger::auth_reply`].
     Auth {
         conn: ConnKey,
@@ -230,6 +233,7 @@ pub struct Messenger {
     /// Registered lossy clients.
     clients: HashMap<EntityAddr, ConnKey>,
     timers: BTreeSet<(Duration, Timer)>,
+    actions: VecDeque<Action>,
     events: VecDeque<Event>,
     dirty: Vec<LinkKey>,
 }
@@ -247,6 +251,7 @@ impl Messenger {
             peers: HashMap::new(),
             clients: HashMap::new(),
             timers: BTreeSet::new(),
+            actions: VecDeque::new(),
             events: VecDeque::new(),
             dirty: Vec::new(),
             config,
@@ -254,6 +259,10 @@ impl Messenger {
     }
 
     // ---- What the driver asks and tells ------------------------------------------------------
+
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
 
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -301,7 +310,7 @@ impl Messenger {
         link
     }
 
-    /// The socket that [`Event::Dial`] asked for is connected.
+    /// The socket that [`Action::Dial`] asked for is connected.
     pub fn link_up(&mut self, now: Duration, link: LinkKey) {
         let Some(l) = self.links.get_mut(&link) else { return };
         let Some(session) = self.sessions.get(&l.key) else { return };
@@ -396,6 +405,12 @@ impl Messenger {
         link.and_then(|l| l.connection.as_ref()).map_or(0, Connection::unsent)
     }
 
+    /// The socket that carries a session at present, and its far end.
+    pub fn link_of(&self, conn: ConnKey) -> Option<(LinkKey, SocketAddr)> {
+        let link = self.sessions.get(&conn)?.link?;
+        Some((link, self.links.get(&link)?.peer))
+    }
+
     /// Queues a message; `false` if there is no such session (any more).
     pub fn send(&mut self, now: Duration, conn: ConnKey, message: MessageFrame) -> bool {
         let Some(session) = self.sessions.get_mut(&conn) else { return false };
@@ -421,11 +436,11 @@ impl Messenger {
             self.forget(conn);
             if let Some(link) = link {
                 self.links.remove(&link);
-                self.events.push_back(Event::Hangup { link });
+                self.actions.push_back(Action::Hangup { link });
             }
         } else if let Some((&link, _)) = self.links.iter().find(|(_, l)| l.key == conn) {
             self.links.remove(&link);
-            self.events.push_back(Event::Hangup { link });
+            self.actions.push_back(Action::Hangup { link });
         }
     }
 
@@ -546,13 +561,13 @@ impl Messenger {
         session.link = Some(link);
         self.links.insert(link, Link::new(None, conn, true, addr, now));
         self.timers.insert((now + self.config.timing.handshake, Timer::Handshake(link)));
-        self.events.push_back(Event::Dial { link, addr });
+        self.actions.push_back(Action::Dial { link, addr });
     }
 
     /// We end a link.
     fn drop_link(&mut self, now: Duration, link: LinkKey, error: LinkError) {
         if let Some(l) = self.links.remove(&link) {
-            self.events.push_back(Event::Hangup { link });
+            self.actions.push_back(Action::Hangup { link });
             self.fault(now, link, l, error);
         }
     }
@@ -983,7 +998,7 @@ impl Messenger {
         session.backoff = Duration::ZERO;
         if let Some(old) = old.filter(|old| *old != link) {
             self.links.remove(&old);
-            self.events.push_back(Event::Hangup { link: old });
+            self.actions.push_back(Action::Hangup { link: old });
         }
         if let Some(l) = self.links.get_mut(&link) {
             l.serves = true;
