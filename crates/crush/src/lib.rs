@@ -25,7 +25,7 @@ mod map;
 mod mapper;
 //mod rules;
 //mod text;
-//mod tree;
+mod tree;
 mod tunables;
 //mod validate;
 
@@ -34,7 +34,7 @@ pub use map::{Bucket, BucketAlg, ChooseArg, ChooseArgs, CrushMap, Rule, RuleKind
 pub use mapper::Workspace;
 //pub use rules::Mode;
 //pub use text::CompileError;
-//pub use tree::{TreeItem, TreeWalk};
+pub use tree::{TreeItem, TreeWalk};
 pub use tunables::{Profile, Tunables};
 //pub use validate::Invalid;
 

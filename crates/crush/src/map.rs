@@ -417,9 +417,10 @@ impl CrushMap {
         self.buckets().map(|b| b.id).filter(|id| !held.contains(id)).collect()
     }
 
-    /// Recomputes what follows from the buckets (Ceph: `crush_finalize`).
+    /// Recomputes what follows from buckets and names (Ceph: `CrushWrapper::finalize`).
     pub(crate) fn finalize(&mut self) {
-        let largest = self.buckets().flat_map(|b| b.items.iter().copied()).max().unwrap_or(-1);
-        self.max_devices = largest.max(-1).saturating_add(1);
+        let held = self.buckets().flat_map(|b| b.items.iter().copied()).max().unwrap_or(-1);
+        let named = self.item_names.last_key_value().map_or(-1, |(id, _)| *id);
+        self.max_devices = held.max(named).max(-1).saturating_add(1);
     }
 }
