@@ -1,8 +1,34 @@
-//! OSDMap and Incremental; object to PG to OSDs.
+//! The OSD map: the cluster's state that everybody must agree upon, epoch by epoch.
+//!
+//! Start at [`OsdMap`]. [`OsdMap::pg_to_up_acting`] says where a PG lives; [`Incremental`] is one epoch's
+//! change, [`OsdMap::apply`] makes the next map of it, byte for byte the one that Ceph would make.
+//!
+//! Invariants:
+//! - All per-OSD tables are as long as `max_osd`.
+//! - The canonical encoding of a map depends on nothing but its content; its checksum tells daemons that
+//!   they agree.
+//! - Maps and incrementals from outside never make a decode, an apply or a mapping panic.
 
-/// `OSDMap`.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct OsdMap {
-    pub epoch: types::Epoch,
-}
+#![forbid(unsafe_code)]
+
+mod apply;
+mod blocklist;
+mod codec;
+mod crc;
+mod flags;
+mod incremental;
+mod map;
+mod mapping;
+mod osd;
+mod release;
+mod whole;
+
+pub use apply::ApplyError;
+pub use blocklist::Blocklist;
+pub use flags::{DEFAULT_PRIMARY_AFFINITY, WEIGHT_IN, flag, state};
+pub use incremental::Incremental;
+pub use map::{ErasureCodeProfiles, OsdMap, StretchMode};
+pub use mapping::PgMapping;
+pub use osd::{Osd, OsdAddrs, OsdInfo, OsdXInfo};
+pub use release::Release;
+pub use whole::OsdMapMapping;
