@@ -62,12 +62,14 @@ impl Decode for ObjectLocator {
     const MIN_SIZE: usize = 6;
     fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
         d.versioned("object_locator_t", 6, |d, v| {
-            if v < 6 {
+            // Linux's client writes version 5 to this day.
+            if v < 5 {
                 return Err(DecodeError::TooOld { what: "object_locator_t", version: v });
             }
             let pool = d.i64()?;
             d.i32()?;
-            let l = Self { pool, key: d.get()?, nspace: d.get()?, hash: d.i64()? };
+            let (key, nspace) = (d.get()?, d.get()?);
+            let l = Self { pool, key, nspace, hash: if v >= 6 { d.i64()? } else { -1 } };
             if l.hash != -1 && !l.key.is_empty() {
                 return Err(DecodeError::Invalid { what: "object_locator_t hash beside a key", value: l.hash as u64 });
             }

@@ -53,6 +53,8 @@ pub struct OsdSuperblock {
     /// Two counts of release 12; always 0.
     pub last_epoch_marked_full: Epoch,
     pub pool_last_epoch_marked_full: BTreeMap<i64, Epoch>,
+    /// Older maps may be gone everywhere in the cluster.
+    pub cluster_osdmap_trim_lower_bound: Epoch,
 }
 
 impl Default for OsdSuperblock {
@@ -72,12 +74,14 @@ impl Default for OsdSuperblock {
             last_purged_snaps_scrub: UTime::ZERO,
             last_epoch_marked_full: 0,
             pool_last_epoch_marked_full: BTreeMap::new(),
+            cluster_osdmap_trim_lower_bound: 0,
         }
     }
 }
 
-framed! { OsdSuperblock, "OSDSuperblock", 9, compat 5, min 8;
+framed! { OsdSuperblock, "OSDSuperblock", 10, compat 5, min 8;
     cluster_fsid, whoami, current_epoch, oldest_map, newest_map, weight, compat_features, clean_thru, mounted,
     osd_fsid, last_epoch_marked_full, pool_last_epoch_marked_full;
     9 => purged_snaps_last, last_purged_snaps_scrub;
+    10 => cluster_osdmap_trim_lower_bound;
 }

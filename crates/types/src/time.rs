@@ -96,6 +96,14 @@ const NS_PER_S: i64 = 1_000_000_000;
 impl Timespan {
     pub const ZERO: Self = Self { ns: 0 };
 
+    pub fn from_nanos(ns: i64) -> Self {
+        Self { ns }
+    }
+
+    pub fn nanos(self) -> i64 {
+        self.ns
+    }
+
     pub fn is_zero(self) -> bool {
         self.ns == 0
     }
