@@ -5,7 +5,7 @@
 //!
 //! Start at [`Message::encode`] and [`Message::decode`], then [`Body`]. Messages of one topic share a
 //! file: [`mon_session`], [`mon_command`], [`pool`], [`log`], [`mgr`], [`osd_boot`], [`osd_state`],
-//! [`osd_map`], [`osd_ping`], [`watch`], [`peering`].
+//! [`osd_map`], [`osd_ping`], [`osd_op`], [`osd_rep`], [`watch`], [`peering`], [`recovery`], [`scrub`].
 //!
 //! Invariants:
 //! - What we write is what Ceph 16.2.15 writes, byte for byte; releases 14 to 20 are read.
@@ -24,11 +24,15 @@ pub mod mon_session;
 pub mod opaque;
 pub mod osd_boot;
 pub mod osd_map;
+pub mod osd_op;
 pub mod osd_ping;
+pub mod osd_rep;
 pub mod osd_state;
 pub mod payload;
 pub mod peering;
 pub mod pool;
+pub mod recovery;
+pub mod scrub;
 pub mod watch;
 
 pub use log::*;
@@ -38,11 +42,15 @@ pub use mon_session::*;
 pub use opaque::{Opaque, Rest};
 pub use osd_boot::*;
 pub use osd_map::*;
+pub use osd_op::*;
 pub use osd_ping::*;
+pub use osd_rep::*;
 pub use osd_state::*;
 pub use payload::{Paxos, Payload, Trace};
 pub use peering::*;
 pub use pool::*;
+pub use recovery::*;
+pub use scrub::*;
 pub use watch::*;
 
 /// `CEPH_MSG_PRIO_LOW`, for background work; below are the others that Ceph uses.
@@ -245,6 +253,12 @@ bodies! {
     MOSDPGCreated MOSDFull MPGStatsAck
     MOSDMap MMonGetOSDMap MMonGetPurgedSnaps MMonGetPurgedSnapsReply
     MOSDPing MWatchNotify
-    MOSDPGTrim MOSDPGRemove MRecoveryReserve MBackfillReserve;
-    boxed: MOSDBackoff MMgrOpen MMgrReport MMgrBeacon MMonMgrReport MOSDBoot
+    MOSDPGTrim MOSDPGRemove MRecoveryReserve MBackfillReserve
+    MGetPoolStatsReply MOSDPGNotify MOSDPGQuery MOSDPGInfo MOSDPGLease MOSDPGLeaseAck MOSDPGCreate2
+    MOSDPGUpdateLogMissing MOSDPGUpdateLogMissingReply
+    MOSDPGPush MOSDPGPushReply MOSDPGPull MOSDPGBackfillRemove MOSDPGRecoveryDelete MOSDPGRecoveryDeleteReply
+    MOSDScrub2 MOSDForceRecovery MOSDRepScrubMap MOSDScrubReserve;
+    boxed: MOSDOp MOSDOpReply MOSDBackoff MOSDRepOp MOSDRepOpReply MOSDPGNotify2 MOSDPGQuery2 MOSDPGInfo2 MOSDPGLog
+    MOSDPGScan MOSDPGBackfill MOSDRepScrub
+    MMgrOpen MMgrReport MMgrBeacon MMonMgrReport MOSDBoot MPGStats
 }

@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use types::{Epoch, PoolId, SnapId, Uuid};
+use types::{Epoch, IntervalSet, PoolId, Uuid};
 
 use crate::payload::{Paxos, message};
-
-/// Snapshot intervals: start and length (Ceph: `interval_set<snapid_t>`).
-pub type SnapIntervals = Vec<(SnapId, u64)>;
 
 /// `MOSDMap`: encoded maps and incrementals by epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +17,7 @@ pub struct MOSDMap {
     pub oldest_map: Epoch,
     pub newest_map: Epoch,
     /// Snapshots removed in epochs that the gap to `maps` leaves out; nobody uses it any more.
-    pub gap_removed_snaps: BTreeMap<PoolId, SnapIntervals>,
+    pub gap_removed_snaps: BTreeMap<PoolId, IntervalSet>,
 }
 message!(MOSDMap = 41, v 4 / 3;
     old 2, fsid, incremental_maps, maps, oldest_map, newest_map, since 4 gap_removed_snaps);
@@ -61,6 +58,6 @@ pub struct MMonGetPurgedSnapsReply {
     pub paxos: Paxos,
     pub start: Epoch,
     pub last: Epoch,
-    pub purged_snaps: BTreeMap<Epoch, BTreeMap<PoolId, SnapIntervals>>,
+    pub purged_snaps: BTreeMap<Epoch, BTreeMap<PoolId, IntervalSet>>,
 }
 message!(MMonGetPurgedSnapsReply = 77, v 1 / 1, prio PRIO_HIGH; paxos, start, last, purged_snaps);

@@ -1,50 +1,11 @@
 //! Heartbeats between OSDs.
 
-use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
+use denc::{DecodeError, Decoder, Encoder};
+pub use types::Timespan as SignedSpan;
 use types::{Epoch, UTime, Uuid};
 
 use crate::Wire;
 use crate::payload::Payload;
-
-/// A time on someone's monotonic clock, or a difference of two (Ceph: `signedspan`): both parts have
-/// the same sign.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SignedSpan {
-    pub sec: i32,
-    pub nsec: i32,
-}
-
-impl SignedSpan {
-    pub fn from_nanos(nanos: i64) -> Self {
-        const GIGA: i64 = 1_000_000_000;
-        let sec = (nanos / GIGA).clamp(i32::MIN.into(), i32::MAX.into());
-        Self { sec: sec as i32, nsec: (nanos % GIGA) as i32 }
-    }
-
-    pub fn nanos(self) -> i64 {
-        i64::from(self.sec) * 1_000_000_000 + i64::from(self.nsec)
-    }
-}
-
-impl From<std::time::Duration> for SignedSpan {
-    fn from(d: std::time::Duration) -> Self {
-        Self::from_nanos(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
-    }
-}
-
-impl Encode for SignedSpan {
-    fn encode(&self, e: &mut Encoder) {
-        e.i32(self.sec);
-        e.i32(self.nsec);
-    }
-}
-
-impl Decode for SignedSpan {
-    const MIN_SIZE: usize = 8;
-    fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(Self { sec: d.i32()?, nsec: d.i32()? })
-    }
-}
 
 /// What a [`MOSDPing`] says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

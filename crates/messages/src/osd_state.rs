@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{EVersion, EntityAddrVec, Epoch, OsdId, PgId, UTime, Uuid};
+use types::{EVersion, EntityAddrVec, Epoch, OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs, UTime, Uuid};
 
 use crate::payload::{Paxos, message};
 
@@ -119,3 +119,17 @@ pub struct MPGStatsAck {
     pub pg_stat: BTreeMap<PgId, (u64, Epoch)>,
 }
 message!(MPGStatsAck = 88, v 1 / 1; pg_stat);
+
+/// `MPGStats`: an OSD's statistics and those of the PGs of which it is the primary, for the manager.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MPGStats {
+    pub paxos: Paxos,
+    pub fsid: Uuid,
+    pub osd_stat: OsdStat,
+    pub pg_stat: BTreeMap<PgId, PgStat>,
+    pub epoch: Epoch,
+    /// Always zero.
+    pub had_map_for: UTime,
+    pub pool_stat: BTreeMap<PoolId, StoreStatfs>,
+}
+message!(MPGStats = 87, v 2 / 1; paxos, fsid, osd_stat, pg_stat, epoch, had_map_for, since 2 pool_stat);

@@ -1,8 +1,10 @@
 //! Pool operations and statistics that librados asks the monitors for.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
-use types::{SnapId, Uuid};
+use types::{PoolStat, SnapId, Uuid};
 
 use crate::Wire;
 use crate::payload::{Paxos, Payload, message};
@@ -36,6 +38,17 @@ pub struct MGetPoolStats {
     pub pools: Vec<String>,
 }
 message!(MGetPoolStats = 58, v 1 / 1; paxos, fsid, pools);
+
+/// `MGetPoolStatsReply`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MGetPoolStatsReply {
+    pub paxos: Paxos,
+    pub fsid: Uuid,
+    pub pool_stats: BTreeMap<String, PoolStat>,
+    /// Whether the sizes are the pools' own, as bluestore counts them.
+    pub per_pool: bool,
+}
+message!(MGetPoolStatsReply = 59, v 2 / 1, prio PRIO_HIGH; paxos, fsid, pool_stats, since 2 per_pool);
 
 /// What a [`MPoolOp`] does (Ceph: `POOL_OP_*`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

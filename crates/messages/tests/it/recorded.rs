@@ -8,6 +8,7 @@ use std::process::Command;
 use bytes::Bytes;
 use messages::{Body, Message, Wire, kind_name};
 use types::features;
+use types::osd_op::{OSD_OP_SIZE, op};
 
 fn unhex(s: &str) -> Bytes {
     let digit = |b: u8| (b as char).to_digit(16).expect("hex") as u8;
@@ -55,6 +56,7 @@ fn complaint(wire: &Wire) -> Option<String> {
         return None;
     }
     again.data_off = wire.data_off;
+    let wire = &without_call_lengths(wire, &message);
     (again != *wire).then(|| {
         let (ours, theirs) = (&again.front, &wire.front);
         let at = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
@@ -63,6 +65,24 @@ fn complaint(wire: &Wire) -> Option<String> {
         let (ours, theirs, l, r) = (from(ours), from(theirs), lengths(&again), lengths(wire));
         format!("front differs at {at}: {ours:?} for {theirs:?}; lengths {l:?} for {r:?}; read as {message:.2000?}")
     })
+}
+
+/// The one exception: where a reply repeats a `call`, Ceph's OSD writes the result's length over bytes of
+/// the op that `call` does not have (it sets `extent.length` whatever the op is). No client reads them;
+/// here they are zero.
+fn without_call_lengths(wire: &Wire, message: &Message) -> Wire {
+    let mut wire = wire.clone();
+    if let Body::MOSDOpReply(reply) = &message.body {
+        // Name, PG, flags, result, version, epoch and the count come before the ops.
+        let ops_at = 4 + reply.oid.len() + 17 + 8 + 4 + 12 + 4 + 4;
+        let mut front = wire.front.to_vec();
+        for (i, _) in reply.ops.iter().enumerate().filter(|(_, o)| o.op.op == op::CALL) {
+            let extent_length = ops_at + i * OSD_OP_SIZE + 6 + 8;
+            front[extent_length..extent_length + 8].fill(0);
+        }
+        wire.front = front.into();
+    }
+    wire
 }
 
 #[test]
@@ -77,7 +97,7 @@ fn recorded_messages_are_written_back_byte_for_byte() {
             panic!("{what}: {why}");
         }
     }
-    assert!(types.len() >= 29, "only {} types are known", types.len());
+    assert!(types.len() >= 37, "only {} types are known", types.len());
 }
 
 fn reference() -> Option<PathBuf> {
