@@ -1,3 +1,277 @@
-//! The OSD.
+//! The OSD: boot, maps, placement groups, heartbeats, scheduling.
+//!
+//! [`Osd`] is the node. It keeps the maps ([`maps`]), joins the cluster ([`boot`]), holds the PGs and
+//! performs what they ask for ([`pgs`]), hands them messages ([`dispatch`]), watches its peers
+//! ([`heartbeat`]), and tells the manager how it is ([`report`]). What a PG *does* is crate `pg`.
+//!
+//! Invariants:
+//! - No PG sees a map that is not submitted to the store before anything the PG then submits.
+//! - A message goes to a PG only if its sender is, in our map, the instance that sent it.
+//! - Each PG stands at an epoch no later than [`maps::Maps::epoch`], and reaches it before the next
+//!   input is handled.
+
+#![forbid(unsafe_code)]
+
+mod boot;
+mod command;
+mod dispatch;
 pub mod heartbeat;
+mod maps;
+mod pgs;
+mod report;
 pub mod reserver;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use heartbeat::Heartbeats;
+use maps::Maps;
+use monclient::{MonAddr, MonClient};
+use node::{ConnId, Endpoint, Input, Level, Listening, Node, Now, Output, Peer, Timers, Token};
+use os::ObjectRead;
+use pg::{Pg, PgConfig, PgOutput, Tokens};
+use reserver::Reserver;
+use types::options::{Config, Source};
+use types::{Epoch, OsdId, PgId, SpgId, Uuid};
+
+/// What an OSD is told when it is made.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    pub whoami: OsdId,
+    /// Of the cluster.
+    pub fsid: Uuid,
+    /// Of this OSD's store: another OSD's store is refused.
+    pub osd_fsid: Uuid,
+    pub listening: Listening,
+    pub mons: Vec<MonAddr>,
+    pub hostname: String,
+    /// From the configuration file and the command line: (option, value).
+    pub options: Vec<(String, String)>,
+    /// What `osd metadata` shows of the machine.
+    pub metadata: BTreeMap<String, String>,
+    pub seed: u64,
+}
+
+/// Where the OSD is on its way into the cluster, and out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Finding out what the newest map is.
+    PreBoot,
+    /// `MOSDBoot` is sent.
+    Booting,
+    /// Up in the map.
+    Active,
+    /// Told the monitors to mark us down.
+    Stopping { until: Duration },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Tick,
+    Beacon,
+    /// The manager is told how we are.
+    Report,
+    /// A PG's own timers.
+    Pg(SpgId),
+    /// The pause between two recoveries is over.
+    Recovery,
+}
+
+/// One connection that somebody made to us, or we to a daemon.
+#[derive(Debug)]
+struct Conn {
+    peer: Peer,
+    via: Endpoint,
+    /// The newest map that we sent over it.
+    sent_epoch: Epoch,
+}
+
+/// See the crate's documentation.
+#[derive(Debug)]
+pub struct Osd {
+    setup: Setup,
+    cfg: Config,
+    pg_cfg: PgConfig,
+    state: State,
+    mon: MonClient,
+    maps: Option<Maps>,
+    conns: BTreeMap<ConnId, Conn>,
+    pgs: BTreeMap<SpgId, Pg>,
+    tokens: Tokens,
+    /// Whose the submitted transactions are, in order; `None`: the OSD's own.
+    submitted: VecDeque<(Token, Option<SpgId>)>,
+    reads: BTreeMap<Token, SpgId>,
+    /// PGs that may have work which needs no input.
+    run_queue: BTreeSet<SpgId>,
+    /// Reused between calls.
+    pg_out: Vec<PgOutput>,
+    timers: Timers<Timer>,
+    heartbeats: Heartbeats,
+    heartbeat_peers_changed: bool,
+    local_slots: Reserver<SpgId>,
+    remote_slots: Reserver<SpgId>,
+    recovery: pgs::RecoveryQueue,
+    waiting: dispatch::Waiting,
+    /// The latest epoch somebody knows of, and that we asked the monitors for.
+    wanted_epoch: Epoch,
+    up_thru_wanted: Epoch,
+    pg_temp_wanted: BTreeMap<PgId, (Vec<OsdId>, bool)>,
+    report: report::Report,
+    log: report::ClusterLog,
+    metrics: command::Metrics,
+}
+
+impl Osd {
+    pub fn new(setup: Setup) -> Self {
+        let mut cfg = Config::daemon();
+        for (name, value) in &setup.options {
+            // What is not an option of an OSD is no business of ours; the command line checks names.
+            let _ = cfg.set(name, value, Source::File);
+        }
+        let mon = MonClient::new(setup.mons.clone(), setup.hostname.clone(), setup.seed);
+        let backfills = cfg.u64("osd_max_backfills") as usize;
+        Self {
+            pg_cfg: PgConfig::new(&cfg, 0),
+            state: State::PreBoot,
+            mon,
+            maps: None,
+            conns: BTreeMap::new(),
+            pgs: BTreeMap::new(),
+            tokens: Tokens::default(),
+            submitted: VecDeque::new(),
+            reads: BTreeMap::new(),
+            run_queue: BTreeSet::new(),
+            pg_out: Vec::new(),
+            timers: Timers::default(),
+            heartbeats: Heartbeats::new(&cfg),
+            heartbeat_peers_changed: false,
+            local_slots: Reserver::new(backfills),
+            remote_slots: Reserver::new(backfills),
+            recovery: pgs::RecoveryQueue::default(),
+            waiting: dispatch::Waiting::default(),
+            wanted_epoch: 0,
+            up_thru_wanted: 0,
+            pg_temp_wanted: BTreeMap::new(),
+            report: report::Report::default(),
+            log: report::ClusterLog::default(),
+            metrics: command::Metrics::default(),
+            setup,
+            cfg,
+        }
+    }
+
+    pub fn whoami(&self) -> OsdId {
+        self.setup.whoami
+    }
+
+    /// The PGs here, for tests and tools.
+    pub fn pgs(&self) -> impl Iterator<Item = &Pg> {
+        self.pgs.values()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.maps.as_ref().map_or(0, Maps::epoch)
+    }
+
+    /// Options have changed: everything that caches one reads it again.
+    fn configure(&mut self, now: Now) {
+        self.pg_cfg = PgConfig::new(&self.cfg, self.pgs.len());
+        self.heartbeats.configure(&self.cfg);
+        let backfills = self.cfg.u64("osd_max_backfills") as usize;
+        self.local_slots.set_max(backfills);
+        self.remote_slots.set_max(backfills);
+        self.plan_tick(now);
+    }
+
+    fn plan_tick(&mut self, now: Now) {
+        let tick = self.cfg.secs("osd_heartbeat_interval").min(Duration::from_secs(1));
+        self.timers.set(Timer::Tick, now.mono + tick.max(Duration::from_millis(100)));
+    }
+
+    fn log(&self, level: Level, text: impl Into<String>, out: &mut Vec<Output>) {
+        out.push(Output::Log { level, text: text.into() });
+    }
+
+    /// Something that a person must look at has happened: says it and ends.
+    fn give_up(&mut self, text: String, out: &mut Vec<Output>) {
+        self.log(Level::Error, text, out);
+        out.push(Output::Exit { code: 1 });
+    }
+
+    fn wake(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        self.mon.wake(now, out);
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Tick => self.tick(now, store, out),
+                Timer::Beacon => self.send_beacon(now, out),
+                Timer::Report => self.send_report(now, store, out),
+                Timer::Pg(id) => self.with_pg(now, store, id, out, |pg, env| pg.wake(env)),
+                Timer::Recovery => self.run_recovery(now, store, out),
+            }
+        }
+        if self.heartbeats.next_wakeup() <= now.mono {
+            self.ping_round(now, out);
+        }
+    }
+
+    /// What is done about once a second.
+    fn tick(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        self.plan_tick(now);
+        match self.state {
+            State::PreBoot => self.try_boot(now, store, out),
+            State::Stopping { until } if now.mono >= until => out.push(Output::Exit { code: 0 }),
+            _ => {}
+        }
+        self.refresh_heartbeat_peers();
+        self.check_heartbeats(now, out);
+        self.check_fullness(store, out);
+        self.trim_maps(out);
+        self.log.flush(now, &self.setup, &mut self.mon, out);
+    }
+}
+
+impl Node for Osd {
+    fn handle(&mut self, now: Now, store: &dyn ObjectRead, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Start => self.start(now, store, out),
+            Input::Message { conn, via, msg } => self.message(now, store, conn, via, msg, out),
+            Input::Connected { conn, via, peer, incoming } => self.connected(now, conn, via, peer, incoming, out),
+            Input::Reset { conn } => self.reset(now, store, conn, out),
+            // The session goes on with a peer that has forgotten it; peering notices by the map.
+            Input::RemoteReset { .. } => {}
+            Input::Refused { via, name, addrs } => self.refused(now, via, name, &addrs, out),
+            Input::Auth { conn, via, method, payload } => self.auth(conn, via, method, payload, out),
+            Input::Committed(token) => self.committed(now, store, token, out),
+            Input::ReadDone { token, result } => {
+                if let Some(id) = self.reads.remove(&token) {
+                    self.with_pg(now, store, id, out, |pg, env| pg.read_done(env, token, result));
+                }
+            }
+            Input::Admin { id, command } => {
+                let body = self.admin(now, store, &command, out);
+                out.push(Output::AdminReply { id, body });
+            }
+            Input::Wake => self.wake(now, store, out),
+            Input::Continue => self.run_pgs(now, store, out),
+            Input::Shutdown => self.shutdown(now, out),
+            Input::StoreFailed { why } => {
+                let text = format!(
+                    "osd.{}: the store failed and nothing more is acknowledged: {why}. Check the disk; when it is \
+                     replaced, start the OSD again and it is filled from its peers",
+                    self.setup.whoami
+                );
+                self.give_up(text, out);
+            }
+        }
+        self.maintain(now, out);
+    }
+
+    fn next_wakeup(&self) -> Option<Duration> {
+        let heartbeat = (self.state == State::Active).then(|| self.heartbeats.next_wakeup());
+        [self.timers.next(), self.mon.next_wakeup(), heartbeat].into_iter().flatten().min()
+    }
+
+    fn runnable(&self) -> bool {
+        !self.run_queue.is_empty()
+    }
+}

@@ -631,7 +631,6 @@ impl World {
             e.u8(MODE_MON);
         } else {
             e.u8(MODE_AUTHORIZER);
-            e.u8(1);
         }
         e.u32(h.entity.0.into());
         e.string(&h.entity.1);
