@@ -40,6 +40,7 @@ struct OpenPing {
 pub struct HbAddrs {
     pub front: EntityAddrVec,
     pub back: EntityAddrVec,
+    pub cluster: EntityAddrVec,
     /// Names the instance towards the monitors.
     pub public: EntityAddrVec,
 }
@@ -212,9 +213,12 @@ impl Heartbeats {
     }
 
     /// Nobody listens at a peer's address: reported at once, if it is one of ours.
-    pub fn refused(&mut self, us: Us, addrs: &EntityAddrVec) -> Option<MOSDFailure> {
-        let (osd, peer) = self.peers.iter().find(|(_, p)| p.addrs.front == *addrs || p.addrs.back == *addrs)?;
-        if self.reported.contains_key(osd) {
+    pub fn refused(&mut self, us: Us, osd: OsdId, addrs: &EntityAddrVec) -> Option<MOSDFailure> {
+        let osd = &osd;
+        let peer = self.peers.get(osd)?;
+        // An address of an earlier instance says nothing about this one.
+        let current = [&peer.addrs.front, &peer.addrs.back, &peer.addrs.cluster].contains(&addrs);
+        if !current || self.reported.contains_key(osd) {
             return None;
         }
         let report = us.failure(*osd, peer.addrs.public.clone(), MOSDFailure::FAILED | MOSDFailure::IMMEDIATE, 0);
@@ -324,7 +328,7 @@ mod tests {
         cfg.set("osd_heartbeat_grace", "6", types::options::Source::Cmdline).unwrap();
         cfg.set("osd_heartbeat_interval", "1", types::options::Source::Cmdline).unwrap();
         let mut hb = Heartbeats::new(&cfg);
-        hb.set_peers([(2, HbAddrs { front: addr(1), back: addr(2), public: addr(3) })].into());
+        hb.set_peers([(2, HbAddrs { front: addr(1), back: addr(2), cluster: addr(4), public: addr(3) })].into());
         hb
     }
 
@@ -357,9 +361,9 @@ mod tests {
     #[test]
     fn a_refused_connection_is_reported_at_once_and_once() {
         let mut hb = with_one_peer();
-        let report = hb.refused(US, &addr(1)).unwrap();
+        let report = hb.refused(US, 2, &addr(1)).unwrap();
         assert_eq!(report.flags, MOSDFailure::FAILED | MOSDFailure::IMMEDIATE);
-        assert_eq!(hb.refused(US, &addr(2)), None);
+        assert_eq!(hb.refused(US, 2, &addr(2)), None);
     }
 
     #[test]

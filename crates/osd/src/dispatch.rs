@@ -1,0 +1,403 @@
+//! Messages: whose they are, whether they may be believed yet, and what becomes of those that came too
+//! early.
+
+use std::collections::BTreeMap;
+
+use messages::{Body, MOSDMap, MOSDPGCreate2, MOSDPing, Message, PingOp};
+use monclient::Event;
+use node::{ConnId, Dest, Endpoint, Level, Now, Output};
+use os::ObjectRead;
+use pg::Stray;
+use types::{EntityAddrVec, EntityName, Epoch, OsdId, SpgId};
+
+use crate::heartbeat::{HbAddrs, HbNet, Us};
+use crate::maps::Maps;
+use crate::{Osd, State};
+
+/// What cannot be handled until a map or a PG is there.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// In order of arrival.
+    messages: Vec<(ConnId, Message)>,
+    creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
+    /// The oldest map that the monitors still have.
+    pub(crate) oldest_cluster_map: Epoch,
+}
+
+/// More than this many early messages are a peer's mistake; the oldest are dropped and sent again.
+const WAITING_MAX: usize = 10_000;
+
+impl Waiting {
+    fn hold(&mut self, conn: ConnId, msg: Message) {
+        if self.messages.len() < WAITING_MAX {
+            self.messages.push((conn, msg));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.messages.retain(|(c, _)| *c != conn);
+    }
+}
+
+impl Osd {
+    pub(crate) fn message(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        via: Endpoint,
+        msg: Message,
+        out: &mut Vec<Output>,
+    ) {
+        match via {
+            Endpoint::HbBack => self.heartbeat(now, conn, HbNet::Back, &msg, out),
+            Endpoint::HbFront => self.heartbeat(now, conn, HbNet::Front, &msg, out),
+            Endpoint::Cluster => self.from_peer(now, store, conn, msg, out),
+            Endpoint::Public | Endpoint::Mgr => self.from_public(now, store, conn, msg, out),
+        }
+        self.grant_slots(now, store, out);
+    }
+
+    fn from_public(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        msg: Message,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(event) = self.mon.message(conn, &msg) {
+            return self.mon_event(now, event, out);
+        }
+        let from_mon = self.mon.conn() == Some(conn);
+        match msg.body {
+            Body::MOSDMap(m) if from_mon => self.new_maps(now, store, &m, out),
+            Body::MOSDPGCreate2(m) if from_mon => self.creates(now, store, &m, out),
+            Body::MMgrMap(m) if from_mon => self.new_mgr_map(now, m.map, out),
+            Body::MLogAck(m) => self.log.acknowledged(m.last),
+            Body::MOSDMarkMeDown(_) if from_mon => {
+                if matches!(self.state, State::Stopping { .. }) {
+                    out.push(Output::Exit { code: 0 });
+                }
+            }
+            Body::MMgrConfigure(m) => self.mgr_configured(now, conn, &m),
+            Body::MPGStatsAck(_) => {}
+            Body::MCommand(m) => {
+                let reply = self.command(now, store, &m, out);
+                let reply = Message { tid: msg.tid, ..Message::from(reply) };
+                out.push(Output::Send { to: Dest::Conn(conn), msg: reply, after: None });
+            }
+            Body::MOSDOp(_) | Body::MOSDBackoff(_) => self.client_op(now, store, conn, msg, out),
+            _ => self.note(format!("a message of type {} is not for an OSD", msg.body.name()), out),
+        }
+    }
+
+    fn mon_event(&mut self, now: Now, event: Event, out: &mut Vec<Output>) {
+        match event {
+            Event::MonMap(raw) => self.new_mon_map(raw, out),
+            Event::Config(values) => self.apply_config(now, &values, out),
+            Event::CommandDone { .. } => {}
+            Event::Version { newest, .. } => self.want_epoch(newest as Epoch, out),
+        }
+    }
+
+    fn new_mon_map(&mut self, raw: bytes::Bytes, out: &mut Vec<Output>) {
+        match denc::Decoder::new(raw).get::<types::MonMap>() {
+            Ok(map) => {
+                self.mon.sub_got("monmap", map.epoch.into());
+                self.mon.set_mons(monclient::mons_of(&map));
+            }
+            Err(e) => self.log(Level::Warn, format!("the monitors sent a monmap that does not decode: {e}"), out),
+        }
+    }
+
+    /// Somebody knows of this epoch: we must, too.
+    pub(crate) fn want_epoch(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+        if epoch <= self.epoch() || epoch <= self.wanted_epoch {
+            return;
+        }
+        self.wanted_epoch = epoch;
+        self.mon.subscribe("osdmap", u64::from(self.epoch()) + 1, false);
+        self.mon.renew(out);
+    }
+
+    pub(crate) fn new_maps(&mut self, now: Now, store: &dyn ObjectRead, m: &MOSDMap, out: &mut Vec<Output>) {
+        if m.fsid != self.setup.fsid {
+            return;
+        }
+        self.waiting.oldest_cluster_map = self.waiting.oldest_cluster_map.max(m.oldest_map);
+        let Some(maps) = &mut self.maps else { return };
+        let taken = match maps.absorb(m) {
+            Ok(taken) => taken,
+            Err(e) => {
+                self.log(Level::Warn, format!("maps were not taken, asking for whole ones: {e}"), out);
+                // From epoch 0 the monitors send a whole map.
+                self.mon.subscribe("osdmap", 0, false);
+                return self.mon.renew(out);
+            }
+        };
+        if taken.gap {
+            self.mon.subscribe("osdmap", u64::from(self.epoch()) + 1, false);
+            return self.mon.renew(out);
+        }
+        if taken.maps.is_empty() {
+            return;
+        }
+        self.submit_own(taken.txn, out);
+        self.mon.sub_got("osdmap", self.epoch().into());
+        self.heartbeat_peers_changed = true;
+        self.advance_all(now, store, &taken.maps, out);
+        self.check_standing(now, store, out);
+        self.drop_old_peers(&taken.maps[taken.maps.len() - 1].clone(), out);
+        self.up_thru_asked_again(out);
+        let newest = self.maps.as_ref().map_or(0, |maps| maps.superblock.newest_map);
+        if m.newest_map > newest {
+            self.want_epoch(m.newest_map, out);
+        }
+    }
+
+    /// Sessions with instances that the map has down, or has at another address, are over.
+    fn drop_old_peers(&mut self, map: &osdmap::OsdMap, out: &mut Vec<Output>) {
+        let stale: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, c)| c.via == Endpoint::Cluster && c.peer.name.is_osd())
+            .filter(|(_, c)| {
+                let osd = c.peer.name.num as OsdId;
+                // One who is ahead of us may be right: only what the map says of *this* instance counts.
+                map.exists(osd) && map.is_down(osd) && map.cluster_addrs(osd) == c.peer.addrs
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for conn in stale {
+            self.conns.remove(&conn);
+            out.push(Output::Close { conn });
+        }
+    }
+
+    fn creates(&mut self, now: Now, store: &dyn ObjectRead, m: &MOSDPGCreate2, out: &mut Vec<Output>) {
+        self.mon.sub_got("osd_pg_creates", m.epoch.into());
+        self.want_epoch(m.epoch, out);
+        for (id, (created, stamp)) in &m.pgs {
+            self.waiting.creates.insert(*id, (*created, *stamp));
+        }
+        if m.epoch <= self.epoch() {
+            self.retry_waiting(now, store, out);
+        }
+    }
+
+    /// A new map is there: what was early may be in time now.
+    pub(crate) fn retry_waiting(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        if self.state == State::Active {
+            let epoch = self.epoch();
+            let due: Vec<_> = self.waiting.creates.iter().filter(|(_, (e, _))| *e <= epoch).map(|(id, c)| (*id, *c)).collect();
+            for (id, (created, stamp)) in due {
+                self.waiting.creates.remove(&id);
+                self.create_pg(now, store, id, created, stamp, out);
+            }
+        }
+        for (conn, msg) in std::mem::take(&mut self.waiting.messages) {
+            match self.conns.get(&conn) {
+                Some(c) if c.via == Endpoint::Cluster => self.from_peer(now, store, conn, msg, out),
+                Some(_) => self.client_op(now, store, conn, msg, out),
+                None => {}
+            }
+        }
+    }
+
+    fn client_op(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+        let Some((id, needs)) = pg::route(&msg) else { return };
+        self.share_map(store, conn, needs, out);
+        if needs > self.epoch() {
+            self.want_epoch(needs, out);
+        }
+        if self.pgs.contains_key(&id) {
+            // Lent to the PG for the call; nothing in it looks at connections.
+            let Some(c) = self.conns.remove(&conn) else { return };
+            self.metrics.client_op(&msg);
+            self.with_pg(now, store, id, out, |pg, env| pg.client_message(env, conn, &c.peer, msg));
+            self.conns.insert(conn, c);
+            return;
+        }
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        let ours = !map.pg_exists(id.pgid) || map.pg_to_up_acting(id.pgid).acting_primary == Some(self.setup.whoami);
+        if needs > map.epoch || (ours && map.pool(id.pgid.pool).is_some()) {
+            self.waiting.hold(conn, msg);
+        }
+        // Else the client aims by an old map; it has been sent a newer one and aims again.
+    }
+
+    /// Sends newer maps to a peer that shows by its message that it has only `has`.
+    fn share_map(&mut self, store: &dyn ObjectRead, conn: ConnId, has: Epoch, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let Some(c) = self.conns.get_mut(&conn) else { return };
+        let since = has.max(c.sent_epoch);
+        if since >= maps.epoch() {
+            return;
+        }
+        match maps.share(store, since) {
+            Ok(m) => {
+                c.sent_epoch = maps.epoch();
+                out.push(Output::Send { to: Dest::Conn(conn), msg: m.into(), after: None });
+            }
+            Err(e) => out.push(Output::Log { level: Level::Warn, text: format!("maps cannot be shared: {e}") }),
+        }
+    }
+
+    fn from_peer(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+        let Some(c) = self.conns.get(&conn) else { return };
+        if !c.peer.name.is_osd() {
+            return self.note(format!("{} speaks on the OSDs' network", c.peer.name), out);
+        }
+        let from = c.peer.name.num as OsdId;
+        if let Body::MOSDMap(m) = &msg.body {
+            return self.new_maps(now, store, m, out);
+        }
+        let Some((id, needs)) = pg::route(&msg) else {
+            return self.note(format!("a message of type {} from osd.{from} is not for a PG", msg.body.name()), out);
+        };
+        if needs > self.epoch() {
+            self.want_epoch(needs, out);
+            return self.waiting.hold(conn, msg);
+        }
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        if !map.is_up(from) || map.cluster_addrs(from) != c.peer.addrs || self.state != State::Active {
+            // An instance that is no more, or that we do not know yet; what it says counts for nothing
+            // now, and whoever lives says it again when the map has changed.
+            return;
+        }
+        self.share_map(store, conn, needs, out);
+        if !self.pgs.contains_key(&id) {
+            let map = self.maps.as_ref().expect("checked above").current().clone();
+            let mut env = pg::Env {
+                now,
+                whoami: self.setup.whoami,
+                map: &map,
+                store,
+                cfg: &self.pg_cfg,
+                clocks: self.heartbeats.clocks(),
+                tokens: &mut self.tokens,
+                out: &mut self.pg_out,
+            };
+            match pg::stray_message(&mut env, from, &msg) {
+                Stray::Create => self.create_pg_for_peer(now, store, id, &msg, out),
+                Stray::Reply(reply) => return self.send_osd(from, reply, None, out),
+                Stray::Ignore => return,
+            }
+        }
+        self.with_pg(now, store, id, out, |pg, env| pg.peer_message(env, from, msg));
+    }
+
+    fn us(&self) -> Us {
+        let up_from = self.maps.as_ref().map_or(0, |m| m.current().up_from(self.setup.whoami));
+        Us { fsid: self.setup.fsid, epoch: self.epoch(), up_from }
+    }
+
+    fn heartbeat(&mut self, now: Now, conn: ConnId, net: HbNet, msg: &Message, out: &mut Vec<Output>) {
+        let Body::MOSDPing(m) = &msg.body else { return };
+        let Some(c) = self.conns.get(&conn) else { return };
+        if m.fsid != self.setup.fsid || !c.peer.name.is_osd() {
+            return;
+        }
+        let from = c.peer.name.num as OsdId;
+        let us = self.us();
+        match m.op {
+            PingOp::Ping => {
+                let reply = self.heartbeats.ping(now, us, from, m);
+                out.push(Output::Send { to: Dest::Conn(conn), msg: reply.into(), after: None });
+                self.tell_the_dead(now, conn, from, m, out);
+            }
+            PingOp::PingReply => {
+                if let Some(alive) = self.heartbeats.reply(now, us, from, net, m) {
+                    self.mon.send(alive, out);
+                }
+            }
+            PingOp::YouDied => self.want_epoch(m.map_epoch, out),
+            PingOp::Heartbeat | PingOp::StartHeartbeat | PingOp::StopHeartbeat => {}
+        }
+        if m.map_epoch > self.epoch() && self.state == State::Active {
+            self.want_epoch(m.map_epoch, out);
+        }
+    }
+
+    /// A peer that the map has down for longer than it knows maps is told so.
+    fn tell_the_dead(&mut self, now: Now, conn: ConnId, from: OsdId, m: &MOSDPing, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        if !map.is_up(from) && (!map.exists(from) || map.info(from).down_at > m.map_epoch) {
+            let dead = self.heartbeats.you_died(now, self.us(), m);
+            out.push(Output::Send { to: Dest::Conn(conn), msg: dead.into(), after: None });
+        }
+    }
+
+    pub(crate) fn ping_round(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.state != State::Active {
+            return;
+        }
+        for p in self.heartbeats.round(now, self.us()) {
+            for (via, addrs) in [(Endpoint::HbFront, p.addrs.front), (Endpoint::HbBack, p.addrs.back)] {
+                let to = Dest::Peer { via, name: EntityName::osd(p.osd), addrs };
+                out.push(Output::Send { to, msg: p.ping.clone().into(), after: None });
+            }
+        }
+    }
+
+    pub(crate) fn check_heartbeats(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.state != State::Active {
+            return;
+        }
+        for report in self.heartbeats.failures(now, self.us()) {
+            self.mon.send(report, out);
+        }
+    }
+
+    pub(crate) fn peer_refused(
+        &mut self,
+        _now: Now,
+        name: EntityName,
+        addrs: &EntityAddrVec,
+        out: &mut Vec<Output>,
+    ) {
+        if self.state != State::Active || !name.is_osd() || !self.cfg.bool("osd_fast_fail_on_connection_refused") {
+            return;
+        }
+        if let Some(report) = self.heartbeats.refused(self.us(), name.num as OsdId, addrs) {
+            self.mon.send(report, out);
+        }
+    }
+
+    /// Chooses whom to ping: the PGs' members, the neighbours by id, and enough others.
+    pub(crate) fn refresh_heartbeat_peers(&mut self) {
+        if !std::mem::take(&mut self.heartbeat_peers_changed) || self.state != State::Active {
+            return;
+        }
+        let Some(map) = self.maps.as_ref().map(Maps::current).cloned() else { return };
+        let me = self.setup.whoami;
+        let mut wanted: Vec<OsdId> = self.pgs.values().flat_map(|pg| pg.heartbeat_peers()).collect();
+        let up: Vec<OsdId> = map.osds().filter(|o| *o != me && map.is_up(*o)).collect();
+        wanted.extend(up.iter().find(|o| **o > me).or(up.first()));
+        wanted.extend(up.iter().rev().find(|o| **o < me).or(up.last()));
+        let enough = (self.cfg.u64("osd_heartbeat_min_peers") as usize).max(self.cfg.u64("mon_osd_min_down_reporters") as usize);
+        let after_me = up.iter().filter(|o| **o > me).chain(up.iter().filter(|o| **o < me));
+        for osd in after_me {
+            if wanted.len() >= enough {
+                break;
+            }
+            if !wanted.contains(osd) {
+                wanted.push(*osd);
+            }
+        }
+        let peers = wanted.into_iter().filter(|o| *o != me && map.is_up(*o)).map(|o| {
+            let addrs = HbAddrs {
+                front: map.hb_front_addrs(o),
+                back: map.hb_back_addrs(o),
+                cluster: map.cluster_addrs(o),
+                public: map.addrs(o),
+            };
+            (o, addrs)
+        });
+        self.heartbeats.set_peers(peers.collect());
+    }
+}

@@ -1,0 +1,374 @@
+//! The PGs that live here: calling them, and performing what they ask for.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::{MOSDPGCreated, Message, Paxos};
+use node::{Dest, Endpoint, Level, Now, Output, Token};
+use os::{Coll, ObjectRead, Transaction};
+use osdmap::OsdMap;
+use pg::{Env, Pg, PgOutput};
+use types::{EntityName, Epoch, OsdId, SpgId, UTime};
+
+use crate::{Osd, State, Timer};
+
+/// PGs with objects to recover, and the slots that they share.
+#[derive(Debug, Default)]
+pub struct RecoveryQueue {
+    waiting: BTreeSet<(Reverse<u32>, SpgId)>,
+    used: u32,
+    /// No recovery starts before (`osd_recovery_sleep`).
+    not_before: Duration,
+}
+
+impl Osd {
+    pub(crate) fn pg_ids(&self) -> Vec<SpgId> {
+        self.pgs.keys().copied().collect()
+    }
+
+    /// Calls one PG at the newest map and performs what it asks for. Nothing happens if it is not here.
+    pub(crate) fn with_pg(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        id: SpgId,
+        out: &mut Vec<Output>,
+        call: impl FnOnce(&mut Pg, &mut Env),
+    ) {
+        let Some(maps) = &self.maps else { return };
+        let Some(pg) = self.pgs.get_mut(&id) else { return };
+        let mut env = Env {
+            now,
+            whoami: self.setup.whoami,
+            map: maps.current(),
+            store,
+            cfg: &self.pg_cfg,
+            clocks: self.heartbeats.clocks(),
+            tokens: &mut self.tokens,
+            out: &mut self.pg_out,
+        };
+        call(pg, &mut env);
+        match pg.next_wakeup() {
+            Some(at) => self.timers.set(Timer::Pg(id), at),
+            None => self.timers.cancel(&Timer::Pg(id)),
+        }
+        self.run_queue.insert(id);
+        self.perform(now, id, out);
+    }
+
+    /// Goes on with PGs that have work which needs no input: one step each.
+    pub(crate) fn run_pgs(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        for id in std::mem::take(&mut self.run_queue) {
+            let mut more = false;
+            self.with_pg(now, store, id, out, |pg, env| more = pg.step(env));
+            if !more {
+                self.run_queue.remove(&id);
+            }
+        }
+    }
+
+    fn perform(&mut self, now: Now, id: SpgId, out: &mut Vec<Output>) {
+        let mut asked = std::mem::take(&mut self.pg_out);
+        for output in asked.drain(..) {
+            self.perform_one(now, id, output, out);
+        }
+        self.pg_out = asked;
+    }
+
+    fn perform_one(&mut self, now: Now, id: SpgId, output: PgOutput, out: &mut Vec<Output>) {
+        match output {
+            PgOutput::ToOsd { osd, msg, after } => self.send_osd(osd, msg, after, out),
+            PgOutput::ToClient { conn, msg, after } => out.push(Output::Send { to: Dest::Conn(conn), msg, after }),
+            PgOutput::Submit { token, txn } => {
+                self.submitted.push_back((token, Some(id)));
+                out.push(Output::Submit { token, txn });
+            }
+            PgOutput::Read { token, coll, oid, off, len } => {
+                self.reads.insert(token, id);
+                out.push(Output::Read { token, coll, oid, off, len });
+            }
+            PgOutput::UpThru { want } => self.want_up_thru(want, out),
+            PgOutput::PgTemp { want, forced } => {
+                self.pg_temp_wanted.insert(id.pgid, (want, forced));
+                self.send_pg_temp(out);
+            }
+            PgOutput::PgTempDone => {
+                self.pg_temp_wanted.remove(&id.pgid);
+            }
+            PgOutput::Created => {
+                let paxos = Paxos { version: self.epoch().into(), ..Paxos::default() };
+                self.mon.send(MOSDPGCreated { paxos, pgid: id.pgid }, out);
+            }
+            PgOutput::ClusterLog { level, text } => self.log.entry(now, level, format!("{id} {text}")),
+            PgOutput::ReserveLocal { priority } => self.local_slots.request(id, priority),
+            PgOutput::CancelLocal => self.local_slots.cancel(id),
+            PgOutput::ReserveRemote { priority } => self.remote_slots.request(id, priority),
+            PgOutput::CancelRemote => self.remote_slots.cancel(id),
+            PgOutput::QueueRecovery { priority } => {
+                self.recovery.waiting.retain(|(_, pg)| *pg != id);
+                self.recovery.waiting.insert((Reverse(priority), id));
+                self.timers.set(Timer::Recovery, now.mono.max(self.recovery.not_before));
+            }
+            PgOutput::RecoveryDone { slots } => {
+                self.recovery.used = self.recovery.used.saturating_sub(slots);
+                if !self.recovery.waiting.is_empty() {
+                    self.timers.set(Timer::Recovery, now.mono.max(self.recovery.not_before));
+                }
+            }
+            PgOutput::StatChanged => self.report_soon(now, id),
+            PgOutput::PeersChanged => self.heartbeat_peers_changed = true,
+            PgOutput::Removed => self.forget_pg(id),
+        }
+    }
+
+    fn forget_pg(&mut self, id: SpgId) {
+        self.pgs.remove(&id);
+        self.run_queue.remove(&id);
+        self.timers.cancel(&Timer::Pg(id));
+        self.local_slots.cancel(id);
+        self.remote_slots.cancel(id);
+        self.recovery.waiting.retain(|(_, pg)| *pg != id);
+        self.pg_temp_wanted.remove(&id.pgid);
+        self.pg_cfg.pgs = self.pgs.len();
+        self.heartbeat_peers_changed = true;
+    }
+
+    /// To the instance of an OSD that our map shows; nowhere if that is down.
+    pub(crate) fn send_osd(&mut self, osd: OsdId, msg: Message, after: Option<Token>, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        if map.is_up(osd) {
+            let to =
+                Dest::Peer { via: Endpoint::Cluster, name: EntityName::osd(osd), addrs: map.cluster_addrs(osd) };
+            out.push(Output::Send { to, msg, after });
+        }
+    }
+
+    /// Submits a transaction of the OSD's own.
+    pub(crate) fn submit_own(&mut self, txn: Transaction, out: &mut Vec<Output>) {
+        let token = self.tokens.next();
+        self.submitted.push_back((token, None));
+        out.push(Output::Submit { token, txn });
+    }
+
+    pub(crate) fn committed(&mut self, now: Now, store: &dyn ObjectRead, token: Token, out: &mut Vec<Output>) {
+        while let Some((submitted, owner)) = self.submitted.front().copied() {
+            if submitted > token {
+                break;
+            }
+            self.submitted.pop_front();
+            if let Some(id) = owner {
+                self.with_pg(now, store, id, out, |pg, env| pg.committed(env, submitted));
+            }
+        }
+    }
+
+    /// Grants slots that are free. Called after each input.
+    pub(crate) fn maintain(&mut self, _now: Now, _out: &mut Vec<Output>) {
+        debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");
+    }
+
+    pub(crate) fn grant_slots(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        while let Some(id) = self.local_slots.grant() {
+            self.with_pg(now, store, id, out, Pg::local_reserved);
+        }
+        while let Some(id) = self.remote_slots.grant() {
+            self.with_pg(now, store, id, out, Pg::remote_reserved);
+        }
+    }
+
+    /// Starts recoveries while slots are free, the most urgent PG first.
+    pub(crate) fn run_recovery(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        let paused = self.maps.as_ref().is_some_and(|m| m.current().test_flag(osdmap::flag::NORECOVER));
+        let most = self.recovery_max();
+        let sleep = self.recovery_sleep();
+        while !paused && self.recovery.used < most && now.mono >= self.recovery.not_before {
+            let Some((_, id)) = self.recovery.waiting.pop_first() else { break };
+            let slots = if sleep.is_zero() { most - self.recovery.used } else { 1 };
+            let mut started = 0;
+            // The slots count as used before the call: what finishes within it gives them back.
+            self.with_pg(now, store, id, out, |pg, env| started = pg.recover(env, slots));
+            self.recovery.used += started;
+            if started > 0 {
+                self.recovery.not_before = now.mono + sleep;
+            }
+        }
+        if !self.recovery.waiting.is_empty() {
+            let pause = if paused { Duration::from_secs(1) } else { sleep };
+            if paused || !sleep.is_zero() {
+                self.timers.set(Timer::Recovery, now.mono + pause);
+            }
+        }
+    }
+
+    /// `osd_recovery_max_active`, or what fits the kind of disk.
+    fn recovery_max(&self) -> u32 {
+        let by_kind = if self.is_rotational() { "osd_recovery_max_active_hdd" } else { "osd_recovery_max_active_ssd" };
+        match self.cfg.u64("osd_recovery_max_active") {
+            0 => self.cfg.u64(by_kind) as u32,
+            set => set as u32,
+        }
+    }
+
+    fn recovery_sleep(&self) -> Duration {
+        let by_kind = if self.is_rotational() { "osd_recovery_sleep_hdd" } else { "osd_recovery_sleep_ssd" };
+        let general = self.cfg.secs("osd_recovery_sleep");
+        if general.is_zero() { self.cfg.secs(by_kind) } else { general }
+    }
+
+    pub(crate) fn is_rotational(&self) -> bool {
+        self.setup.metadata.get("rotational").is_some_and(|v| v == "1")
+    }
+
+    /// Takes up the PGs that the store holds and brings each to the newest map.
+    pub(crate) fn load_pgs(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        out: &mut Vec<Output>,
+    ) -> Result<(), String> {
+        let newest = self.epoch();
+        for coll in store.collections() {
+            let Coll::Pg(id) = coll else { continue };
+            let stands_at = Pg::stored_epoch(id, store).map_err(|e| e.to_string())?;
+            let maps = self.maps.as_mut().expect("maps are loaded before PGs");
+            let map = maps.get(store, stands_at).map_err(|e| format!("pg {id}: {e}"))?;
+            let pg = Pg::load(id, &mut self.env(now, store, &map)).map_err(|e| e.to_string())?;
+            self.pgs.insert(id, pg);
+            self.perform(now, id, out);
+            for epoch in stands_at + 1..=newest {
+                let maps = self.maps.as_mut().expect("maps are loaded before PGs");
+                let map = maps.get(store, epoch).map_err(|e| format!("pg {id}: {e}"))?;
+                self.advance_one(now, store, id, &map, out);
+            }
+        }
+        self.pg_cfg.pgs = self.pgs.len();
+        for id in self.pg_ids() {
+            self.with_pg(now, store, id, out, Pg::activate_map);
+        }
+        Ok(())
+    }
+
+    /// An environment at a map that need not be the newest.
+    fn env<'a>(&'a mut self, now: Now, store: &'a dyn ObjectRead, map: &'a Arc<OsdMap>) -> Env<'a> {
+        Env {
+            now,
+            whoami: self.setup.whoami,
+            map,
+            store,
+            cfg: &self.pg_cfg,
+            clocks: self.heartbeats.clocks(),
+            tokens: &mut self.tokens,
+            out: &mut self.pg_out,
+        }
+    }
+
+    fn advance_one(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        id: SpgId,
+        map: &Arc<OsdMap>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(mut pg) = self.pgs.remove(&id) else { return };
+        pg.advance_map(&mut self.env(now, store, map));
+        self.pgs.insert(id, pg);
+        self.perform(now, id, out);
+    }
+
+    /// Hands new maps to all PGs.
+    pub(crate) fn advance_all(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        maps: &[Arc<OsdMap>],
+        out: &mut Vec<Output>,
+    ) {
+        for id in self.pg_ids() {
+            for map in maps {
+                self.advance_one(now, store, id, map, out);
+            }
+        }
+        self.activate_all(now, store, out);
+    }
+
+    pub(crate) fn activate_all(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        for id in self.pg_ids() {
+            self.with_pg(now, store, id, out, Pg::activate_map);
+        }
+        self.retry_waiting(now, store, out);
+    }
+
+    /// The monitors want a PG whose primary we are.
+    pub(crate) fn create_pg(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        id: SpgId,
+        created: Epoch,
+        stamp: UTime,
+        out: &mut Vec<Output>,
+    ) {
+        if self.pgs.contains_key(&id) {
+            return;
+        }
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current().clone();
+        let primary = map.pg_exists(id.pgid) && map.pg_to_up_acting(id.pgid).acting_primary == Some(self.setup.whoami);
+        if !primary {
+            return;
+        }
+        let known = self.maps_between(store, created);
+        let lookup = |epoch: Epoch| known.get(&epoch).cloned();
+        let pg = Pg::create(id, &mut self.env(now, store, &map), created, stamp, &lookup);
+        self.adopt(now, store, id, pg, out);
+    }
+
+    /// A peer's message supposes a PG that is not here yet.
+    pub(crate) fn create_pg_for_peer(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        id: SpgId,
+        msg: &Message,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current().clone();
+        let pg = Pg::create_for_peer(id, &mut self.env(now, store, &map), msg);
+        self.adopt(now, store, id, pg, out);
+    }
+
+    fn adopt(&mut self, now: Now, store: &dyn ObjectRead, id: SpgId, pg: Pg, out: &mut Vec<Output>) {
+        self.pgs.insert(id, pg);
+        self.pg_cfg.pgs = self.pgs.len();
+        self.heartbeat_peers_changed = true;
+        self.perform(now, id, out);
+        self.with_pg(now, store, id, out, Pg::activate_map);
+    }
+
+    /// The maps from an epoch on that we hold, decoded.
+    fn maps_between(&mut self, store: &dyn ObjectRead, from: Epoch) -> BTreeMap<Epoch, Arc<OsdMap>> {
+        let Some(maps) = &mut self.maps else { return BTreeMap::new() };
+        let first = from.max(maps.superblock.oldest_map).max(1);
+        (first..=maps.epoch()).filter_map(|e| Some((e, maps.get(store, e).ok()?))).collect()
+    }
+
+    /// Forgets maps that nobody here needs and that the monitors have trimmed.
+    pub(crate) fn trim_maps(&mut self, out: &mut Vec<Output>) {
+        let Some(maps) = &mut self.maps else { return };
+        let needed = self.pgs.values().map(|pg| pg.map().epoch).min().unwrap_or(maps.epoch());
+        if let Some(txn) = maps.trim(needed.min(self.waiting.oldest_cluster_map)) {
+            self.submit_own(txn, out);
+        }
+    }
+
+    pub(crate) fn note(&self, text: String, out: &mut Vec<Output>) {
+        if self.state != State::Active {
+            out.push(Output::Log { level: Level::Debug, text });
+        }
+    }
+}
