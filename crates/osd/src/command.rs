@@ -1,0 +1,289 @@
+//! Commands to this OSD: `ceph tell osd.N …`, `ceph pg ID …`, and the admin socket. They share a table.
+
+use bytes::Bytes;
+use messages::{Body, MCommand, MCommandReply, Message};
+use node::{Now, Output};
+use os::ObjectRead;
+use types::command::{Args, Command, FLAG_NOFORWARD, FLAG_OBSOLETE};
+use types::dump::{Dump, Format};
+use types::errno::{EINVAL, ENOENT};
+use types::options::{self, Source};
+use types::{PgId, SpgId};
+
+use crate::{Osd, State};
+
+const fn read(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "osd", perm: "r", flags: 0 }
+}
+
+const fn write(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "osd", perm: "rw", flags: 0 }
+}
+
+/// What this OSD answers.
+static COMMANDS: &[Command] = &[
+    read("get_command_descriptions", "list the commands that this daemon answers"),
+    Command {
+        sig: "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=query",
+        help: "everything about one placement group",
+        module: "osd",
+        perm: "r",
+        flags: FLAG_OBSOLETE,
+    },
+    read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
+    read("version", "the version of this daemon"),
+    read("status", "where this OSD stands: epochs, state, PGs"),
+    read("config get name=var,type=CephString", "one option's value in force"),
+    read("config show", "the values in force that are not the defaults, and all others"),
+    read("config diff", "the values that differ from the defaults, and where they come from"),
+    write(
+        "config set name=var,type=CephString name=val,type=CephString,n=N",
+        "set an option until the daemon restarts",
+    ),
+    write("config unset name=var,type=CephString", "take back what `config set` set"),
+    write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
+    read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
+    read("dump_pg_recovery_stats", "recovery counters"),
+    read("dump_ops_in_flight", "client operations that are not answered yet"),
+    read("ops", "client operations that are not answered yet"),
+    read("dump_blocked_ops", "client operations that wait for long"),
+    read("dump_historic_ops", "operations that were answered lately"),
+    Command {
+        sig: "heap name=heapcmd,type=CephString name=value,type=CephString,req=false",
+        help: "memory of the process",
+        module: "osd",
+        perm: "rw",
+        flags: FLAG_NOFORWARD,
+    },
+];
+
+/// Counts for `perf dump`.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    ops: u64,
+    op_in_bytes: u64,
+}
+
+impl Metrics {
+    pub(crate) fn client_op(&mut self, msg: &Message) {
+        if let Body::MOSDOp(m) = &msg.body {
+            self.ops += 1;
+            self.op_in_bytes += m.ops.iter().map(|op| op.indata.len() as u64).sum::<u64>();
+        }
+    }
+}
+
+/// What a command came to: text for people or a tree, or an errno and a sentence.
+type Answer = Result<Reply, (i32, String)>;
+
+enum Reply {
+    Text(String),
+    Tree(Dump),
+}
+
+impl Osd {
+    pub(crate) fn command(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        m: &MCommand,
+        out: &mut Vec<Output>,
+    ) -> MCommandReply {
+        let (r, rs, data) = self.run_command(now, store, &m.cmd, out);
+        MCommandReply { r, rs, data: Bytes::from(data) }
+    }
+
+    /// The admin socket: the same commands; errors come as text.
+    pub(crate) fn admin(&mut self, now: Now, store: &dyn ObjectRead, command: &str, out: &mut Vec<Output>) -> String {
+        let text = if command.trim_start().starts_with('{') {
+            command.to_owned()
+        } else {
+            Dump::obj().with("prefix", command.trim()).to_json()
+        };
+        match self.run_command(now, store, &[text], out) {
+            (0, _, data) => data,
+            (r, rs, _) => format!("ERROR: ({}) {rs}\n", -r),
+        }
+    }
+
+    fn run_command(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        cmd: &[String],
+        out: &mut Vec<Output>,
+    ) -> (i32, String, String) {
+        let args = match Args::parse(cmd) {
+            Ok(args) => args,
+            Err(why) => return (-EINVAL, why, String::new()),
+        };
+        let prefix = args.prefix().to_owned();
+        let Some(command) = COMMANDS.iter().find(|c| c.is_named(&prefix)) else {
+            return (-EINVAL, format!("unrecognized command! [{}]", cmd.join(" ")), String::new());
+        };
+        if let Err((errno, why)) = command.check(&args) {
+            return (-errno, why, String::new());
+        }
+        let format = Format::parse(args.format());
+        match self.answer(now, store, &prefix, &args, out) {
+            Ok(Reply::Text(text)) => (0, String::new(), text),
+            Ok(Reply::Tree(tree)) => (0, String::new(), tree.render(format.unwrap_or(Format::JsonPretty), "osd")),
+            Err((errno, why)) => (-errno, why, String::new()),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        prefix: &str,
+        args: &Args,
+        out: &mut Vec<Output>,
+    ) -> Answer {
+        let var = || args.str("var").unwrap_or_default();
+        Ok(match prefix {
+            "get_command_descriptions" => Reply::Text(types::command::descriptions(COMMANDS).to_json()),
+            "version" => Reply::Tree(version()),
+            "status" => Reply::Tree(self.status()),
+            "pg" | "query" => Reply::Tree(self.query(args)?),
+            "config get" => {
+                let value = self.cfg.get(var()).ok_or_else(|| (ENOENT, format!("no such option: {}", var())))?;
+                Reply::Tree(Dump::obj().with(options::normal_name(var()), value))
+            }
+            "config show" => {
+                let mut all = Dump::obj();
+                for def in options::all() {
+                    all.put(def.name, self.cfg.str(def.name));
+                }
+                Reply::Tree(all)
+            }
+            "config diff" => Reply::Tree(self.config_diff()),
+            "config set" => {
+                let value = args.list("val").join(" ");
+                self.cfg.set(var(), &value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+                self.configure(now);
+                Reply::Tree(Dump::obj().with("success", format!("{} = '{value}' ", var())))
+            }
+            "config unset" => {
+                self.cfg.unset(var(), Source::Override);
+                self.configure(now);
+                Reply::Tree(Dump::obj().with("success", format!("{} = '' ", var())))
+            }
+            "injectargs" => Reply::Text(self.inject(now, &args.list("injected_args"))?),
+            "perf dump" => Reply::Tree(self.perf(store)),
+            "dump_pg_recovery_stats" => Reply::Text(String::new()),
+            // An operation lives inside its PG, which does not list it yet.
+            "dump_ops_in_flight" | "ops" | "dump_blocked_ops" => {
+                Reply::Tree(Dump::obj().with("ops", Dump::arr("op", Vec::<Dump>::new())).with("num_ops", 0u32))
+            }
+            "dump_historic_ops" => Reply::Tree(
+                Dump::obj()
+                    .with("size", self.cfg.u64("osd_op_history_size"))
+                    .with("duration", self.cfg.u64("osd_op_history_duration"))
+                    .with("ops", Dump::arr("op", Vec::<Dump>::new())),
+            ),
+            "heap" => return Err((types::errno::EOPNOTSUPP, "not using tcmalloc".into())),
+            _ => {
+                let _ = out;
+                return Err((EINVAL, format!("'{prefix}' is in the table but not answered")));
+            }
+        })
+    }
+
+    fn query(&mut self, args: &Args) -> Result<Dump, (i32, String)> {
+        let text = args.str("pgid").unwrap_or_default();
+        let id: PgId = text.parse().map_err(|e| (EINVAL, format!("'{text}': {e}")))?;
+        match self.pgs.get(&SpgId::from(id)) {
+            Some(pg) => Ok(pg.query()),
+            None => Err((ENOENT, format!("i don't have pgid {id}"))),
+        }
+    }
+
+    fn status(&self) -> Dump {
+        let (oldest, newest) =
+            self.maps.as_ref().map_or((0, 0), |m| (m.superblock.oldest_map, m.superblock.newest_map));
+        let state = match self.state {
+            State::PreBoot => "preboot",
+            State::Booting => "booting",
+            State::Active => "active",
+            State::Stopping { .. } => "stopping",
+        };
+        Dump::obj()
+            .with("cluster_fsid", self.setup.fsid)
+            .with("osd_fsid", self.setup.osd_fsid)
+            .with("whoami", self.setup.whoami)
+            .with("state", state)
+            .with("oldest_map", oldest)
+            .with("newest_map", newest)
+            .with("num_pgs", self.pgs.len())
+    }
+
+    fn config_diff(&self) -> Dump {
+        let mut diff = Dump::obj();
+        for (name, by_source) in self.cfg.changed() {
+            let default = options::find(name).map_or("", |def| def.default_for(true));
+            let mut one = Dump::obj().with("default", default);
+            for (source, value) in by_source {
+                one.put(source.as_str(), value);
+            }
+            one.put("final", self.cfg.str(name));
+            diff.put(name, one);
+        }
+        Dump::obj().with("diff", diff)
+    }
+
+    /// `--name value`, `--name=value`, any number of them.
+    fn inject(&mut self, now: Now, injected: &[String]) -> Result<String, (i32, String)> {
+        let joined = injected.join(" ");
+        let mut words = joined.split_whitespace();
+        while let Some(word) = words.next() {
+            let word = word.trim_start_matches('-');
+            let (name, value) = match word.split_once('=') {
+                Some(pair) => pair,
+                None => (word, words.next().ok_or_else(|| (EINVAL, format!("{word}: a value is missing")))?),
+            };
+            self.cfg.set(name, value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+        }
+        self.configure(now);
+        Ok(String::new())
+    }
+
+    fn perf(&self, store: &dyn ObjectRead) -> Dump {
+        let s = store.statfs();
+        let osd = Dump::obj()
+            .with("op", self.metrics.ops)
+            .with("op_in_bytes", self.metrics.op_in_bytes)
+            .with("numpg", self.pgs.len())
+            .with("map_message_epochs", self.epoch())
+            .with("stat_bytes", s.total)
+            .with("stat_bytes_used", s.total - s.available.min(s.total))
+            .with("stat_bytes_avail", s.available);
+        Dump::obj().with("osd", osd)
+    }
+
+    /// What `osd metadata` shows: the machine's part comes from the driver.
+    pub(crate) fn metadata(&self) -> std::collections::BTreeMap<String, String> {
+        let l = &self.setup.listening;
+        let mut m = self.setup.metadata.clone();
+        let mut put = |k: &str, v: String| {
+            m.insert(k.to_owned(), v);
+        };
+        put("back_addr", format!("[{}]", l.cluster));
+        put("front_addr", format!("[{}]", l.public));
+        put("hb_back_addr", format!("[{}]", l.hb_back));
+        put("hb_front_addr", format!("[{}]", l.hb_front));
+        put("hostname", self.setup.hostname.clone());
+        put("ceph_version", types::version::full());
+        put("ceph_version_short", types::version::short());
+        put("ceph_release", types::version::RELEASE.to_owned());
+        put("osd_objectstore", "spirula".to_owned());
+        m
+    }
+}
+
+fn version() -> Dump {
+    Dump::obj()
+        .with("version", types::version::short())
+        .with("release", types::version::RELEASE)
+        .with("release_type", "stable")
+}

@@ -1,0 +1,301 @@
+//! What the manager and the cluster's log are told.
+//!
+//! The manager's address is in the MgrMap. Over its session go `MMgrOpen`, then reports every
+//! `mgr_stats_period`, and soon after a PG changed its state.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use denc::Decoder;
+use messages::{
+    AuthName, ClogEntry, ClogLevel, MLog, MMgrConfigure, MMgrOpen, MMgrReport, MOSDAlive, MOSDBeacon, MOSDFull,
+    MOSDPGTemp, MPGStats, Paxos,
+};
+use monclient::MonClient;
+use node::{ConnId, Dest, Endpoint, Level, Now, Output};
+use os::ObjectRead;
+use types::{EntityName, Epoch, MgrMap, OsdStat, SpgId, StoreStatfs};
+
+use crate::{Osd, Setup, State, Timer};
+
+/// How soon after a change the manager hears of it, so that many changes make one report.
+const REPORT_SOON: Duration = Duration::from_millis(50);
+/// How long a manager that refused is left alone.
+const MGR_RETRY: Duration = Duration::from_secs(1);
+
+/// The session with the manager.
+#[derive(Debug, Default)]
+pub struct Report {
+    mgr: MgrMap,
+    conn: Option<ConnId>,
+    /// The manager asked for reports at this interval.
+    period: Option<Duration>,
+    /// PGs whose state changed since the last report.
+    changed: BTreeSet<SpgId>,
+    seq: u32,
+    retry_at: Option<Duration>,
+}
+
+impl Osd {
+    pub(crate) fn new_mgr_map(&mut self, now: Now, raw: Bytes, out: &mut Vec<Output>) {
+        let map: MgrMap = match Decoder::new(raw).get() {
+            Ok(map) => map,
+            Err(e) => return self.log(Level::Warn, format!("an mgrmap does not decode: {e}"), out),
+        };
+        self.mon.sub_got("mgrmap", map.epoch.into());
+        let moved = map.active_addrs != self.report.mgr.active_addrs || map.active_gid != self.report.mgr.active_gid;
+        let old = std::mem::replace(&mut self.report.mgr, map);
+        if moved {
+            if self.report.conn.take().is_some() {
+                out.push(Output::ClosePeer { via: Endpoint::Public, addrs: old.active_addrs });
+            }
+            self.report.period = None;
+        }
+        self.connect_mgr(now, out);
+    }
+
+    /// The first message makes the session; the manager answers with what it wants.
+    fn connect_mgr(&mut self, now: Now, out: &mut Vec<Output>) {
+        let mgr = &self.report.mgr;
+        if self.report.conn.is_some() || mgr.active_addrs.is_empty() {
+            return;
+        }
+        let to = Dest::Peer {
+            via: Endpoint::Public,
+            name: EntityName::mgr(mgr.active_gid as i64),
+            addrs: mgr.active_addrs.clone(),
+        };
+        let open = MMgrOpen { daemon_name: self.setup.whoami.to_string(), ..MMgrOpen::default() };
+        out.push(Output::Send { to, msg: open.into(), after: None });
+        self.report.retry_at = Some(now.mono + MGR_RETRY);
+        self.timers.set(Timer::Report, now.mono + MGR_RETRY);
+    }
+
+    pub(crate) fn mgr_connected(&mut self, _now: Now, conn: ConnId, _out: &mut Vec<Output>) {
+        self.report.conn = Some(conn);
+        self.report.retry_at = None;
+    }
+
+    pub(crate) fn mgr_reset(&mut self, now: Now, conn: ConnId) -> bool {
+        if self.report.conn != Some(conn) {
+            return false;
+        }
+        self.report.conn = None;
+        self.report.period = None;
+        self.timers.set(Timer::Report, now.mono + MGR_RETRY);
+        true
+    }
+
+    pub(crate) fn mgr_refused(&mut self, now: Now, _name: EntityName) {
+        self.timers.set(Timer::Report, now.mono + MGR_RETRY);
+    }
+
+    pub(crate) fn mgr_configured(&mut self, now: Now, conn: ConnId, m: &MMgrConfigure) {
+        if self.report.conn == Some(conn) {
+            self.report.period = Some(Duration::from_secs(m.stats_period.max(1).into()));
+            self.timers.set(Timer::Report, now.mono);
+        }
+    }
+
+    pub(crate) fn report_soon(&mut self, now: Now, id: SpgId) {
+        self.report.changed.insert(id);
+        if self.report.period.is_some() {
+            let soon = now.mono + REPORT_SOON;
+            if self.timers.next().is_none_or(|next| next > soon) || !self.timers.is_set(&Timer::Report) {
+                self.timers.set(Timer::Report, soon);
+            } else if self.report.changed.len() == 1 {
+                // A report is planned, perhaps much later: this one is worth an early one.
+                self.timers.set(Timer::Report, soon);
+            }
+        }
+    }
+
+    pub(crate) fn send_report(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        let Some(conn) = self.report.conn else { return self.connect_mgr(now, out) };
+        let Some(period) = self.report.period else { return };
+        self.timers.set(Timer::Report, now.mono + period);
+        self.report.changed.clear();
+        self.report.seq += 1;
+        let report = MMgrReport::new(self.setup.whoami.to_string());
+        out.push(Output::Send { to: Dest::Conn(conn), msg: report.into(), after: None });
+        let stats = self.pg_stats(now, store);
+        out.push(Output::Send { to: Dest::Conn(conn), msg: stats.into(), after: None });
+    }
+
+    fn pg_stats(&mut self, now: Now, store: &dyn ObjectRead) -> MPGStats {
+        let me = self.setup.whoami;
+        let pg_stat = self.pgs.values().filter_map(|pg| Some((pg.id().pgid, pg.stat(now)?))).collect();
+        MPGStats {
+            fsid: self.setup.fsid,
+            pg_stat,
+            osd_stat: self.osd_stat(store),
+            pool_stat: self.pgs.keys().map(|id| ((id.pgid.pool, me), StoreStatfs::default())).collect(),
+            ..MPGStats::default()
+        }
+    }
+
+    pub(crate) fn osd_stat(&self, store: &dyn ObjectRead) -> OsdStat {
+        let s = store.statfs();
+        let up_from = self.maps.as_ref().map_or(0, |m| m.current().up_from(self.setup.whoami));
+        OsdStat {
+            statfs: StoreStatfs {
+                total: s.total,
+                available: s.available,
+                allocated: s.allocated as i64,
+                data_stored: s.stored as i64,
+                omap_allocated: s.omap_allocated as i64,
+                internal_metadata: s.internal_metadata as i64,
+                ..StoreStatfs::default()
+            },
+            hb_peers: self.heartbeats.peers().into_iter().collect(),
+            up_from,
+            // Ceph packs the epoch it became up in above the count of reports.
+            seq: u64::from(up_from) << 32 | u64::from(self.report.seq),
+            num_pgs: self.pgs.len() as u32,
+            num_osds: 1,
+            num_per_pool_osds: 1,
+            num_per_pool_omap_osds: 1,
+            ..OsdStat::default()
+        }
+    }
+
+    pub(crate) fn send_beacon(&mut self, now: Now, out: &mut Vec<Output>) {
+        let interval = self.cfg.secs("osd_beacon_report_interval").max(Duration::from_secs(1));
+        self.timers.set(Timer::Beacon, now.mono + interval);
+        if self.state != State::Active {
+            return;
+        }
+        let beacon = MOSDBeacon {
+            paxos: Paxos { version: self.epoch().into(), ..Paxos::default() },
+            pgs: self.pgs.keys().map(|id| id.pgid).collect(),
+            min_last_epoch_clean: self.pgs.values().map(|pg| pg.last_epoch_clean()).min().unwrap_or(self.epoch()),
+            osd_beacon_report_interval: interval.as_secs() as u32,
+            ..MOSDBeacon::default()
+        };
+        self.mon.send(beacon, out);
+    }
+
+    /// A PG cannot go active before a map shows us alive in its interval.
+    pub(crate) fn want_up_thru(&mut self, want: Epoch, out: &mut Vec<Output>) {
+        if want > self.up_thru_wanted {
+            self.up_thru_wanted = want;
+            self.up_thru_asked_again(out);
+        }
+    }
+
+    pub(crate) fn up_thru_asked_again(&mut self, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        if self.state == State::Active && map.info(self.setup.whoami).up_thru < self.up_thru_wanted {
+            let paxos = Paxos { version: map.epoch.into(), ..Paxos::default() };
+            self.mon.send(MOSDAlive { paxos, want: self.up_thru_wanted }, out);
+        }
+    }
+
+    pub(crate) fn send_pg_temp(&mut self, out: &mut Vec<Output>) {
+        if self.pg_temp_wanted.is_empty() {
+            return;
+        }
+        for forced in [false, true] {
+            let wanted = self.pg_temp_wanted.iter().filter(|(_, (_, f))| *f == forced);
+            let pg_temp: std::collections::BTreeMap<_, _> = wanted.map(|(id, (want, _))| (*id, want.clone())).collect();
+            if !pg_temp.is_empty() {
+                let epoch = self.epoch();
+                let paxos = Paxos { version: epoch.into(), ..Paxos::default() };
+                self.mon.send(MOSDPGTemp { paxos, map_epoch: epoch, pg_temp, forced }, out);
+            }
+        }
+    }
+
+    /// Tells the monitors when the store crosses one of the map's ratios.
+    pub(crate) fn check_fullness(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        if self.state != State::Active {
+            return;
+        }
+        let s = store.statfs();
+        if s.total == 0 {
+            return;
+        }
+        let used = 1.0 - s.available as f64 / s.total as f64;
+        let state = [
+            (map.full_ratio, osdmap::state::FULL),
+            (map.backfillfull_ratio, osdmap::state::BACKFILLFULL),
+            (map.nearfull_ratio, osdmap::state::NEARFULL),
+        ]
+        .into_iter()
+        .find(|(ratio, _)| *ratio > 0.0 && used >= f64::from(*ratio))
+        .map_or(0, |(_, bit)| bit);
+        let all = osdmap::state::FULL | osdmap::state::BACKFILLFULL | osdmap::state::NEARFULL;
+        if map.state(self.setup.whoami) & all != state {
+            let paxos = Paxos { version: map.epoch.into(), ..Paxos::default() };
+            self.mon.send(MOSDFull { paxos, map_epoch: map.epoch, state }, out);
+        }
+    }
+}
+
+/// Lines for the cluster's log that the monitors have not acknowledged.
+#[derive(Debug, Default)]
+pub struct ClusterLog {
+    entries: Vec<ClogEntry>,
+    next_seq: u64,
+    /// Sent in this session up to here.
+    sent: u64,
+}
+
+/// What is kept while no monitor is there; the oldest go first.
+const LOG_MAX: usize = 1_000;
+
+impl ClusterLog {
+    pub(crate) fn entry(&mut self, now: Now, level: Level, msg: String) {
+        self.next_seq += 1;
+        let level = match level {
+            Level::Debug => ClogLevel::Debug,
+            Level::Info => ClogLevel::Info,
+            Level::Warn => ClogLevel::Warn,
+            Level::Error => ClogLevel::Error,
+        };
+        let entry =
+            ClogEntry { stamp: now.wall, seq: self.next_seq, level, msg, channel: "cluster".into(), ..ClogEntry::default() };
+        self.entries.push(entry);
+        if self.entries.len() > LOG_MAX {
+            self.entries.remove(0);
+        }
+    }
+
+    pub(crate) fn warn(&mut self, now: Now, msg: String) {
+        self.entry(now, Level::Warn, msg);
+    }
+
+    pub(crate) fn resend(&mut self) {
+        self.sent = 0;
+    }
+
+    pub(crate) fn acknowledged(&mut self, last: u64) {
+        self.entries.retain(|e| e.seq > last);
+    }
+
+    pub(crate) fn flush(&mut self, _now: Now, setup: &Setup, mon: &mut MonClient, out: &mut Vec<Output>) {
+        if mon.conn().is_none() || self.sent >= self.next_seq {
+            return;
+        }
+        let name = AuthName { kind: types::ENTITY_TYPE_OSD.into(), id: setup.whoami.to_string() };
+        let entries: Vec<ClogEntry> = self
+            .entries
+            .iter()
+            .filter(|e| e.seq > self.sent)
+            .map(|e| ClogEntry {
+                name: name.clone(),
+                rank: EntityName::osd(setup.whoami),
+                addrs: setup.listening.public.into(),
+                ..e.clone()
+            })
+            .collect();
+        self.sent = self.next_seq;
+        if !entries.is_empty() {
+            mon.send(MLog { paxos: Paxos::default(), fsid: setup.fsid, entries }, out);
+        }
+    }
+}
