@@ -14,9 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messages::{
-    Body, MMonCommand, MMonGetVersion, MMonSubscribe, Message, Paxos, SubscribeItem,
-};
+use messages::{Body, MMonCommand, MMonGetVersion, MMonSubscribe, Message, Paxos, SubscribeItem};
 use node::{ConnId, Dest, Endpoint, Now, Output, Peer};
 use types::{EntityAddrVec, EntityName, Uuid};
 
@@ -27,6 +25,11 @@ pub struct MonAddr {
     pub addrs: EntityAddrVec,
 }
 
+/// The monitors of a map, by rank.
+pub fn mons_of(map: &types::MonMap) -> Vec<MonAddr> {
+    map.by_rank().map(|(rank, m)| MonAddr { rank: rank as i64, addrs: m.public_addrs.clone() }).collect()
+}
+
 /// What a message meant, if it was for the monitors' client.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -34,15 +37,28 @@ pub enum Event {
     MonMap(Bytes),
     /// `MConfig`: the values for us that the monitors keep.
     Config(BTreeMap<String, String>),
-    CommandDone { tid: u64, r: i32, rs: String, data: Bytes },
-    Version { handle: u64, newest: u64, oldest: u64 },
+    CommandDone {
+        tid: u64,
+        r: i32,
+        rs: String,
+        data: Bytes,
+    },
+    Version {
+        handle: u64,
+        newest: u64,
+        oldest: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Session {
     /// Asked for a connection to `mons[target]`.
-    Hunting { give_up: Duration },
-    Open { conn: ConnId },
+    Hunting {
+        give_up: Duration,
+    },
+    Open {
+        conn: ConnId,
+    },
     Closed,
 }
 

@@ -131,7 +131,8 @@ impl Osd {
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
         let me = self.setup.whoami;
-        if self.state != State::PreBoot || self.mon.conn().is_none() || map.epoch == 0 || map.epoch < self.wanted_epoch {
+        if self.state != State::PreBoot || self.mon.conn().is_none() || map.epoch == 0 || map.epoch < self.wanted_epoch
+        {
             return;
         }
         if !map.exists(me) || map.is_destroyed(me) {

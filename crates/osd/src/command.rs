@@ -132,14 +132,7 @@ impl Osd {
         }
     }
 
-    fn answer(
-        &mut self,
-        now: Now,
-        store: &dyn ObjectRead,
-        prefix: &str,
-        args: &Args,
-        out: &mut Vec<Output>,
-    ) -> Answer {
+    fn answer(&mut self, now: Now, store: &dyn ObjectRead, prefix: &str, args: &Args, out: &mut Vec<Output>) -> Answer {
         let var = || args.str("var").unwrap_or_default();
         Ok(match prefix {
             "get_command_descriptions" => Reply::Text(types::command::descriptions(COMMANDS).to_json()),

@@ -58,14 +58,7 @@ impl Osd {
         self.grant_slots(now, store, out);
     }
 
-    fn from_public(
-        &mut self,
-        now: Now,
-        store: &dyn ObjectRead,
-        conn: ConnId,
-        msg: Message,
-        out: &mut Vec<Output>,
-    ) {
+    fn from_public(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
         if let Some(event) = self.mon.message(conn, &msg) {
             return self.mon_event(now, event, out);
         }
@@ -190,7 +183,8 @@ impl Osd {
     pub(crate) fn retry_waiting(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         if self.state == State::Active {
             let epoch = self.epoch();
-            let due: Vec<_> = self.waiting.creates.iter().filter(|(_, (e, _))| *e <= epoch).map(|(id, c)| (*id, *c)).collect();
+            let due: Vec<_> =
+                self.waiting.creates.iter().filter(|(_, (e, _))| *e <= epoch).map(|(id, c)| (*id, *c)).collect();
             for (id, (created, stamp)) in due {
                 self.waiting.creates.remove(&id);
                 self.create_pg(now, store, id, created, stamp, out);
@@ -221,7 +215,7 @@ impl Osd {
         }
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
-        let ours = !map.pg_exists(id.pgid) || map.pg_to_up_acting(id.pgid).acting_primary == Some(self.setup.whoami);
+        let ours = !map.pg_exists(id.pgid) || map.pg_to_up_acting(id.pgid).acting_primary == self.setup.whoami;
         if needs > map.epoch || (ours && map.pool(id.pgid.pool).is_some()) {
             self.waiting.hold(conn, msg);
         }
@@ -353,13 +347,7 @@ impl Osd {
         }
     }
 
-    pub(crate) fn peer_refused(
-        &mut self,
-        _now: Now,
-        name: EntityName,
-        addrs: &EntityAddrVec,
-        out: &mut Vec<Output>,
-    ) {
+    pub(crate) fn peer_refused(&mut self, _now: Now, name: EntityName, addrs: &EntityAddrVec, out: &mut Vec<Output>) {
         if self.state != State::Active || !name.is_osd() || !self.cfg.bool("osd_fast_fail_on_connection_refused") {
             return;
         }
@@ -379,7 +367,8 @@ impl Osd {
         let up: Vec<OsdId> = map.osds().filter(|o| *o != me && map.is_up(*o)).collect();
         wanted.extend(up.iter().find(|o| **o > me).or(up.first()));
         wanted.extend(up.iter().rev().find(|o| **o < me).or(up.last()));
-        let enough = (self.cfg.u64("osd_heartbeat_min_peers") as usize).max(self.cfg.u64("mon_osd_min_down_reporters") as usize);
+        let enough =
+            (self.cfg.u64("osd_heartbeat_min_peers") as usize).max(self.cfg.u64("mon_osd_min_down_reporters") as usize);
         let after_me = up.iter().filter(|o| **o > me).chain(up.iter().filter(|o| **o < me));
         for osd in after_me {
             if wanted.len() >= enough {

@@ -23,7 +23,11 @@ const SHARE_MAX: u32 = 40;
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
     #[error("reading {what} from the store")]
-    Read { what: String, #[source] source: ReadError },
+    Read {
+        what: String,
+        #[source]
+        source: ReadError,
+    },
     #[error("{what} does not decode: {source}")]
     Decode { what: String, source: denc::DecodeError },
     #[error("{0} is missing in the store")]

@@ -140,8 +140,7 @@ impl Osd {
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
         if map.is_up(osd) {
-            let to =
-                Dest::Peer { via: Endpoint::Cluster, name: EntityName::osd(osd), addrs: map.cluster_addrs(osd) };
+            let to = Dest::Peer { via: Endpoint::Cluster, name: EntityName::osd(osd), addrs: map.cluster_addrs(osd) };
             out.push(Output::Send { to, msg, after });
         }
     }
@@ -223,12 +222,7 @@ impl Osd {
     }
 
     /// Takes up the PGs that the store holds and brings each to the newest map.
-    pub(crate) fn load_pgs(
-        &mut self,
-        now: Now,
-        store: &dyn ObjectRead,
-        out: &mut Vec<Output>,
-    ) -> Result<(), String> {
+    pub(crate) fn load_pgs(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) -> Result<(), String> {
         let newest = self.epoch();
         for coll in store.collections() {
             let Coll::Pg(id) = coll else { continue };
@@ -265,14 +259,7 @@ impl Osd {
         }
     }
 
-    fn advance_one(
-        &mut self,
-        now: Now,
-        store: &dyn ObjectRead,
-        id: SpgId,
-        map: &Arc<OsdMap>,
-        out: &mut Vec<Output>,
-    ) {
+    fn advance_one(&mut self, now: Now, store: &dyn ObjectRead, id: SpgId, map: &Arc<OsdMap>, out: &mut Vec<Output>) {
         let Some(mut pg) = self.pgs.remove(&id) else { return };
         pg.advance_map(&mut self.env(now, store, map));
         self.pgs.insert(id, pg);
@@ -317,7 +304,7 @@ impl Osd {
         }
         let Some(maps) = &self.maps else { return };
         let map = maps.current().clone();
-        let primary = map.pg_exists(id.pgid) && map.pg_to_up_acting(id.pgid).acting_primary == Some(self.setup.whoami);
+        let primary = map.pg_exists(id.pgid) && map.pg_to_up_acting(id.pgid).acting_primary == self.setup.whoami;
         if !primary {
             return;
         }

@@ -124,13 +124,13 @@ impl Osd {
     }
 
     fn pg_stats(&mut self, now: Now, store: &dyn ObjectRead) -> MPGStats {
-        let me = self.setup.whoami;
         let pg_stat = self.pgs.values().filter_map(|pg| Some((pg.id().pgid, pg.stat(now)?))).collect();
         MPGStats {
             fsid: self.setup.fsid,
+            epoch: self.epoch(),
             pg_stat,
             osd_stat: self.osd_stat(store),
-            pool_stat: self.pgs.keys().map(|id| ((id.pgid.pool, me), StoreStatfs::default())).collect(),
+            pool_stat: self.pgs.keys().map(|id| (id.pgid.pool, StoreStatfs::default())).collect(),
             ..MPGStats::default()
         }
     }
@@ -257,8 +257,14 @@ impl ClusterLog {
             Level::Warn => ClogLevel::Warn,
             Level::Error => ClogLevel::Error,
         };
-        let entry =
-            ClogEntry { stamp: now.wall, seq: self.next_seq, level, msg, channel: "cluster".into(), ..ClogEntry::default() };
+        let entry = ClogEntry {
+            stamp: now.wall,
+            seq: self.next_seq,
+            level,
+            msg,
+            channel: "cluster".into(),
+            ..ClogEntry::default()
+        };
         self.entries.push(entry);
         if self.entries.len() > LOG_MAX {
             self.entries.remove(0);

@@ -136,4 +136,14 @@ impl Pg {
     pub fn query(&self) -> Dump {
         Dump::obj()
     }
+
+    /// What the manager is told, if this OSD is the one to tell it.
+    pub fn stat(&self, _now: node::Now) -> Option<types::PgStat> {
+        None
+    }
+
+    /// The last epoch in which the PG was clean in all its places (for the trimming of maps).
+    pub fn last_epoch_clean(&self) -> Epoch {
+        self.map.epoch
+    }
 }

@@ -34,6 +34,7 @@ pub mod split;
 pub mod stats;
 pub mod superblock;
 pub mod time;
+pub mod version;
 
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
 pub use flags::{osd_state, osdmap_flag, pg_state};
