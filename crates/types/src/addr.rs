@@ -220,7 +220,7 @@ impl Encode for EntityAddr {
             let kind = if old_peer && self.kind == AddrType::Any { AddrType::Legacy } else { self.kind };
             e.u32(kind.code());
             e.u32(self.nonce);
-            // Ceph writes at least an empty sockaddr: of 16 bytes, the size for no family.
+            // Without a family, Ceph writes the whole union: room for an IPv6 address.
             match self.sockaddr_body() {
                 Some((family, body)) => {
                     e.u32(body.len() as u32 + 2);
@@ -228,8 +228,8 @@ impl Encode for EntityAddr {
                     e.raw(&body);
                 }
                 None => {
-                    e.u32(16);
-                    e.raw(&[0; 16]);
+                    e.u32(28);
+                    e.raw(&[0; 28]);
                 }
             }
         });

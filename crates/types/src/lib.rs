@@ -22,6 +22,7 @@ pub mod mgr_map;
 pub mod missing;
 pub mod mon_map;
 pub mod object;
+pub mod op_reply;
 pub mod options;
 pub mod osd_op;
 pub mod osd_stat;
@@ -30,6 +31,9 @@ pub mod pg_info;
 pub mod pg_log;
 pub mod pool;
 pub mod pool_opts;
+pub mod recovery;
+pub mod scrub_map;
+pub mod service_map;
 pub mod split;
 pub mod stats;
 pub mod superblock;
@@ -51,6 +55,10 @@ pub use mon_map::{MonFeatures, MonInfo, MonMap};
 pub use object::{
     ObjectInfo, ObjectLocator, ObjectManifest, RequestRedirect, SnapContext, SnapSet, WatchInfo, object_flag,
 };
+pub use op_reply::{
+    CloneInfo, ListObject, NotifyReplies, ObjListSnapResponse, ObjListWatchResponse, ObjectCopyCursor, ObjectCopyData,
+    PgLsResponse, PgNlsResponse, WatchItem,
+};
 pub use osd_op::{OpArgs, OsdOp, op, op_flag, osd_flag};
 pub use osd_stat::{ObjectStorePerfStat, OsdStat, Pow2Hist, StoreStatfs};
 pub use past_intervals::{CompactInterval, PastIntervals, PgInterval};
@@ -58,6 +66,9 @@ pub use pg_info::{PgFastInfo, PgHistory, PgInfo, PgLease, PgLeaseAck, PgNotify, 
 pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData};
 pub use pool::{CRUSH_ITEM_NONE, PgPool, PoolSnapInfo};
 pub use pool_opts::{PoolOptValue, PoolOpts};
+pub use recovery::{ObjectRecoveryInfo, ObjectRecoveryProgress, PullOp, PushOp, PushReplyOp};
+pub use scrub_map::{ScrubMap, ScrubObject};
+pub use service_map::{Service, ServiceDaemon, ServiceMap};
 pub use stats::{ObjectStatCollection, ObjectStatSum, PgStat, PoolStat};
 pub use superblock::{CompatSet, OsdSuperblock};
 pub use time::{Timespan, UTime};

@@ -108,7 +108,7 @@ impl Decode for ObjectModDesc {
             Ok(Self {
                 can_local_rollback: d.bool()?,
                 rollback_info_completed: d.bool()?,
-                max_required_version: v,
+                max_required_version: v.min(2), // newer ones say that we may read them
                 ops: d.blob()?.to_vec(),
             })
         })

@@ -477,7 +477,8 @@ impl PgPool {
         if v >= 29 {
             self.last_pg_merge_meta = d.get()?;
         }
-        if v >= 30 {
+        // Release 19 writes a byte before these that says whether they are there.
+        if v == 30 || v > 30 && d.bool()? {
             self.peering_crush_bucket_count = d.u32()?;
             self.peering_crush_bucket_target = d.u32()?;
             self.peering_crush_bucket_barrier = d.u32()?;

@@ -1,0 +1,5 @@
+//! The encodings against bytes that real Ceph wrote.
+
+mod corpus;
+mod reference;
+mod samples;
