@@ -158,7 +158,7 @@ impl Decode for CrushMap {
         if !d.is_empty() {
             map.choose_args = decode_choose_args(&map, d)?;
         }
-        //map.repair_choose_args();
+        map.repair_choose_args();
         map.finalize();
         Ok(map)
     }

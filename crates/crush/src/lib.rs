@@ -15,28 +15,29 @@
 #![forbid(unsafe_code)]
 
 mod build;
-//mod class;
+mod class;
 mod codec;
-//mod edit;
+mod edit;
 mod error;
 pub mod hash;
 mod ln;
 mod map;
 mod mapper;
-//mod rules;
+mod rules;
 //mod text;
 mod tree;
 mod tunables;
-//mod validate;
+mod validate;
 
+pub use edit::{Location, is_valid_name, weight_from_float};
 pub use error::CrushError;
 pub use map::{Bucket, BucketAlg, ChooseArg, ChooseArgs, CrushMap, Rule, RuleKind, Step, StepOp, Weights};
 pub use mapper::Workspace;
-//pub use rules::Mode;
+pub use rules::Mode;
 //pub use text::CompileError;
 pub use tree::{TreeItem, TreeWalk};
 pub use tunables::{Profile, Tunables};
-//pub use validate::Invalid;
+pub use validate::Invalid;
 
 /// No device could be found for this position (Ceph: `CRUSH_ITEM_NONE`).
 pub const ITEM_NONE: i32 = 0x7fff_ffff;

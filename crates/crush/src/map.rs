@@ -387,7 +387,7 @@ impl CrushMap {
 
     /// A shadow bucket is known by its name, which no operator can give (Ceph: `is_shadow_item`).
     pub fn is_shadow(&self, item: i32) -> bool {
-        self.item_name(item).is_some_and(|n| n.contains('~'))
+        self.item_name(item).is_some_and(|n| !crate::edit::is_valid_name(n))
     }
 
     /// An item without its class: `(-2, Some(hdd))` for the shadow `host~hdd` of bucket -2.

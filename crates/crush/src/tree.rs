@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{CrushMap, map};
+use crate::CrushMap;
 
 impl CrushMap {
     /// The first plain (not shadow) bucket that holds the item (Ceph: `get_immediate_parent`).
@@ -108,7 +108,7 @@ impl CrushMap {
             |id| TreeItem { id, parent: 0, depth: 0, weight: self.item_weight(id).unwrap_or(0), children: Vec::new() };
         let mut open: Vec<TreeItem> = roots.into_iter().map(top).collect();
         open.reverse();
-        TreeWalk { map: self, open, path: Vec::new() }
+        TreeWalk { map: self, open, path: Vec::new(), hidden: BTreeSet::new() }
     }
 }
 
@@ -121,7 +121,7 @@ pub struct TreeItem {
     pub depth: usize,
     /// As the parent has it, 16.16.
     pub weight: u32,
-    /// In the order in which they come, when the item itself has.
+    /// Filled in when the item comes; last first, as Ceph lists them.
     pub children: Vec<i32>,
 }
 
@@ -132,6 +132,28 @@ pub struct TreeWalk<'a> {
     open: Vec<TreeItem>,
     /// The buckets above the last item, so that a cycle ends.
     path: Vec<i32>,
+    hidden: BTreeSet<i32>,
+}
+
+impl TreeWalk<'_> {
+    /// Leaves out devices that are not wanted, and buckets without any that are.
+    #[must_use]
+    pub fn only_with(mut self, wanted: impl Fn(i32) -> bool) -> Self {
+        let map = self.map;
+        let all: BTreeSet<i32> = self.open.iter().flat_map(|top| map.subtree(top.id)).collect();
+        let shown = |item: &i32| map.devices_below(*item).into_iter().any(&wanted);
+        self.hidden = all.into_iter().filter(|item| !shown(item)).collect();
+        self.open.retain(|top| !self.hidden.contains(&top.id));
+        self
+    }
+
+    /// Devices by class and number, buckets by name. Devices without a class come with the buckets.
+    fn sort_key(&self, id: i32) -> String {
+        if id >= 0 {
+            return format!("{}_osd.{id:08}", self.map.item_class(id).unwrap_or_default());
+        }
+        format!("_{}", self.map.item_name(id).unwrap_or_default())
+    }
 }
 
 impl Iterator for TreeWalk<'_> {
@@ -140,35 +162,19 @@ impl Iterator for TreeWalk<'_> {
     fn next(&mut self) -> Option<TreeItem> {
         let mut item = self.open.pop()?;
         self.path.truncate(item.depth);
-        if let Some(bucket) = self.map.bucket(item.id)
-            && !self.path.contains(&item.id)
-        {
-            self.path.push(item.id);
-            let mut children: Vec<(String, TreeItem)> = Vec::new();
-            for (pos, id) in bucket.items.iter().enumerate() {
-                let child = TreeItem {
-                    id: *id,
-                    parent: item.id,
-                    depth: item.depth + 1,
-                    weight: bucket.item_weight(pos),
-                    children: Vec::new(),
-                };
-                children.push((self.sort_key(*id), child));
-            }
-            children.sort_by(|a, b| a.0.cmp(&b.0));
-            item.children = children.iter().map(|(_, c)| c.id).collect();
-            self.open.extend(children.into_iter().rev().map(|(_, c)| c));
+        let Some(bucket) = self.map.bucket(item.id) else { return Some(item) };
+        if self.path.contains(&item.id) {
+            return Some(item);
         }
+        self.path.push(item.id);
+        let mut children: Vec<(String, TreeItem)> = Vec::new();
+        for (pos, id) in bucket.items.iter().enumerate().filter(|(_, id)| !self.hidden.contains(id)) {
+            let (parent, depth, weight) = (item.id, item.depth + 1, bucket.item_weight(pos));
+            children.push((self.sort_key(*id), TreeItem { id: *id, parent, depth, weight, children: Vec::new() }));
+        }
+        children.sort_by(|a, b| b.0.cmp(&a.0));
+        item.children = children.iter().map(|(_, c)| c.id).collect();
+        self.open.extend(children.into_iter().map(|(_, c)| c));
         Some(item)
-    }
-}
-
-impl TreeWalk<'_> {
-    /// Devices by class and number, buckets by name.
-    fn sort_key(&self, id: i32) -> String {
-        if id >= 0 {
-            return format!("{}_osd.{id:08}", self.map.item_class(id).unwrap_or_default());
-        }
-        self.map.item_name(id).map_or_else(|| format!("bucket{:08}", map::index_of(id).unwrap_or(0)), str::to_owned)
     }
 }

@@ -1,5 +1,6 @@
 //! CRUSH against what `crushtool` 16.2.15 printed and wrote.
 
+mod edit;
 mod encoding;
 mod mapping;
 mod support;
