@@ -15,7 +15,10 @@
 #![forbid(unsafe_code)]
 
 mod env;
+pub mod object;
+pub mod ops;
 mod pg;
+pub mod watch;
 
 pub use env::{ClockDelta, Env, PgConfig, PgOutput, Tokens};
 pub use pg::{LoadError, Pg, Stray, route, stray_message};
