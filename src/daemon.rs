@@ -1,0 +1,138 @@
+//! A daemon's life: its folder, its sockets, its store, and the node that runs on them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cli::conf::Conf;
+use cli::dir::{ClusterDir, Daemon, write_file};
+use monclient::MonAddr;
+use node::Endpoint;
+use runtime::{CompletionQueue, Endpoints, Listen, RuntimeConfig, completions, run_node};
+use types::{AddrType, EntityAddr, EntityName, Uuid};
+
+use crate::machine;
+
+/// Runs one daemon until it ends; gives its exit code. Everything that can go wrong at the start is one
+/// line in the daemon's log, and the exit code says that it did.
+pub fn run(dir: &ClusterDir, daemon: &Daemon) -> Result<i32> {
+    runtime::init_log(None)?;
+    let result = match daemon {
+        Daemon::Mon(name) => run_mon(dir, daemon, name),
+        Daemon::Osd(id) => run_osd(dir, daemon, *id),
+    };
+    if let Err(e) = &result {
+        tracing::error!("{daemon} ends: {e:#}");
+    }
+    result
+}
+
+/// What both kinds read from `ceph.conf`.
+struct Common {
+    fsid: Uuid,
+    mons: Vec<EntityAddr>,
+    options: Vec<(String, String)>,
+}
+
+fn common(dir: &ClusterDir, daemon: &Daemon) -> Result<Common> {
+    let conf = dir.conf()?;
+    let who = daemon.to_string();
+    let get = |name: &str| conf.get(&who, name).with_context(|| format!("{} has no {name}", dir.conf_file().display()));
+    let fsid = get("fsid")?.parse().map_err(|e| anyhow::anyhow!("fsid in {}: {e}", dir.conf_file().display()))?;
+    Ok(Common { fsid, mons: parse_mon_host(get("mon_host")?)?, options: options_of(&conf, &who) })
+}
+
+fn options_of(conf: &Conf, who: &str) -> Vec<(String, String)> {
+    let values = conf.values_for(who);
+    values.into_iter().filter(|(k, _)| types::options::find(k).is_some()).map(|(k, v)| (k.into(), v.into())).collect()
+}
+
+/// `[v2:127.0.0.1:3300/0],[v2:…]`, with or without brackets.
+fn parse_mon_host(text: &str) -> Result<Vec<EntityAddr>> {
+    text.split([',', ' '])
+        .map(|part| part.trim_matches(['[', ']']))
+        .filter(|part| !part.is_empty() && !part.starts_with("v1:"))
+        .map(|part| {
+            EntityAddr::parse(part, AddrType::Msgr2).with_context(|| format!("mon_host: '{part}' is no address"))
+        })
+        .collect()
+}
+
+fn listen(endpoint: Endpoint, port: u16, nonce: u32) -> Listen {
+    Listen { endpoint, addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), nonce }
+}
+
+/// The pid file, written once the daemon holds its store.
+fn write_pid(dir: &ClusterDir, daemon: &Daemon) -> Result<()> {
+    write_file(&dir.pid_file(daemon), &format!("{}\n", std::process::id()))
+}
+
+fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
+    let common = common(dir, daemon)?;
+    let port = common.mons.first().context("mon_host names no address")?.port();
+    let endpoints =
+        Endpoints::bind(&[listen(Endpoint::Public, port, 0), listen(Endpoint::Mgr, port + 1, std::process::id())])?;
+    let (disk, queue) = open_store(&dir.data(daemon), &common)?;
+    write_pid(dir, daemon)?;
+    let node = mon::Mon::new(mon::Setup {
+        name: name.to_owned(),
+        fsid: common.fsid,
+        listening: endpoints.listening(),
+        options: common.options,
+        hostname: machine::hostname(),
+        metadata: machine::metadata(),
+        seed: machine::seed(),
+    });
+    let config = RuntimeConfig {
+        mgr: Some((EntityName::mgr(0), name.to_owned())),
+        admin_socket: Some(dir.socket(daemon)),
+        ..RuntimeConfig::new(EntityName::mon(0), name)
+    };
+    run_node(node, endpoints, disk, queue, config)
+}
+
+fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
+    let common = common(dir, daemon)?;
+    let data = dir.data(daemon);
+    let uuid_file = data.join("uuid");
+    let uuid = std::fs::read_to_string(&uuid_file).with_context(|| format!("cannot read {}", uuid_file.display()))?;
+    let osd_fsid = uuid.trim().parse().map_err(|e| anyhow::anyhow!("{}: {e}", uuid_file.display()))?;
+    let mon_port = common.mons.first().context("mon_host names no address")?.port();
+    let ports = cli::up::osd_ports(mon_port, id);
+    let nonce = std::process::id();
+    let wanted = [Endpoint::Public, Endpoint::Cluster, Endpoint::HbBack, Endpoint::HbFront];
+    let endpoints =
+        Endpoints::bind(&wanted.into_iter().zip(ports).map(|(e, port)| listen(e, port, nonce)).collect::<Vec<_>>())?;
+    let (disk, queue) = open_store(&data, &common)?;
+    write_pid(dir, daemon)?;
+    let mut metadata = machine::metadata();
+    metadata.insert("osd_data".to_owned(), data.display().to_string());
+    metadata.insert("rotational".to_owned(), u8::from(machine::rotational(&data)).to_string());
+    let mons = common
+        .mons
+        .iter()
+        .enumerate()
+        .map(|(rank, addr)| MonAddr { rank: rank as i64, addrs: (*addr).into() })
+        .collect();
+    let node = osd::Osd::new(osd::Setup {
+        whoami: id,
+        fsid: common.fsid,
+        osd_fsid,
+        listening: endpoints.listening(),
+        mons,
+        hostname: machine::hostname(),
+        options: common.options,
+        metadata,
+        seed: machine::seed(),
+    });
+    let config = RuntimeConfig {
+        admin_socket: Some(dir.socket(daemon)),
+        ..RuntimeConfig::new(EntityName::osd(id), id.to_string())
+    };
+    run_node(node, endpoints, disk, queue, config)
+}
+
+fn open_store(_dir: &Path, _common: &Common) -> Result<(runtime::MemDisk, CompletionQueue)> {
+    let (completions, queue) = completions();
+    Ok((runtime::MemDisk::new(completions), queue))
+}

@@ -1,0 +1,51 @@
+//! One binary: called as `spirula` it makes and keeps clusters, called as `ceph` or `rados` it does what
+//! they do.
+
+mod daemon;
+mod machine;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::Programs;
+use cli::args::{Cli, Command, StoreCommand};
+use cli::dir::{ClusterDir, Daemon};
+
+struct Binary;
+
+impl Programs for Binary {
+    fn run_daemon(&self, dir: &ClusterDir, daemon: &Daemon) -> anyhow::Result<i32> {
+        daemon::run(dir, daemon)
+    }
+
+    fn store(&self, _command: &StoreCommand) -> anyhow::Result<i32> {
+        anyhow::bail!("not yet")
+    }
+
+    fn ceph(&self, _args: &[String]) -> anyhow::Result<i32> {
+        anyhow::bail!("not yet")
+    }
+
+    fn rados(&self, _args: &[String]) -> anyhow::Result<i32> {
+        anyhow::bail!("not yet")
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let called_as = args.first().and_then(|a| Path::new(a).file_name()).and_then(|n| n.to_str()).unwrap_or_default();
+    let rest = args.get(1..).unwrap_or_default().to_vec();
+    let command = match called_as {
+        "ceph" => Command::Ceph { args: rest },
+        "rados" => Command::Rados { args: rest },
+        _ => Cli::parse().command,
+    };
+    match cli::run(&command, &Binary) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(e) => {
+            eprintln!("spirula: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
