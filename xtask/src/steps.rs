@@ -1,0 +1,114 @@
+//! What each chore does.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::boundaries;
+use crate::run::{Tally, binary, quiet, root, run};
+
+/// Debian's Python, which sees python3-rados; another one on PATH may not.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Every test there is.
+pub fn test() -> Result<bool> {
+    let mut tally = Tally::default();
+    tally.step("build", || run("cargo", &["build", "--release"]));
+    tally.step("units and simulations", units);
+    if clients_present() {
+        tally.step("clients", clients);
+    } else {
+        tally.skip("clients", "ceph-common and python3-rados are not installed, and cannot be here");
+    }
+    match lab() {
+        Some(lab) => tally.step("conformance", || conformance(&lab)),
+        None => tally.skip("conformance", "the lab is not beside this checkout"),
+    }
+    Ok(tally.finish())
+}
+
+fn units() -> Result<bool> {
+    if quiet("cargo", &["nextest", "--version"]) {
+        run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])
+    } else {
+        run("cargo", &["test", "--workspace", "--no-fail-fast"])
+    }
+}
+
+/// Debian's clients, installed if that is allowed and needed.
+fn clients_present() -> bool {
+    let there = || quiet("ceph", &["--version"]) && quiet(PYTHON, &["-c", "import rados"]);
+    if there() {
+        return true;
+    }
+    let install = ["install", "-y", "-q", "--no-install-recommends", "ceph-common", "python3-rados"];
+    // apt-get fails at once where it is not allowed.
+    let _ = run("apt-get", &["update", "-q"]);
+    let _ = std::process::Command::new("apt-get").args(install).env("DEBIAN_FRONTEND", "noninteractive").status();
+    there()
+}
+
+/// Our own tests with the unmodified clients, on clusters that each test makes.
+fn clients() -> Result<bool> {
+    run(PYTHON, &["tests/clients/run.py", "--spirula", &binary().display().to_string()])
+}
+
+/// A lab of conformance tests, where it lies beside the checkout.
+fn lab() -> Option<PathBuf> {
+    let lab = std::env::var_os("SPIRULA_LAB").map_or_else(|| root().join("../shared/lab"), PathBuf::from);
+    lab.join("conformance").exists().then_some(lab)
+}
+
+fn conformance(lab: &std::path::Path) -> Result<bool> {
+    let args = [
+        "tests/clients/conformance.py",
+        "--lab",
+        &lab.display().to_string(),
+        "--spirula",
+        &binary().display().to_string(),
+    ];
+    run(PYTHON, &args)
+}
+
+/// All checks; changes nothing.
+pub fn verify() -> Result<bool> {
+    let mut tally = Tally::default();
+    tally.step("format", || run("cargo", &["fmt", "--all", "--check"]));
+    tally
+        .step("lints", || run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]));
+    tally.step("boundaries", boundaries::check);
+    tally.step("docs", || run("cargo", &["doc", "--workspace", "--no-deps", "--quiet"]));
+    tally.step("tests", test);
+    Ok(tally.finish())
+}
+
+/// Rewrites what can be rewritten.
+pub fn fix() -> Result<bool> {
+    Ok(run("cargo", &["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--quiet"])?
+        && run("cargo", &["fmt", "--all"])?)
+}
+
+/// Real Ceph and ours under the same load.
+pub fn bench(args: &[String]) -> Result<bool> {
+    if !run("cargo", &["build", "--release"])? {
+        bail!("the build failed");
+    }
+    let spirula = binary().display().to_string();
+    let mut all = vec!["tests/clients/bench.py", "--spirula", &spirula];
+    all.extend(args.iter().map(String::as_str));
+    run(PYTHON, &all)
+}
+
+/// Many fresh seeds of the simulator.
+pub fn sweep(seeds: u64) -> Result<bool> {
+    run("cargo", &["run", "--release", "--package", "sim", "--bin", "sweep", "--", &seeds.to_string()])
+}
+
+/// Rounds of kill -9 under load.
+pub fn crash(rounds: u64) -> Result<bool> {
+    if !run("cargo", &["build", "--release"])? {
+        bail!("the build failed");
+    }
+    let spirula = binary().display().to_string();
+    run(PYTHON, &["tests/clients/crash.py", "--spirula", &spirula, "--rounds", &rounds.to_string()])
+}
