@@ -42,6 +42,10 @@ impl From<String> for ByteStr {
 
 impl From<&[u8]> for ByteStr {
     fn from(s: &[u8]) -> Self {
+        // Most keys and namespaces are empty; the default shares one empty slice.
+        if s.is_empty() {
+            return Self::default();
+        }
         Self(s.into())
     }
 }
