@@ -136,9 +136,12 @@ impl Message {
     }
 }
 
+/// Room for the fronts of operations and their replies without growing.
+const FRONT_CAPACITY: usize = 512;
+
 fn encode_as<P: Payload>(payload: &P, features: u64) -> Wire {
     let mut wire = Wire { kind: P::KIND, version: P::VERSION, compat_version: P::COMPAT, ..Wire::default() };
-    let mut e = Encoder::new(features);
+    let mut e = Encoder::with_capacity(features, FRONT_CAPACITY);
     payload.encode_payload(&mut e, &mut wire);
     wire.front = e.finish();
     wire

@@ -270,11 +270,13 @@ pub struct MMgrBeacon {
     /// `MgrMap::ModuleInfo`s, unread.
     pub modules: Vec<Opaque>,
     pub mgr_features: u64,
+    /// The modules' own clients of the cluster, and the modules' names.
     pub clients: Vec<EntityAddrVec>,
+    pub client_names: Vec<String>,
 }
-message!(MMgrBeacon = 1795, v 10 / 8;
+message!(MMgrBeacon = 1795, v 11 / 8;
     old 8, paxos, server_addrs, gid, available, name, fsid, module_names, command_descs, metadata,
-    services, modules, since 9 mgr_features, since 10 clients);
+    services, modules, since 9 mgr_features, since 10 clients, since 11 client_names);
 
 /// `MMgrDigest`: what the monitors tell the manager for its modules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -51,7 +51,7 @@ pub struct MOSDRepOpReply {
     pub last_complete_ondisk: EVersion,
     pub from: PgShard,
 }
-message!(MOSDRepOpReply = 113, v 2 / 1;
+message!(MOSDRepOpReply = 113, v 2 / 1, prio PRIO_HIGH;
     map_epoch, since 2 min_epoch or map_epoch, since 2 pad 24, reqid, pgid, ack_type, result,
     last_complete_ondisk, from);
 
@@ -81,5 +81,5 @@ pub struct MOSDPGUpdateLogMissingReply {
     pub min_epoch: Epoch,
     pub last_complete_ondisk: EVersion,
 }
-message!(MOSDPGUpdateLogMissingReply = 115, v 3 / 1;
+message!(MOSDPGUpdateLogMissingReply = 115, v 3 / 1, prio PRIO_HIGH;
     map_epoch, pgid, from, rep_tid, since 2 min_epoch or map_epoch, since 3 last_complete_ondisk);

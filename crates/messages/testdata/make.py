@@ -8,7 +8,7 @@ hex or "-".
 """
 import collections, glob, gzip, json, lzma, os, sys
 
-EACH, BYTES = 12, 30_000
+EACH, BYTES = 8, 25_000
 OTHERS = {46, 47, 60, 65, 66, 67, 140, 1545}  # between monitors, where Spirula has its own
 kept = collections.defaultdict(list)
 for path in sorted(glob.glob(sys.argv[1] + "/*.jsonl.xz")):

@@ -1,2 +1,3 @@
 mod mutation;
 mod recorded;
+mod shapes;
