@@ -282,30 +282,30 @@ fn open_rev1(p: Preamble, mut body: Bytes) -> Result<Option<Frame>, ProtocolErro
     if p.count == 1 {
         return Ok(Some(Frame { tag: p.tag, segments }));
     }
-    for i in 1..p.count {
-        segments[i] = body.split_to(p.len[i] as usize);
+    for (segment, len) in segments.iter_mut().zip(p.len).skip(1) {
+        *segment = body.split_to(len as usize);
     }
     match body[0] & 0x0f {
         LATE_COMPLETE => {}
         LATE_ABORTED => return Ok(None),
         _ => return Err(ProtocolError::LateStatus { tag: p.tag, status: body[0] }),
     }
-    for i in 1..p.count {
-        check(p.tag, i, &segments[i], &body[4 * i - 3..4 * i + 1])?;
+    for (i, segment) in segments.iter().enumerate().take(p.count).skip(1) {
+        check(p.tag, i, segment, &body[4 * i - 3..4 * i + 1])?;
     }
     Ok(Some(Frame { tag: p.tag, segments }))
 }
 
 fn open_rev0(p: Preamble, mut body: Bytes) -> Result<Option<Frame>, ProtocolError> {
     let mut segments: [Bytes; SEGMENTS] = Default::default();
-    for i in 0..p.count {
-        segments[i] = body.split_to(p.len[i] as usize);
+    for (segment, len) in segments.iter_mut().zip(p.len) {
+        *segment = body.split_to(len as usize);
     }
     if body[0] & LATE_ABORTED != 0 {
         return Ok(None);
     }
-    for i in 0..p.count {
-        check(p.tag, i, &segments[i], &body[4 * i + 1..4 * i + 5])?;
+    for (i, segment) in segments.iter().enumerate().take(p.count) {
+        check(p.tag, i, segment, &body[4 * i + 1..4 * i + 5])?;
     }
     Ok(Some(Frame { tag: p.tag, segments }))
 }

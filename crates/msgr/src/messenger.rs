@@ -19,7 +19,7 @@
 //!   ended it.
 //! - A message is given out at most once a session: numbers at or below `in_seq` are dropped.
 //!
-//! Where two peers dial each other at once, the higher address wins, as in Ceph
+//! Where two peers dial each other at once, the dial of the lower address stays, as in Ceph
 //! (`ProtocolV2::handle_existing_connection`).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};

@@ -233,7 +233,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
     fn exit_code(&mut self) -> Option<i32> {
         let (code, until) = self.exit?;
         let mut unsent = false;
-        for (id, _) in &self.sockets {
+        for id in self.sockets.keys() {
             let (address, link) = split(*id);
             unsent |= self.addresses[address].messenger.transmit(link).is_some_and(|tx| !tx.is_empty());
         }
