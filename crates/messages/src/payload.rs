@@ -66,8 +66,8 @@ impl Decode for Paxos {
     }
 }
 
-/// A number that the sender needs and the receiver ignores: 24 bytes of tracing ids (Ceph:
-/// `blkin_trace_info`), zero unless blkin is compiled in.
+/// `blkin_trace_info`: tracing ids, zero unless the sender was built with blkin. We write zeros and
+/// ignore what comes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trace(pub [u64; 3]);
 

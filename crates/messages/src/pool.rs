@@ -135,7 +135,7 @@ impl Payload for MPoolOp {
 pub struct MPoolOpReply {
     pub paxos: Paxos,
     pub fsid: Uuid,
-    /// 0 or a positive errno… as Ceph's monitor gives it: the negative, as a u32.
+    /// 0, or the bits of a negative errno.
     pub reply_code: u32,
     /// The osdmap epoch in which the change shows.
     pub epoch: u32,
