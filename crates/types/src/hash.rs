@@ -82,6 +82,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_hash_as_in_a_recorded_cluster() {
+        assert_eq!(rjenkins(b"obj1"), 1_828_249_343);
+        assert_eq!(rjenkins(b"rbd_children"), 262_261_450);
+        assert_eq!(rjenkins(b"rbd_data.105ab87b80e7.0000000000000000"), 2_315_161_948);
+    }
+
+    #[test]
     fn stable_mod_moves_a_value_only_to_the_new_place() {
         assert_eq!(stable_mod(13, 12, 15), 5);
         for b in 1..64_u32 {

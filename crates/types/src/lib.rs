@@ -10,6 +10,7 @@
 pub mod addr;
 pub mod command;
 pub mod dump;
+mod dumps;
 pub mod errno;
 pub mod features;
 pub mod flags;
@@ -41,6 +42,7 @@ pub mod time;
 pub mod version;
 
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
+pub use dumps::pg_autoscale_mode_name;
 pub use flags::{osd_state, osdmap_flag, pg_state};
 pub use hobject::{GHObject, HObject, NO_GEN, SNAP_DIR, SNAP_HEAD};
 pub use ids::{

@@ -35,7 +35,7 @@ impl PgId {
         }
         let bits = cbits(old_pg_num);
         let step = 1_u64 << (bits - 1);
-        let candidates = (1..).map(|n| n * step | u64::from(self.seed));
+        let candidates = (1..).map(|n| (n * step) | u64::from(self.seed));
         for seed in candidates.take_while(|s| *s < u64::from(new_pg_num)) {
             let seed = u32::try_from(seed).expect("it is below new_pg_num");
             if seed >= old_pg_num && seed != self.seed && stable_mod(seed, old_pg_num, low_bits(bits)) == self.seed {

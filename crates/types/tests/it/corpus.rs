@@ -17,6 +17,7 @@ fn release_16() -> Vec<(String, Bytes)> {
 fn excuse(kind: &str, bytes: &Bytes) -> Option<&'static str> {
     match kind {
         "MgrMap" | "MgrMap::ModuleInfo" | "MgrMap::StandbyInfo" => Some("we keep no options of Ceph's modules"),
+        "OSDSuperblock" if bytes[0] == 9 => Some("16.2.15 writes version 10"),
         "pg_missing_item" if bytes[12..24] != [0xff; 12] => Some("written for a peer of release 12"),
         _ => None,
     }
