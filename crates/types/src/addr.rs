@@ -82,7 +82,7 @@ impl EntityAddr {
     pub fn legacy_str(&self) -> String {
         match self.sock {
             Some(s) => format!("{s}/{}", self.nonce),
-            None => format!(":/{}", self.nonce),
+            None => format!("(unrecognized address family 0)/{}", self.nonce),
         }
     }
 

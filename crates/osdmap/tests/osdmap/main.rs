@@ -3,4 +3,5 @@
 mod apply;
 mod encoding;
 mod mapping;
+mod printing;
 mod support;
