@@ -74,7 +74,7 @@ impl PgStat {
 }
 
 impl PoolStat {
-    /// All but the pool's id.
+    /// All but the pool's id and its count of PGs.
     pub fn dump(&self) -> Dump {
         let mut out = Dump::obj().with("stat_sum", self.stats.sum.dump()).with("store_stats", self.store_stats.dump());
         out.extend(fields!(self; log_size, ondisk_log_size, up, acting, num_store_stats));
