@@ -93,6 +93,16 @@ impl CrushMap {
         self.rule_names.insert(id.cast_signed(), name.to_owned());
     }
 
+    /// The largest pool size that the rule serves; erasure-code plugins set their number of chunks.
+    ///
+    /// # Errors
+    /// If it does not exist.
+    pub fn set_rule_max_size(&mut self, id: u32, max_size: u8) -> Result<(), CrushError> {
+        let rule = self.rules.get_mut(id as usize).and_then(Option::as_mut);
+        rule.ok_or_else(|| CrushError::NoSuchRule(id.to_string()))?.max_size = max_size;
+        Ok(())
+    }
+
     /// # Errors
     /// If it does not exist. Whether a pool uses it is for the caller to know.
     pub fn remove_rule(&mut self, id: u32) -> Result<(), CrushError> {

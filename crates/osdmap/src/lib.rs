@@ -13,6 +13,7 @@
 
 mod apply;
 mod blocklist;
+mod build;
 mod codec;
 mod crc;
 mod dump;
@@ -28,6 +29,7 @@ mod whole;
 
 pub use apply::ApplyError;
 pub use blocklist::Blocklist;
+pub use build::NewCluster;
 pub use dump::{dump_pg_pool, dump_pool_opts};
 pub use flags::{DEFAULT_PRIMARY_AFFINITY, WEIGHT_IN, flag, state};
 pub use incremental::Incremental;
