@@ -122,3 +122,25 @@ impl Disk for MemDisk {
         Arc::new(Snapshot(RwLock::new(self.store.clone())))
     }
 }
+
+impl<D: Disk + ?Sized> Disk for Box<D> {
+    fn submit(&mut self, token: Token, txn: Transaction) {
+        (**self).submit(token, txn);
+    }
+
+    fn flush(&mut self) {
+        (**self).flush();
+    }
+
+    fn reader(&self) -> &dyn ObjectRead {
+        (**self).reader()
+    }
+
+    fn try_read_now(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Option<Result<Option<Bytes>, ReadError>> {
+        (**self).try_read_now(coll, oid, off, len)
+    }
+
+    fn bulk_reader(&self) -> Arc<dyn BulkRead> {
+        (**self).bulk_reader()
+    }
+}

@@ -1,0 +1,6 @@
+//! Nodes on real sockets. Each node runs on a thread of its own; what it saw comes over a channel, and
+//! tests wait for that, not for time.
+
+mod ceph;
+mod scripted;
+mod sockets;
