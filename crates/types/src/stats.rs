@@ -12,7 +12,7 @@ use crate::osd_stat::StoreStatfs;
 use crate::time::UTime;
 
 macro_rules! object_stat_sum {
-    ($($field:ident: $ty:ty,)*) => {
+    ($($since:literal => $field:ident: $ty:ty,)*) => {
         /// `object_stat_sum_t`: counts over objects. The fields have Ceph's names.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct ObjectStatSum {
@@ -42,51 +42,52 @@ macro_rules! object_stat_sum {
             }
         }
 
-        framed! { ObjectStatSum, "object_stat_sum_t", 20, compat 14, min 20; $($field),*; }
+        framed! { ObjectStatSum, "object_stat_sum_t", 20, compat 14, min 17; ; $($since => $field;)* }
     };
 }
 
+// The version that brought a field, and the field.
 object_stat_sum! {
-    num_bytes: i64,
-    num_objects: i64,
-    num_object_clones: i64,
-    num_object_copies: i64,
-    num_objects_missing_on_primary: i64,
-    num_objects_degraded: i64,
-    num_objects_unfound: i64,
-    num_rd: i64,
-    num_rd_kb: i64,
-    num_wr: i64,
-    num_wr_kb: i64,
-    num_scrub_errors: i64,
-    num_objects_recovered: i64,
-    num_bytes_recovered: i64,
-    num_keys_recovered: i64,
-    num_shallow_scrub_errors: i64,
-    num_deep_scrub_errors: i64,
-    num_objects_dirty: i64,
-    num_whiteouts: i64,
-    num_objects_omap: i64,
-    num_objects_hit_set_archive: i64,
-    num_objects_misplaced: i64,
-    num_bytes_hit_set_archive: i64,
-    num_flush: i64,
-    num_flush_kb: i64,
-    num_evict: i64,
-    num_evict_kb: i64,
-    num_promote: i64,
-    num_flush_mode_high: i32,
-    num_flush_mode_low: i32,
-    num_evict_mode_some: i32,
-    num_evict_mode_full: i32,
-    num_objects_pinned: i64,
-    num_objects_missing: i64,
-    num_legacy_snapsets: i64,
-    num_large_omap_objects: i64,
-    num_objects_manifest: i64,
-    num_omap_bytes: i64,
-    num_omap_keys: i64,
-    num_objects_repaired: i64,
+    17 => num_bytes: i64,
+    17 => num_objects: i64,
+    17 => num_object_clones: i64,
+    17 => num_object_copies: i64,
+    17 => num_objects_missing_on_primary: i64,
+    17 => num_objects_degraded: i64,
+    17 => num_objects_unfound: i64,
+    17 => num_rd: i64,
+    17 => num_rd_kb: i64,
+    17 => num_wr: i64,
+    17 => num_wr_kb: i64,
+    17 => num_scrub_errors: i64,
+    17 => num_objects_recovered: i64,
+    17 => num_bytes_recovered: i64,
+    17 => num_keys_recovered: i64,
+    17 => num_shallow_scrub_errors: i64,
+    17 => num_deep_scrub_errors: i64,
+    17 => num_objects_dirty: i64,
+    17 => num_whiteouts: i64,
+    17 => num_objects_omap: i64,
+    17 => num_objects_hit_set_archive: i64,
+    17 => num_objects_misplaced: i64,
+    17 => num_bytes_hit_set_archive: i64,
+    17 => num_flush: i64,
+    17 => num_flush_kb: i64,
+    17 => num_evict: i64,
+    17 => num_evict_kb: i64,
+    17 => num_promote: i64,
+    17 => num_flush_mode_high: i32,
+    17 => num_flush_mode_low: i32,
+    17 => num_evict_mode_some: i32,
+    17 => num_evict_mode_full: i32,
+    17 => num_objects_pinned: i64,
+    17 => num_objects_missing: i64,
+    17 => num_legacy_snapsets: i64,
+    17 => num_large_omap_objects: i64,
+    18 => num_objects_manifest: i64,
+    19 => num_omap_bytes: i64,
+    19 => num_omap_keys: i64,
+    20 => num_objects_repaired: i64,
 }
 
 /// `object_stat_collection_t`.

@@ -67,12 +67,15 @@ fn damaged_objects_are_errors_or_values_but_no_panics() {
         state ^= state << 17;
         (state % n as u64) as usize
     };
-    for (kind, bytes) in release_16() {
+    let mut tries = 0;
+    let recorded = crate::recorded::vectors().into_iter().map(|v| (v.kind, v.bytes));
+    for (kind, bytes) in recorded.chain(release_16()) {
         let Some(sample) = sample(&kind) else { continue };
         if bytes.is_empty() || bytes.len() > 20_000 {
             continue;
         }
-        for _ in 0..20 {
+        for _ in 0..50 {
+            tries += 2;
             let cut = random(bytes.len());
             assert!((sample.rewrite)(bytes.slice(..cut)).is_err(), "{kind} cut to {cut} bytes is whole");
             let mut flipped = bytes.to_vec();
@@ -85,4 +88,5 @@ fn damaged_objects_are_errors_or_values_but_no_panics() {
             }
         }
     }
+    println!("{tries} damaged objects");
 }

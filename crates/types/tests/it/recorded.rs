@@ -11,13 +11,13 @@ use types::{ObjectInfo, PgInfo, PgPool, PoolStat, SnapSet};
 use crate::reference::unhex;
 use crate::samples::sample;
 
-struct Vector {
-    kind: String,
-    bytes: Bytes,
+pub struct Vector {
+    pub kind: String,
+    pub bytes: Bytes,
     shown: Option<serde_json::Value>,
 }
 
-fn vectors() -> Vec<Vector> {
+pub fn vectors() -> Vec<Vector> {
     let packed: &[u8] = include_bytes!("../../testdata/recorded.txt.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("the vectors are packed text");
