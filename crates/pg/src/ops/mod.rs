@@ -173,3 +173,6 @@ pub fn execute(env: &mut OpEnv, msg: &MOSDOp) -> Executed {
 pub fn remove_watch(env: &mut OpEnv, expired: &Expired) -> Option<Box<WriteSet>> {
     finish::remove_watch(env, expired)
 }
+
+#[cfg(test)]
+mod tests;
