@@ -1,1 +1,38 @@
 //! The durable object store: write-ahead log, overlay, allocator, checksums, fsck.
+//!
+//! A [`Store`] takes `os::Transaction`s, shows them to reads at once, and reports each when it is on
+//! stable storage. Start at [`Store::submit`]; the order of writes and syncs is in `commit`, the log in
+//! `wal`, rows in `kv` and `overlay`; `docs/formats/store.md` argues why no crash can hurt.
+//!
+//! ```text
+//! submit ─► stage ─► overlay (reads see it) ─► queue ─► one log record, one shared sync ─► committed
+//!                       └─ frozen overlay ─► checkpoint into redb ─► log space and freed blocks come back
+//! ```
+//!
+//! Invariants:
+//! - A token is reported only after everything it stands for was synced.
+//! - A block that anything durable refers to is never written again.
+//! - A write or sync that fails ends the store: nothing is reported after it.
+
+mod alloc;
+mod commit;
+mod crc;
+mod device;
+mod key;
+mod kv;
+mod onode;
+mod overlay;
+pub mod sim;
+mod stage;
+mod state;
+mod store;
+mod superblock;
+mod wal;
+
+pub use device::{BlockDevice, Devices, FileDevice};
+pub use kv::KvError;
+pub use stage::SubmitError;
+pub use state::{Options, Statfs};
+pub use store::{Geometry, OpenError, Reader, Store, StoreEvent, StoreFailed};
+pub use superblock::{Superblock, SuperblockError};
+pub use wal::WalError;

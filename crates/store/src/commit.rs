@@ -1,0 +1,299 @@
+//! Making submitted transactions durable, and checkpoints.
+//!
+//! The order that the format's crash argument rests on:
+//!
+//! ```text
+//! commit      large data → sync block → log record → sync log → report → small data to its place
+//! checkpoint  all its transactions committed → sync block → rows and mark, as one → free blocks → trim log
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::overlay::Overlay;
+use crate::state::Shared;
+use crate::wal::{Piece, Record, Wal};
+
+/// Bytes of records that go into one batch, unless a single one is larger.
+const BATCH_MAX: usize = 4 << 20;
+
+/// A transaction on its way.
+#[derive(Debug)]
+pub struct Queued {
+    pub token: u64,
+    pub record: Record,
+    pub direct: Vec<Piece>,
+}
+
+#[derive(Debug, Default)]
+pub struct Queue {
+    items: VecDeque<Queued>,
+    stopping: bool,
+    /// The last transaction whose data is at its place.
+    settled_txn: u64,
+}
+
+#[derive(Debug)]
+pub struct Committer {
+    pub shared: Arc<Shared>,
+    queue: Mutex<Queue>,
+    /// Something was queued, or the store stops.
+    queued: Condvar,
+    wal: Mutex<Wal>,
+    /// An overlay was frozen, settled or checkpointed, or the store stops.
+    moved: Condvar,
+    moved_lock: Mutex<()>,
+}
+
+/// A batch that is durable.
+#[derive(Debug, Default)]
+pub struct Committed {
+    pub tokens: Vec<u64>,
+}
+
+fn locked<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(|p| p.into_inner())
+}
+
+impl Committer {
+    pub fn new(shared: Arc<Shared>, wal: Wal) -> Self {
+        let settled_txn = wal.next_txn() - 1;
+        Self {
+            shared,
+            queue: Mutex::new(Queue { settled_txn, ..Queue::default() }),
+            queued: Condvar::new(),
+            wal: Mutex::new(wal),
+            moved: Condvar::new(),
+            moved_lock: Mutex::new(()),
+        }
+    }
+
+    /// Called in the order of transaction numbers.
+    pub fn enqueue(&self, item: Queued) {
+        let mut queue = locked(&self.queue);
+        let was_empty = queue.items.is_empty();
+        queue.items.push_back(item);
+        drop(queue);
+        if was_empty {
+            self.queued.notify_one();
+        }
+    }
+
+    pub fn fail(&self, what: &str, e: impl std::fmt::Display) -> String {
+        let why = format!("{}: {what}: {e}", self.shared.disk);
+        let _ = self.shared.failed.set(why.clone());
+        self.notify_moved();
+        why
+    }
+
+    fn failed(&self) -> bool {
+        self.shared.failed.get().is_some()
+    }
+
+    fn notify_moved(&self) {
+        drop(locked(&self.moved_lock));
+        self.moved.notify_all();
+    }
+
+    pub fn stop(&self) {
+        locked(&self.queue).stopping = true;
+        self.queued.notify_all();
+        self.notify_moved();
+    }
+
+    fn stopping(&self) -> bool {
+        locked(&self.queue).stopping
+    }
+
+    /// The next batch: what was queued, up to a bound.
+    fn take(&self, queue: &mut Queue) -> Vec<Queued> {
+        let max = BATCH_MAX.min(self.shared.record_max());
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        while let Some(item) = queue.items.front() {
+            bytes += item.record.len();
+            if !batch.is_empty() && bytes > max {
+                break;
+            }
+            batch.extend(queue.items.pop_front());
+        }
+        batch
+    }
+
+    /// Makes a batch durable; `report` is told as soon as it is.
+    fn commit(&self, batch: Vec<Queued>, buf: &mut BytesMut, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
+        let block = &*self.shared.devices.block;
+        let mut settled: Vec<u32> = Vec::new();
+        for piece in batch.iter().flat_map(|q| &q.direct) {
+            piece.write_to(block).map_err(|e| self.fail("data cannot be written", e))?;
+            settled.push(piece.phys);
+        }
+        if !settled.is_empty() {
+            block.sync().map_err(|e| self.fail("data cannot be synced", e))?;
+        }
+        let last_txn = {
+            let mut wal = locked(&self.wal);
+            let records: Vec<_> = batch.iter().map(|q| &q.record).collect();
+            wal.append(&records, buf).map_err(|e| self.fail("the log cannot be written", e))?;
+            wal.next_txn() - 1
+        };
+        self.shared.devices.wal.sync().map_err(|e| self.fail("the log cannot be synced", e))?;
+        report(Committed { tokens: batch.iter().map(|q| q.token).collect() });
+        for piece in batch.iter().flat_map(|q| &q.record.pieces) {
+            piece.write_to(block).map_err(|e| self.fail("data cannot be written", e))?;
+            settled.push(piece.phys);
+        }
+        let mut pending = self.shared.lock_pending();
+        settled.iter().for_each(|phys| drop(pending.remove(phys)));
+        drop(pending);
+        locked(&self.queue).settled_txn = last_txn;
+        Ok(())
+    }
+
+    fn has_room(&self, batch: &[Queued]) -> bool {
+        locked(&self.wal).has_room(batch.iter().map(|q| q.record.len()).sum())
+    }
+
+    fn oldest_frozen(&self) -> Option<Arc<Overlay>> {
+        self.shared.read_state().layers.frozen.front().cloned()
+    }
+
+    /// Checkpoints the oldest frozen overlay. `false` if there is none that could be.
+    fn checkpoint(&self) -> Result<bool, String> {
+        let Some(overlay) = self.oldest_frozen() else { return Ok(false) };
+        if locked(&self.queue).settled_txn < overlay.last_txn {
+            return Ok(false);
+        }
+        self.shared.devices.block.sync().map_err(|e| self.fail("data cannot be synced", e))?;
+        let mark = locked(&self.wal).mark_after(overlay.last_txn, overlay.next_id);
+        let base = self.shared.read_state().layers.base.clone();
+        base.apply(&overlay, mark).map_err(|e| self.fail("a checkpoint failed", e))?;
+        {
+            let mut state = self.shared.write_state();
+            base.refresh().map_err(|e| self.fail("a checkpoint cannot be read", e))?;
+            state.layers.frozen.pop_front();
+            for &run in &overlay.freed {
+                state.alloc.free(run);
+            }
+            state.quarantined -= overlay.freed.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        }
+        locked(&self.wal).trim(mark);
+        self.notify_moved();
+        Ok(true)
+    }
+
+    // Without threads.
+
+    /// Commits everything queued, and makes those checkpoints that are due.
+    pub fn step(&self) -> Result<Committed, String> {
+        let mut done = Committed::default();
+        let mut buf = BytesMut::new();
+        loop {
+            if let Some(why) = self.shared.failed.get() {
+                return Err(why.clone());
+            }
+            let batch = self.take(&mut locked(&self.queue));
+            if batch.is_empty() {
+                return Ok(done);
+            }
+            while !self.has_room(&batch) {
+                if !self.checkpoint()? {
+                    return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
+                }
+            }
+            self.commit(batch, &mut buf, &mut |c| done.tokens.extend(c.tokens))?;
+            while self.checkpoint()? {}
+        }
+    }
+
+    /// Checkpoints everything. Nothing may be queued.
+    pub fn flush(&self) -> Result<(), String> {
+        self.shared.write_state().freeze();
+        while self.checkpoint()? {}
+        Ok(())
+    }
+
+    // With threads.
+
+    /// The commit thread: one batch after the other until the store stops or fails.
+    pub fn commit_loop(&self, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
+        let mut buf = BytesMut::new();
+        loop {
+            let batch = {
+                let mut queue = locked(&self.queue);
+                while queue.items.is_empty() {
+                    if queue.stopping {
+                        return Ok(());
+                    }
+                    queue = self.queued.wait(queue).unwrap_or_else(|p| p.into_inner());
+                }
+                self.take(&mut queue)
+            };
+            self.wait_for_room(&batch)?;
+            self.commit(batch, &mut buf, report)?;
+            if buf.capacity() > 2 * BATCH_MAX {
+                buf = BytesMut::new();
+            }
+            self.notify_if_frozen();
+        }
+    }
+
+    /// Slows down as the log fills up, so that it rarely comes to a stop; stops while it is full.
+    fn wait_for_room(&self, batch: &[Queued]) -> Result<(), String> {
+        let used = locked(&self.wal).used();
+        let half = self.shared.wal_ring / 2;
+        if used > half {
+            std::thread::sleep(Duration::from_micros(2000 * (used - half) / half));
+        }
+        while !self.has_room(batch) {
+            if let Some(why) = self.shared.failed.get() {
+                return Err(why.clone());
+            }
+            if self.oldest_frozen().is_none() && !self.has_room(batch) {
+                return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
+            }
+            let guard = locked(&self.moved_lock);
+            let _ = self.moved.wait_timeout(guard, Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// A frozen overlay may have waited for its last transactions to settle.
+    fn notify_if_frozen(&self) {
+        if !self.shared.read_state().layers.frozen.is_empty() {
+            self.notify_moved();
+        }
+    }
+
+    /// The checkpoint thread: one frozen overlay after the other until the store stops or fails.
+    pub fn checkpoint_loop(&self) -> Result<(), String> {
+        loop {
+            if self.checkpoint()? {
+                continue;
+            }
+            if self.stopping() || self.failed() {
+                return Ok(());
+            }
+            let guard = locked(&self.moved_lock);
+            let _ = self.moved.wait_timeout(guard, Duration::from_millis(200));
+        }
+    }
+
+    /// Waits until blocks that are only quarantined come free. Called by the thread that submits,
+    /// when the disk is nearly full.
+    pub fn reclaim(&self, threads: bool) -> Result<(), String> {
+        if !threads {
+            self.step()?;
+            return self.flush();
+        }
+        self.shared.write_state().freeze();
+        while self.oldest_frozen().is_some() && !self.failed() {
+            let guard = locked(&self.moved_lock);
+            let _ = self.moved.wait_timeout(guard, Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}

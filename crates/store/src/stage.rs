@@ -1,0 +1,638 @@
+//! A transaction while it is applied: everything it changes is here, and becomes visible at once or,
+//! if a change is refused, not at all.
+//!
+//! Data never overwrites data: each written block gets a new place, and the old one is let go of when
+//! the change is in a checkpoint. So whatever a crash loses, what the checkpoint and the log refer to
+//! is intact.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use os::{ApplyError, Coll, OBJECT_SIZE_MAX, ReadError, Transaction, TxOp};
+use types::GHObject;
+
+use crate::alloc::Run;
+use crate::crc::crc32c;
+use crate::key;
+use crate::kv::{KvError, Table};
+use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, INLINE_SIZE, Onode, chunk_key};
+use crate::overlay::Overlay;
+use crate::state::{Shared, State, copy_piece, decode_row};
+use crate::wal::Piece;
+
+/// Data of one transaction that may travel through the log.
+const LOGGED_MAX: usize = 1 << 20;
+
+/// Why a transaction was not taken. Nothing of it is visible.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    #[error("the store has failed before: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Refused(#[from] ApplyError),
+    #[error("no space left: {wanted} more bytes are wanted, {left} may be used")]
+    NoSpace { wanted: u64, left: u64 },
+    #[error("a transaction of {0} bytes cannot be logged")]
+    TooLarge(usize),
+    #[error("a part of a block must be kept, and cannot be read")]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Kv(#[from] KvError),
+}
+
+type Result<T> = std::result::Result<T, SubmitError>;
+
+struct Slot {
+    onode: Option<Onode>,
+    dirty: bool,
+}
+
+/// What came of a transaction.
+pub struct Staged {
+    pub changes: Overlay,
+    pub colls: Option<BTreeMap<Coll, u32>>,
+    /// To be logged.
+    pub logged: Vec<Piece>,
+    /// To be written and synced before the log record.
+    pub direct: Vec<Piece>,
+    pub onodes: Vec<(Vec<u8>, Option<Arc<Onode>>)>,
+}
+
+pub struct Stage<'a> {
+    shared: &'a Shared,
+    state: &'a mut State,
+    slots: BTreeMap<Vec<u8>, Slot>,
+    chunks: BTreeMap<(u64, u64), (Chunk, bool)>,
+    kv: Overlay,
+    colls: Option<BTreeMap<Coll, u32>>,
+    logged: Vec<Piece>,
+    logged_bytes: usize,
+    direct: Vec<Piece>,
+    allocated: Vec<Run>,
+}
+
+impl<'a> Stage<'a> {
+    /// Applies all of `txn`. On an error the state is as before.
+    pub fn run(shared: &'a Shared, state: &'a mut State, txn: &Transaction) -> Result<Staged> {
+        let mut stage = Self {
+            shared,
+            state,
+            slots: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+            kv: Overlay::default(),
+            colls: None,
+            logged: Vec::new(),
+            logged_bytes: 0,
+            direct: Vec::new(),
+            allocated: Vec::new(),
+        };
+        let applied = txn.ops.iter().try_for_each(|op| stage.apply(op)).and_then(|()| stage.settle());
+        if let Err(e) = applied {
+            for run in std::mem::take(&mut stage.allocated) {
+                stage.state.alloc.free(run);
+            }
+            return Err(e);
+        }
+        let onodes = stage.slots.into_iter().map(|(k, s)| (k, s.onode.map(Arc::new))).collect();
+        let Self { kv: changes, colls, logged, direct, .. } = Stage { slots: BTreeMap::new(), ..stage };
+        Ok(Staged { changes, colls, logged, direct, onodes })
+    }
+
+    fn apply(&mut self, op: &TxOp) -> Result<()> {
+        match op {
+            TxOp::MkColl { coll, bits } => {
+                if self.colls().contains_key(coll) {
+                    return Err(ApplyError::CollectionExists(*coll).into());
+                }
+                self.set_coll(*coll, Some(*bits));
+            }
+            TxOp::RmColl { coll } => {
+                self.check_coll(*coll)?;
+                if !self.keys_of(*coll, 1)?.is_empty() {
+                    return Err(ApplyError::NotEmpty(*coll).into());
+                }
+                self.set_coll(*coll, None);
+            }
+            TxOp::SplitColl { coll, bits, rem, dest } => {
+                self.check_coll(*coll)?;
+                self.check_coll(*dest)?;
+                let mask = u32::MAX.checked_shr(32 - bits.min(&32)).unwrap_or(0);
+                for (key, oid) in self.keys_of(*coll, usize::MAX)? {
+                    if oid.hobj.hash & mask == *rem {
+                        self.rename(&key, key::object(*dest, &oid))?;
+                    }
+                }
+                self.set_coll(*coll, Some(*bits));
+                self.set_coll(*dest, Some(*bits));
+            }
+            TxOp::MergeColl { coll, dest, bits } => {
+                self.check_coll(*dest)?;
+                self.check_coll(*coll)?;
+                for (key, oid) in self.keys_of(*coll, usize::MAX)? {
+                    self.rename(&key, key::object(*dest, &oid))?;
+                }
+                self.set_coll(*coll, None);
+                self.set_coll(*dest, Some(*bits));
+            }
+            TxOp::Create { coll, oid } | TxOp::Touch { coll, oid } | TxOp::SetAllocHint { coll, oid, .. } => {
+                self.make(*coll, oid, Some(0))?;
+            }
+            TxOp::Write { coll, oid, off, data, .. } => {
+                let key = self.make(*coll, oid, off.checked_add(data.len() as u64))?;
+                self.edit(&key, |stage, onode| stage.write(*coll, oid, onode, *off, data))?;
+            }
+            TxOp::Zero { coll, oid, off, len } => {
+                let key = self.make(*coll, oid, off.checked_add(*len))?;
+                self.edit(&key, |stage, onode| stage.zero(*coll, oid, onode, *off, *len))?;
+            }
+            TxOp::Truncate { coll, oid, size } => {
+                let key = self.make(*coll, oid, Some(*size))?;
+                self.edit(&key, |stage, onode| stage.truncate(*coll, oid, onode, *size))?;
+            }
+            TxOp::Remove { coll, oid } => {
+                self.check_coll(*coll)?;
+                self.remove(&key::object(*coll, oid))?;
+            }
+            TxOp::SetAttrs { coll, oid, attrs } => {
+                let key = self.make(*coll, oid, Some(0))?;
+                self.edit(&key, |_, onode| {
+                    onode.attrs.extend(attrs.iter().map(|(k, v)| (k.clone(), v.clone())));
+                    Ok(())
+                })?;
+            }
+            TxOp::RmAttr { coll, oid, name } => self.edit_if_there(*coll, oid, |_, onode| {
+                onode.attrs.remove(name);
+                Ok(())
+            })?,
+            TxOp::RmAttrs { coll, oid } => self.edit_if_there(*coll, oid, |_, onode| {
+                onode.attrs.clear();
+                Ok(())
+            })?,
+            TxOp::Clone { coll, oid, dest } => self.clone_object(*coll, oid, dest)?,
+            TxOp::CloneRange { coll, oid, dest, off, len, dest_off } => {
+                self.source(*coll, oid)?;
+                let dest_key = self.make(*coll, dest, dest_off.checked_add(*len))?;
+                let source = self.source(*coll, oid)?;
+                let data = self.data_in(*coll, oid, &source, *off, off.saturating_add(*len))?;
+                self.edit(&dest_key, |stage, onode| {
+                    stage.zero(*coll, dest, onode, *dest_off, *len)?;
+                    for (at, bytes) in data {
+                        stage.write(*coll, dest, onode, dest_off + (at - off), &bytes)?;
+                    }
+                    Ok(())
+                })?;
+            }
+            TxOp::OmapClear { coll, oid } => self.edit_if_there(*coll, oid, |stage, onode| {
+                stage.clear_omap(onode);
+                Ok(())
+            })?,
+            TxOp::OmapSet { coll, oid, keys } => {
+                let key = self.make(*coll, oid, Some(0))?;
+                let id = self.omap_id(&key)?;
+                for (k, v) in keys {
+                    self.kv.set(Table::Omap, key::numbered(id, k.as_bytes()), Some(v.clone()));
+                }
+            }
+            TxOp::OmapRm { coll, oid, keys } => {
+                if let Some(id) = self.existing_omap(*coll, oid)? {
+                    for k in keys {
+                        self.kv.set(Table::Omap, key::numbered(id, k.as_bytes()), None);
+                    }
+                }
+            }
+            TxOp::OmapRmRange { coll, oid, first, last } => {
+                if let Some(id) = self.existing_omap(*coll, oid)? {
+                    let (from, to) = (key::numbered(id, first.as_bytes()), key::numbered(id, last.as_bytes()));
+                    for (k, _) in self.rows(Table::Omap, &from, &to, usize::MAX)? {
+                        self.kv.set(Table::Omap, k, None);
+                    }
+                }
+            }
+            TxOp::OmapSetHeader { coll, oid, header } => {
+                let key = self.make(*coll, oid, Some(0))?;
+                self.edit(&key, |_, onode| {
+                    onode.omap_header = header.clone();
+                    Ok(())
+                })?;
+            }
+            TxOp::MoveRename { coll, oid, dest_coll, dest } => {
+                self.check_coll(*dest_coll)?;
+                self.check_coll(*coll)?;
+                self.rename(&key::object(*coll, oid), key::object(*dest_coll, dest))?;
+            }
+        }
+        Ok(())
+    }
+
+    // Collections.
+
+    fn colls(&self) -> &BTreeMap<Coll, u32> {
+        self.colls.as_ref().unwrap_or(&self.state.colls)
+    }
+
+    fn check_coll(&self, coll: Coll) -> Result<()> {
+        let exists = self.colls().contains_key(&coll);
+        exists.then_some(()).ok_or(ApplyError::NoCollection(coll).into())
+    }
+
+    fn set_coll(&mut self, coll: Coll, bits: Option<u32>) {
+        let colls = self.colls.get_or_insert_with(|| self.state.colls.clone());
+        match bits {
+            Some(bits) => drop(colls.insert(coll, bits)),
+            None => drop(colls.remove(&coll)),
+        }
+        let value = bits.map(|b| Bytes::copy_from_slice(&b.to_le_bytes()));
+        self.kv.set(Table::Coll, key::coll(coll), value);
+    }
+
+    fn keys_of(&mut self, coll: Coll, max: usize) -> Result<Vec<(Vec<u8>, GHObject)>> {
+        let rows = self.rows(Table::Object, &key::coll(coll), &key::coll_end(coll), max)?;
+        let parsed = rows.into_iter().map(|(key, _)| {
+            let (_, oid) = key::parse_object(&key).ok_or(KvError::BadCrc(Table::Object))?;
+            Ok((key, oid))
+        });
+        parsed.collect()
+    }
+
+    /// Rows as this transaction sees them.
+    fn rows(&mut self, table: Table, from: &[u8], to: &[u8], max: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
+        self.settle()?;
+        let mut out = Vec::new();
+        self.state.layers.scan(Some(&self.kv), table, from, to, &mut |k, v| {
+            out.push((k.to_vec(), v.clone()));
+            if out.len() >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(out)
+    }
+
+    // Objects.
+
+    fn slot(&mut self, key: &[u8]) -> Result<&mut Slot> {
+        if !self.slots.contains_key(key) {
+            let onode = self.shared.onode(self.state, key)?.map(Arc::unwrap_or_clone);
+            self.slots.insert(key.to_vec(), Slot { onode, dirty: false });
+        }
+        Ok(self.slots.get_mut(key).expect("just put there"))
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.state.next_id += 1;
+        self.state.next_id - 1
+    }
+
+    /// The key of the object, which exists from now on; it may come to reach up to `end`.
+    fn make(&mut self, coll: Coll, oid: &GHObject, end: Option<u64>) -> Result<Vec<u8>> {
+        if end.is_none_or(|end| end > OBJECT_SIZE_MAX) {
+            return Err(ApplyError::TooLarge(coll, oid.clone().into()).into());
+        }
+        self.check_coll(coll)?;
+        let key = key::object(coll, oid);
+        if self.slot(&key)?.onode.is_none() {
+            let id = self.new_id();
+            *self.slot(&key)? = Slot { onode: Some(Onode { id, ..Onode::default() }), dirty: true };
+        }
+        Ok(key)
+    }
+
+    /// Changes an object that exists.
+    fn edit(&mut self, key: &[u8], change: impl FnOnce(&mut Self, &mut Onode) -> Result<()>) -> Result<()> {
+        let mut onode = self.slot(key)?.onode.take().expect("the caller made it or looked");
+        let changed = change(self, &mut onode);
+        *self.slot(key)? = Slot { onode: Some(onode), dirty: true };
+        changed
+    }
+
+    fn edit_if_there(
+        &mut self,
+        coll: Coll,
+        oid: &GHObject,
+        change: impl FnOnce(&mut Self, &mut Onode) -> Result<()>,
+    ) -> Result<()> {
+        self.check_coll(coll)?;
+        let key = key::object(coll, oid);
+        if self.slot(&key)?.onode.is_some() { self.edit(&key, change) } else { Ok(()) }
+    }
+
+    fn source(&mut self, coll: Coll, oid: &GHObject) -> Result<Onode> {
+        self.check_coll(coll)?;
+        let found = self.slot(&key::object(coll, oid))?.onode.clone();
+        found.ok_or_else(|| ApplyError::NoObject(coll, oid.clone().into()).into())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<()> {
+        let slot = self.slot(key)?;
+        let Some(mut onode) = slot.onode.take() else { return Ok(()) };
+        slot.dirty = true;
+        self.drop_blocks_from(&mut onode, 0)?;
+        self.clear_omap(&mut onode);
+        if onode.chunked {
+            self.chunks.retain(|(id, _), _| *id != onode.id);
+            self.kv.drop_numbered(Table::Chunk, onode.id);
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &[u8], to: Vec<u8>) -> Result<()> {
+        if from == to || self.slot(from)?.onode.is_none() {
+            return Ok(());
+        }
+        self.remove(&to)?;
+        let slot = self.slot(from)?;
+        slot.dirty = true;
+        let onode = slot.onode.take();
+        self.slots.insert(to, Slot { onode, dirty: true });
+        Ok(())
+    }
+
+    fn clone_object(&mut self, coll: Coll, oid: &GHObject, dest: &GHObject) -> Result<()> {
+        let source = self.source(coll, oid)?;
+        if oid == dest {
+            return Ok(());
+        }
+        let data = self.data_in(coll, oid, &source, 0, source.size)?;
+        let dest_key = key::object(coll, dest);
+        self.remove(&dest_key)?;
+        let dest_key = self.make(coll, dest, Some(source.size)).map(|_| dest_key)?;
+        if source.omap_id != 0 {
+            let id = self.omap_id(&dest_key)?;
+            let (from, to) = (key::numbered(source.omap_id, &[]), key::numbered(source.omap_id + 1, &[]));
+            for (k, v) in self.rows(Table::Omap, &from, &to, usize::MAX)? {
+                self.kv.set(Table::Omap, key::numbered(id, &k[8..]), Some(v));
+            }
+        }
+        self.edit(&dest_key, |stage, onode| {
+            onode.attrs = source.attrs.clone();
+            onode.omap_header = source.omap_header.clone();
+            for (at, bytes) in data {
+                stage.write(coll, dest, onode, at, &bytes)?;
+            }
+            stage.grow(onode, source.size)
+        })
+    }
+
+    // Omap.
+
+    fn omap_id(&mut self, key: &[u8]) -> Result<u64> {
+        let id = self.slot(key)?.onode.as_ref().expect("the caller made it").omap_id;
+        if id != 0 {
+            return Ok(id);
+        }
+        let id = self.new_id();
+        self.edit(key, |_, onode| {
+            onode.omap_id = id;
+            Ok(())
+        })?;
+        Ok(id)
+    }
+
+    fn existing_omap(&mut self, coll: Coll, oid: &GHObject) -> Result<Option<u64>> {
+        self.check_coll(coll)?;
+        let onode = self.slot(&key::object(coll, oid))?.onode.as_ref();
+        Ok(onode.map(|o| o.omap_id).filter(|id| *id != 0))
+    }
+
+    fn clear_omap(&mut self, onode: &mut Onode) {
+        if onode.omap_id != 0 {
+            self.kv.drop_numbered(Table::Omap, onode.omap_id);
+            onode.omap_id = 0;
+        }
+        onode.omap_header.clear();
+    }
+
+    // Data.
+
+    fn block(&mut self, onode: &Onode, i: u64) -> Result<Block> {
+        if !onode.chunked {
+            return Ok(onode.inline.get(i as usize));
+        }
+        Ok(self.chunk(onode.id, i / CHUNK_BLOCKS)?.0.get((i % CHUNK_BLOCKS) as usize))
+    }
+
+    fn chunk(&mut self, id: u64, number: u64) -> Result<&mut (Chunk, bool)> {
+        if !self.chunks.contains_key(&(id, number)) {
+            let row_key = chunk_key(id, number);
+            let row = match self.kv.get(Table::Chunk, &row_key) {
+                Some(found) => found.clone(),
+                None => self.state.layers.get(Table::Chunk, &row_key)?,
+            };
+            let chunk = row.map(|row| decode_row(Table::Chunk, row)).transpose()?.unwrap_or_default();
+            self.chunks.insert((id, number), (chunk, false));
+        }
+        Ok(self.chunks.get_mut(&(id, number)).expect("just put there"))
+    }
+
+    /// Puts a block into its place in the object; the one that was there is let go of.
+    fn set_block(&mut self, onode: &mut Onode, i: u64, block: Block) -> Result<()> {
+        let old = self.block(onode, i)?;
+        if old == block {
+            return Ok(());
+        }
+        if old.phys != 0 {
+            self.kv.freed.push((old.phys, 1));
+        }
+        if !onode.chunked {
+            onode.inline.set(i as usize, block);
+            return Ok(());
+        }
+        let (chunk, dirty) = self.chunk(onode.id, i / CHUNK_BLOCKS)?;
+        chunk.set((i % CHUNK_BLOCKS) as usize, block);
+        *dirty = true;
+        Ok(())
+    }
+
+    /// Makes the object at least `size` long.
+    fn grow(&mut self, onode: &mut Onode, size: u64) -> Result<()> {
+        onode.size = onode.size.max(size);
+        if onode.size > INLINE_SIZE && !onode.chunked {
+            onode.chunked = true;
+            let inline = std::mem::take(&mut onode.inline);
+            *self.chunk(onode.id, 0)? = (inline, true);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, data: &Bytes) -> Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let end = off + data.len() as u64;
+        self.grow(onode, end)?;
+        let (first, last) = (off / BLOCK, (end - 1) / BLOCK);
+        let mut runs = self.alloc(last - first + 1)?.into_iter();
+        let mut run = (0, 0);
+        let mut pieces: Vec<Piece> = Vec::new();
+        // Bytes of `data` that the last piece ends with, if it is a slice of `data`.
+        let mut slice_end = None;
+        for i in first..=last {
+            if run.1 == 0 {
+                run = runs.next().expect("as many as asked for");
+                slice_end = None;
+            }
+            let phys = run.0;
+            run = (run.0 + 1, run.1 - 1);
+            let (start, stop) = (off.max(i * BLOCK), end.min((i + 1) * BLOCK));
+            let part = (start - off) as usize..(stop - off) as usize;
+            if stop - start == BLOCK {
+                self.set_block(onode, i, Block { phys, crc: crc32c(&data[part.clone()]) })?;
+                match (pieces.last_mut(), slice_end) {
+                    (Some(piece), Some(from)) => {
+                        piece.blocks += 1;
+                        piece.data = data.slice(from..part.end);
+                    }
+                    _ => {
+                        slice_end = Some(part.start);
+                        pieces.push(Piece { phys, blocks: 1, data: data.slice(part) });
+                    }
+                }
+                continue;
+            }
+            slice_end = None;
+            let old = self.block(onode, i)?;
+            let mut buf = self.read_block(coll, oid, old, i)?;
+            buf[(start - i * BLOCK) as usize..(stop - i * BLOCK) as usize].copy_from_slice(&data[part]);
+            pieces.push(self.whole_block(phys, buf, onode, i)?);
+        }
+        self.keep(pieces);
+        Ok(())
+    }
+
+    fn whole_block(&mut self, phys: u32, mut buf: Vec<u8>, onode: &mut Onode, i: u64) -> Result<Piece> {
+        self.set_block(onode, i, Block { phys, crc: crc32c(&buf) })?;
+        let len = buf.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        buf.truncate(len);
+        Ok(Piece { phys, blocks: 1, data: buf.into() })
+    }
+
+    /// Large data goes straight to its place, small data through the log.
+    fn keep(&mut self, pieces: Vec<Piece>) {
+        let bytes: usize = pieces.iter().map(|p| p.data.len()).sum();
+        if bytes >= self.shared.options.large_write || self.logged_bytes + bytes > LOGGED_MAX {
+            self.direct.extend(pieces);
+        } else {
+            self.logged_bytes += bytes;
+            self.logged.extend(pieces);
+        }
+    }
+
+    fn alloc(&mut self, n: u64) -> Result<Vec<Run>> {
+        let spare = self.shared.spare_blocks(self.state);
+        let no_space = SubmitError::NoSpace { wanted: n * BLOCK, left: spare * BLOCK };
+        if n > spare {
+            return Err(no_space);
+        }
+        let runs = self.state.alloc.alloc(n).ok_or(no_space)?;
+        self.allocated.extend(&runs);
+        Ok(runs)
+    }
+
+    /// A block's 4 KiB as this transaction sees them; `i` is its index in the object.
+    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<Vec<u8>> {
+        let mut buf = vec![0; BLOCK as usize];
+        if block.phys == 0 {
+            return Ok(buf);
+        }
+        let ours = |p: &&Piece| (p.phys..p.phys + p.blocks).contains(&block.phys);
+        if let Some(piece) = self.logged.iter().chain(&self.direct).find(ours) {
+            copy_piece(piece, block.phys, &mut buf);
+            return Ok(buf);
+        }
+        let read = self.shared.read_blocks(&[block], &mut buf);
+        read.map_err(|(_, why)| self.shared.io_error(coll, oid, i * BLOCK, why))?;
+        Ok(buf)
+    }
+
+    /// The data in a range without its holes: offset and bytes, in pieces.
+    fn data_in(&mut self, coll: Coll, oid: &GHObject, onode: &Onode, off: u64, end: u64) -> Result<Vec<(u64, Bytes)>> {
+        let end = end.min(onode.size);
+        let mut out: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut at = off;
+        while at < end {
+            let i = at / BLOCK;
+            let stop = end.min((i + 1) * BLOCK);
+            let block = self.block(onode, i)?;
+            if block.phys != 0 {
+                let whole = self.read_block(coll, oid, block, i)?;
+                let part = &whole[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize];
+                match out.last_mut() {
+                    Some((start, bytes)) if *start + bytes.len() as u64 == at => bytes.extend_from_slice(part),
+                    _ => out.push((at, part.to_vec())),
+                }
+            }
+            at = stop;
+        }
+        Ok(out.into_iter().map(|(at, bytes)| (at, bytes.into())).collect())
+    }
+
+    /// Whole blocks become holes, parts of blocks zeros.
+    fn punch(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, end: u64) -> Result<()> {
+        let mut at = off;
+        let mut pieces = Vec::new();
+        while at < end {
+            let i = at / BLOCK;
+            let stop = end.min((i + 1) * BLOCK);
+            let old = self.block(onode, i)?;
+            if old.phys != 0 && stop - at == BLOCK {
+                self.set_block(onode, i, Block::default())?;
+            } else if old.phys != 0 {
+                let mut buf = self.read_block(coll, oid, old, i)?;
+                buf[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize].fill(0);
+                let phys = self.alloc(1)?[0].0;
+                pieces.push(self.whole_block(phys, buf, onode, i)?);
+            }
+            at = stop;
+        }
+        self.keep(pieces);
+        Ok(())
+    }
+
+    fn zero(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, len: u64) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        self.punch(coll, oid, onode, off, (off + len).min(onode.size.next_multiple_of(BLOCK)))?;
+        self.grow(onode, off + len)
+    }
+
+    fn truncate(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, size: u64) -> Result<()> {
+        if size >= onode.size {
+            return self.grow(onode, size);
+        }
+        self.drop_blocks_from(onode, size.div_ceil(BLOCK))?;
+        onode.size = size;
+        self.punch(coll, oid, onode, size, size.next_multiple_of(BLOCK))
+    }
+
+    /// Lets go of all blocks from index `from` on.
+    fn drop_blocks_from(&mut self, onode: &mut Onode, from: u64) -> Result<()> {
+        let blocks = onode.size.div_ceil(BLOCK);
+        let mut i = from;
+        while i < blocks {
+            // Skip chunks that are all holes: objects may be sparse and 4 GiB long.
+            if onode.chunked && i % CHUNK_BLOCKS == 0 && self.chunk(onode.id, i / CHUNK_BLOCKS)?.0.0.is_empty() {
+                i += CHUNK_BLOCKS;
+                continue;
+            }
+            self.set_block(onode, i, Block::default())?;
+            i += 1;
+        }
+        Ok(())
+    }
+
+    /// Brings what was decoded and changed back into rows.
+    fn settle(&mut self) -> Result<()> {
+        for (key, slot) in &mut self.slots {
+            if std::mem::take(&mut slot.dirty) {
+                self.kv.set(Table::Object, key.clone(), slot.onode.as_ref().map(|o| denc::to_bytes(o, 0)));
+            }
+        }
+        for ((id, number), (chunk, dirty)) in &mut self.chunks {
+            if std::mem::take(dirty) {
+                let row = (!chunk.0.is_empty()).then(|| denc::to_bytes(chunk, 0));
+                self.kv.set(Table::Chunk, chunk_key(*id, *number), row);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,409 @@
+//! What all parts of an open store share, and reading from it.
+//!
+//! Locks, in the order in which they may be taken: `state`, then `pending` or `cache`. Nobody waits
+//! for a disk while holding `state` for writing, but `submit` when it must read part of a block.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::{Bytes, BytesMut};
+use os::{Coll, ReadError};
+use types::GHObject;
+
+use crate::alloc::Allocator;
+use crate::crc::crc32c;
+use crate::device::Devices;
+use crate::key;
+use crate::kv::{KvError, Table};
+use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, Onode, chunk_key};
+use crate::overlay::{Layers, Overlay};
+use crate::wal::Piece;
+
+/// What a store may use, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for decoded onodes.
+    pub onode_cache_bytes: usize,
+    /// redb's cache.
+    pub kv_cache_bytes: usize,
+    /// An overlay that takes more memory is frozen and checkpointed.
+    pub overlay_bytes: usize,
+    /// Writes from this size on go to the block device before they are logged, instead of through the log.
+    pub large_write: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { onode_cache_bytes: 16 << 20, kv_cache_bytes: 24 << 20, overlay_bytes: 12 << 20, large_write: 64 << 10 }
+    }
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub layers: Layers,
+    pub alloc: Allocator,
+    pub colls: BTreeMap<Coll, u32>,
+    pub next_id: u64,
+    /// The number of the next transaction to be submitted.
+    pub next_txn: u64,
+    /// Blocks that were let go of, but are not free before a checkpoint.
+    pub quarantined: u64,
+    /// Bytes logged, or to be logged, for the active overlay.
+    pub active_log_bytes: u64,
+}
+
+impl State {
+    /// Closes the active overlay, for a checkpoint, and starts a new one.
+    ///
+    /// What is in it may not be committed yet; its checkpoint waits for that. It must never stand for
+    /// more of the log than fits, or its end could not be logged before its beginning is checkpointed:
+    /// so this is called as soon as a quarter of the ring is reached.
+    pub fn freeze(&mut self) {
+        if self.layers.active.is_empty() {
+            return;
+        }
+        let mut frozen = std::mem::take(&mut self.layers.active);
+        frozen.last_txn = self.next_txn - 1;
+        frozen.next_id = self.next_id;
+        self.active_log_bytes = 0;
+        self.layers.frozen.push_back(Arc::new(frozen));
+    }
+}
+
+#[derive(Debug)]
+pub struct Shared {
+    pub devices: Devices,
+    pub options: Options,
+    /// What people call this disk.
+    pub disk: String,
+    /// Bytes that data, log and metadata may take together.
+    pub size: u64,
+    pub wal_ring: u64,
+    pub state: RwLock<State>,
+    /// Data that is not at its place yet, by first block.
+    pub pending: Mutex<BTreeMap<u32, Piece>>,
+    cache: Mutex<OnodeCache>,
+    pub failed: OnceLock<String>,
+}
+
+impl Shared {
+    pub fn new(devices: Devices, options: Options, disk: String, size: u64, wal_ring: u64, state: State) -> Self {
+        Self {
+            cache: Mutex::new(OnodeCache::new(options.onode_cache_bytes)),
+            devices,
+            options,
+            disk,
+            size,
+            wal_ring,
+            state: RwLock::new(state),
+            pending: Mutex::default(),
+            failed: OnceLock::new(),
+        }
+    }
+
+    /// The largest record that is taken.
+    pub fn record_max(&self) -> usize {
+        self.wal_ring as usize / 8
+    }
+
+    // A panic under a lock has already ended what it was about; the state itself is only ever changed
+    // by moves that cannot panic half-way.
+    pub fn read_state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(|p| p.into_inner())
+    }
+
+    pub fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(|p| p.into_inner())
+    }
+
+    pub fn lock_pending(&self) -> MutexGuard<'_, BTreeMap<u32, Piece>> {
+        self.pending.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
+    pub fn lock_cache(&self) -> MutexGuard<'_, OnodeCache> {
+        self.cache.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
+    pub fn io_error(&self, coll: Coll, oid: &GHObject, off: u64, why: impl std::fmt::Display) -> ReadError {
+        ReadError::Io { coll, oid: oid.clone().into(), off, why: format!("{}: {why}", self.disk) }
+    }
+
+    /// The onode as of `state`.
+    pub fn onode(&self, state: &State, key: &[u8]) -> Result<Option<Arc<Onode>>, KvError> {
+        if let Some(found) = self.lock_cache().get(key) {
+            return Ok(Some(found));
+        }
+        let Some(row) = state.layers.get(Table::Object, key)? else { return Ok(None) };
+        let onode: Onode = decode_row(Table::Object, row)?;
+        let onode = Arc::new(onode);
+        self.lock_cache().insert(key.to_vec(), onode.clone());
+        Ok(Some(onode))
+    }
+
+    /// Fills `buf` from consecutive blocks, verified. `off` is for the error.
+    pub fn read_blocks(&self, blocks: &[Block], buf: &mut [u8]) -> Result<(), (usize, String)> {
+        let mut i = 0;
+        while i < blocks.len() {
+            let first = blocks[i].phys;
+            let mut n = 1;
+            while i + n < blocks.len() && first != 0 && blocks[i + n].phys == first + n as u32 {
+                n += 1;
+            }
+            let part = &mut buf[i * BLOCK as usize..(i + n) * BLOCK as usize];
+            if first != 0 {
+                self.read_run(first, part).map_err(|why| (i, why))?;
+                verify(&blocks[i..i + n], part).map_err(|(bad, why)| (i + bad, why))?;
+            }
+            i += n;
+        }
+        Ok(())
+    }
+
+    /// Blocks that lie in a row, from memory where they are not written yet.
+    fn read_run(&self, first: u32, buf: &mut [u8]) -> Result<(), String> {
+        let last = first + (buf.len() / BLOCK as usize) as u32;
+        let waiting = pending_in(&self.lock_pending(), first, last);
+        let whole = waiting.first().is_some_and(|p| p.phys <= first && p.phys + p.blocks >= last);
+        if !whole {
+            let read = self.devices.block.read_at(u64::from(first) * BLOCK, buf);
+            // A block that was never written may lie beyond the end of the file.
+            match read {
+                Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof && !waiting.is_empty() => {
+                    for (i, block) in buf.chunks_mut(BLOCK as usize).enumerate() {
+                        let at = u64::from(first) + i as u64;
+                        if !waiting.iter().any(|p| (p.phys.into()..u64::from(p.phys + p.blocks)).contains(&at)) {
+                            self.devices.block.read_at(at * BLOCK, block).map_err(|e| e.to_string())?;
+                        }
+                    }
+                }
+                other => other.map_err(|e| e.to_string())?,
+            }
+        }
+        for piece in waiting {
+            copy_piece(&piece, first, buf);
+        }
+        Ok(())
+    }
+
+    pub fn statfs(&self) -> Statfs {
+        let state = self.read_state();
+        let (wal, kv) = (self.wal_ring, self.devices.kv.len());
+        let data = state.alloc.used() * BLOCK;
+        let available = self.size.saturating_sub(data + wal + kv + reserve(self.size));
+        Statfs { total: self.size, available, data, wal, kv }
+    }
+
+    /// Blocks that may still be given out.
+    pub fn spare_blocks(&self, state: &State) -> u64 {
+        let taken = state.alloc.used() * BLOCK + self.wal_ring + self.devices.kv.len() + reserve(self.size);
+        self.size.saturating_sub(taken) / BLOCK
+    }
+}
+
+/// Kept back so that checkpoints and deletes work on a full disk.
+fn reserve(size: u64) -> u64 {
+    (size / 32).min(64 << 20)
+}
+
+/// How full a store is, in bytes. Log and metadata count as used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statfs {
+    pub total: u64,
+    pub available: u64,
+    /// Blocks of objects.
+    pub data: u64,
+    pub wal: u64,
+    pub kv: u64,
+}
+
+impl Statfs {
+    pub fn used(&self) -> u64 {
+        self.total.saturating_sub(self.available)
+    }
+}
+
+/// Waiting pieces that overlap blocks `first..last`, in order.
+fn pending_in(pending: &BTreeMap<u32, Piece>, first: u32, last: u32) -> Vec<Piece> {
+    let before = pending.range(..first).next_back().filter(|(start, p)| *start + p.blocks > first);
+    before.into_iter().chain(pending.range(first..last)).map(|(_, p)| p.clone()).collect()
+}
+
+/// Copies what `piece` has of the blocks from `first` on into `buf`.
+pub fn copy_piece(piece: &Piece, first: u32, buf: &mut [u8]) {
+    let n = (buf.len() / BLOCK as usize) as u32;
+    let (start, end) = (piece.phys.max(first), (piece.phys + piece.blocks).min(first + n));
+    if start >= end {
+        return;
+    }
+    let to = &mut buf[((start - first) as usize * BLOCK as usize)..((end - first) as usize * BLOCK as usize)];
+    let from = piece.data.get((start - piece.phys) as usize * BLOCK as usize..).unwrap_or_default();
+    let have = from.len().min(to.len());
+    to[..have].copy_from_slice(&from[..have]);
+    to[have..].fill(0);
+}
+
+fn verify(blocks: &[Block], data: &[u8]) -> Result<(), (usize, String)> {
+    for (i, (block, bytes)) in blocks.iter().zip(data.chunks_exact(BLOCK as usize)).enumerate() {
+        let got = crc32c(bytes);
+        if got != block.crc {
+            let why = format!("block {}: crc32c is {got:08x}, should be {:08x}", block.phys, block.crc);
+            return Err((i, why));
+        }
+    }
+    Ok(())
+}
+
+pub fn decode_row<T: denc::Decode>(table: Table, row: Bytes) -> Result<T, KvError> {
+    denc::from_bytes(row).map_err(|e| KvError::Db(format!("a row of table {table:?} cannot be read: {e}")))
+}
+
+/// Block `i` of an object, through the layers and what a running transaction changed.
+pub fn block_of(
+    state: &State,
+    top: Option<&Overlay>,
+    onode: &Onode,
+    chunk: &mut Option<(u64, Chunk)>,
+    i: u64,
+) -> Result<Block, KvError> {
+    if !onode.chunked {
+        return Ok(onode.inline.get(usize::try_from(i).unwrap_or(usize::MAX)));
+    }
+    let number = i / CHUNK_BLOCKS;
+    if chunk.as_ref().is_none_or(|(n, _)| *n != number) {
+        let key = chunk_key(onode.id, number);
+        let row = match top.and_then(|t| t.get(Table::Chunk, &key)) {
+            Some(found) => found.clone(),
+            None => state.layers.get(Table::Chunk, &key)?,
+        };
+        let found = row.map(|row| decode_row(Table::Chunk, row)).transpose()?.unwrap_or_default();
+        *chunk = Some((number, found));
+    }
+    Ok(chunk.as_ref().map_or(Block::default(), |(_, c)| c.get((i % CHUNK_BLOCKS) as usize)))
+}
+
+/// The blocks that a range of bytes touches.
+pub fn blocks_in(state: &State, onode: &Onode, off: u64, end: u64) -> Result<Vec<Block>, KvError> {
+    let mut chunk = None;
+    (off / BLOCK..end.div_ceil(BLOCK)).map(|i| block_of(state, None, onode, &mut chunk, i)).collect()
+}
+
+/// Where the bytes of a read lie; resolved under the lock, read without it.
+#[derive(Debug)]
+pub struct Plan {
+    pub off: u64,
+    pub end: u64,
+    pub blocks: Vec<Block>,
+}
+
+impl Plan {
+    /// Cuts the asked range out of whole blocks.
+    pub fn cut(&self, whole: BytesMut) -> Bytes {
+        let skip = (self.off % BLOCK) as usize;
+        whole.freeze().slice(skip..skip + (self.end - self.off) as usize)
+    }
+
+    pub fn buffer(&self) -> BytesMut {
+        BytesMut::zeroed(self.blocks.len() * BLOCK as usize)
+    }
+}
+
+impl Shared {
+    /// `None` if there is no such object.
+    pub fn plan(&self, state: &State, key: &[u8], off: u64, len: u64) -> Result<Option<Plan>, KvError> {
+        let Some(onode) = self.onode(state, key)? else { return Ok(None) };
+        let end = off.saturating_add(len).min(onode.size);
+        if off >= end {
+            return Ok(Some(Plan { off: 0, end: 0, blocks: Vec::new() }));
+        }
+        Ok(Some(Plan { off, end, blocks: blocks_in(state, &onode, off, end)? }))
+    }
+
+    pub fn read_object(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
+        let key = key::object(coll, oid);
+        let failed = |e: KvError| self.io_error(coll, oid, off, e);
+        let Some(plan) = self.plan(&self.read_state(), &key, off, len).map_err(failed)? else { return Ok(None) };
+        let mut buf = plan.buffer();
+        if self.read_blocks(&plan.blocks, &mut buf).is_ok() {
+            return Ok(Some(plan.cut(buf)));
+        }
+        // The object may have changed under us and its old blocks been used again. Under the lock
+        // that cannot happen: if it is still wrong, it is wrong.
+        let state = self.read_state();
+        let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
+        let mut buf = plan.buffer();
+        let at = |i: usize| (plan.off / BLOCK + i as u64) * BLOCK;
+        let read = self.read_blocks(&plan.blocks, &mut buf);
+        read.map_err(|(i, why)| self.io_error(coll, oid, at(i), why))?;
+        Ok(Some(plan.cut(buf)))
+    }
+
+    /// As [`Self::read_object`], if that needs no waiting for a disk.
+    pub fn try_read_object(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Option<Option<Bytes>> {
+        let key = key::object(coll, oid);
+        let state = self.read_state();
+        let Some(plan) = self.plan(&state, &key, off, len).ok()? else { return Some(None) };
+        let mut buf = plan.buffer();
+        let mut i = 0;
+        while i < plan.blocks.len() {
+            let first = plan.blocks[i].phys;
+            let mut n = 1;
+            while i + n < plan.blocks.len() && first != 0 && plan.blocks[i + n].phys == first + n as u32 {
+                n += 1;
+            }
+            let part = &mut buf[i * BLOCK as usize..(i + n) * BLOCK as usize];
+            if first != 0 {
+                let waiting = !pending_in(&self.lock_pending(), first, first + n as u32).is_empty();
+                match waiting {
+                    true => self.read_run(first, part).ok()?,
+                    false if self.devices.block.try_read_now(u64::from(first) * BLOCK, part).ok()? => {}
+                    false => return None,
+                }
+                verify(&plan.blocks[i..i + n], part).ok()?;
+            }
+            i += n;
+        }
+        Some(Some(plan.cut(buf)))
+    }
+}
+
+/// Decoded onodes, bounded by bytes. Two generations: what was not asked for while the young one
+/// filled up is forgotten.
+#[derive(Debug)]
+pub struct OnodeCache {
+    young: HashMap<Vec<u8>, Arc<Onode>>,
+    old: HashMap<Vec<u8>, Arc<Onode>>,
+    young_bytes: usize,
+    max_bytes: usize,
+}
+
+impl OnodeCache {
+    fn new(max_bytes: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, max_bytes }
+    }
+
+    pub fn get(&mut self, key: &[u8]) -> Option<Arc<Onode>> {
+        if let Some(found) = self.young.get(key) {
+            return Some(found.clone());
+        }
+        let (key, found) = self.old.remove_entry(key)?;
+        self.insert(key, found.clone());
+        Some(found)
+    }
+
+    pub fn insert(&mut self, key: Vec<u8>, onode: Arc<Onode>) {
+        self.young_bytes += key.len() + onode.mem_bytes();
+        self.old.remove(&key);
+        if let Some(before) = self.young.insert(key, onode) {
+            self.young_bytes = self.young_bytes.saturating_sub(before.mem_bytes());
+        }
+        if self.young_bytes > self.max_bytes / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+    }
+
+    pub fn remove(&mut self, key: &[u8]) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}

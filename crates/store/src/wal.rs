@@ -1,0 +1,350 @@
+//! The write-ahead log: a ring of batches.
+//!
+//! Positions count bytes from the first byte ever logged and never repeat; a position lies at its
+//! remainder by the ring's size. A batch starts at a multiple of 64 and never goes round the ring's
+//! end: one that would starts at the ring's beginning instead.
+//!
+//! ```text
+//! batch   ┌ magic 8 · store's tag 8 · position 8 · first transaction 8
+//!   64 B  │ transactions 4 · body length 4 · crc32c of header and body 4 · zeros 20
+//!         └ body: records
+//! record    meta length 4 · pieces 4 · (block 4 · blocks 4 · bytes 4)… · meta · bytes of pieces
+//! ```
+//! A batch is written at once, and the next only after it was synced. So after a crash at most the
+//! last batch is damaged, and a good batch after a bad one is no crash: somebody changed the log, and
+//! we refuse to open. Position and tag are part of what the checksum covers, so batches of earlier
+//! rounds or of other stores never pass for ours.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use denc::{DecodeError, Decoder};
+
+use crate::crc::crc32c_of;
+use crate::device::BlockDevice;
+use crate::kv::{Mark, Table};
+use crate::onode::BLOCK;
+use crate::overlay::Overlay;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"SPIRWAL1");
+const HEADER: usize = 64;
+const ALIGN: u64 = 64;
+/// The file grows by this much, with zeros written, so that later syncs change no file-system metadata.
+const GROWTH: usize = 4 << 20;
+
+/// Object data at its place on the block device; bytes missing at its end are zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    pub phys: u32,
+    pub blocks: u32,
+    pub data: Bytes,
+}
+
+impl Piece {
+    /// Brings the data to its place.
+    pub fn write_to(&self, device: &dyn BlockDevice) -> io::Result<()> {
+        let at = u64::from(self.phys) * BLOCK;
+        let full = self.blocks as usize * BLOCK as usize;
+        if self.data.len() == full {
+            return device.write_at(at, &self.data);
+        }
+        let mut padded = Vec::with_capacity(full);
+        padded.extend_from_slice(&self.data);
+        padded.resize(full, 0);
+        device.write_at(at, &padded)
+    }
+}
+
+/// One transaction as it is logged: row changes, and the data that travels in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    pub meta: Bytes,
+    pub pieces: Vec<Piece>,
+}
+
+impl Record {
+    pub fn len(&self) -> usize {
+        8 + self.meta.len() + self.pieces.iter().map(|p| 12 + p.data.len()).sum::<usize>()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let u32 = |out: &mut BytesMut, v: usize| out.extend_from_slice(&(v as u32).to_le_bytes());
+        u32(out, self.meta.len());
+        u32(out, self.pieces.len());
+        for p in &self.pieces {
+            u32(out, p.phys as usize);
+            u32(out, p.blocks as usize);
+            u32(out, p.data.len());
+        }
+        out.extend_from_slice(&self.meta);
+        self.pieces.iter().for_each(|p| out.extend_from_slice(&p.data));
+    }
+
+    fn read(d: &mut Decoder) -> Result<Self, DecodeError> {
+        let meta_len = d.u32()? as usize;
+        let n = d.count(12)?;
+        let heads = (0..n).map(|_| Ok((d.u32()?, d.u32()?, d.u32()? as usize)));
+        let heads = heads.collect::<Result<Vec<_>, DecodeError>>()?;
+        let meta = d.take(meta_len)?;
+        let piece = |(phys, blocks, len)| Ok(Piece { phys, blocks, data: d.take(len)? });
+        Ok(Self { meta, pieces: heads.into_iter().map(piece).collect::<Result<_, DecodeError>>()? })
+    }
+}
+
+/// The row changes of a transaction as bytes.
+pub fn encode_meta(changes: &Overlay, next_id: u64) -> Bytes {
+    let mut e = denc::Encoder::with_capacity(0, 1024);
+    e.u64(next_id);
+    let drops: Vec<_> = Table::ALL.into_iter().flat_map(|t| changes.drops(t).map(move |id| (t, id))).collect();
+    e.u32(drops.len() as u32);
+    for (table, id) in drops {
+        e.u8(table as u8);
+        e.u64(id);
+    }
+    for table in Table::ALL {
+        for (key, value) in changes.rows(table) {
+            e.u8(table as u8 | if value.is_some() { 0x80 } else { 0 });
+            e.blob(key);
+            if let Some(value) = value {
+                e.blob(value);
+            }
+        }
+    }
+    e.finish()
+}
+
+/// Reads them back into an overlay; gives the next number.
+pub fn decode_meta(meta: Bytes, into: &mut Overlay) -> Result<u64, DecodeError> {
+    let table = |code: u8| {
+        Table::from_code(code & 0x7f).ok_or(DecodeError::Invalid { what: "table in the log", value: code.into() })
+    };
+    let mut d = Decoder::new(meta);
+    let next_id = d.u64()?;
+    for _ in 0..d.count(9)? {
+        let t = table(d.u8()?)?;
+        into.drop_numbered(t, d.u64()?);
+    }
+    while !d.is_empty() {
+        let code = d.u8()?;
+        let key = d.blob()?.to_vec();
+        let value = if code & 0x80 != 0 { Some(Bytes::copy_from_slice(&d.blob()?)) } else { None };
+        into.set(table(code)?, key, value);
+    }
+    Ok(next_id)
+}
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WalError {
+    #[error("the log cannot be read")]
+    Io(#[from] io::Error),
+    #[error(
+        "the log is damaged: transaction {expected} at byte {at} of `wal` is unreadable, but transaction {later} \
+         after it is intact, so acknowledged writes would be lost by going on"
+    )]
+    Damaged { at: u64, expected: u64, later: u64 },
+    #[error("the log holds transaction {txn}, whose checksum is right, in a form that we cannot read")]
+    Malformed { txn: u64, source: DecodeError },
+}
+
+struct Header {
+    first_txn: u64,
+    count: u32,
+    body_len: u32,
+}
+
+#[derive(Debug)]
+pub struct Wal {
+    device: Arc<dyn BlockDevice>,
+    ring: u64,
+    tag: u64,
+    /// Where the next batch goes.
+    head: u64,
+    /// What lies before it is in the checkpoint.
+    tail: u64,
+    next_txn: u64,
+    /// Batches since the tail: first transaction and position.
+    batches: VecDeque<(u64, u64)>,
+}
+
+impl Wal {
+    pub fn new(device: Arc<dyn BlockDevice>, ring: u64, tag: u64, mark: Mark) -> Self {
+        let (pos, next_txn) = (mark.wal_pos, mark.wal_txn);
+        Self { device, ring, tag, head: pos, tail: pos, next_txn, batches: VecDeque::new() }
+    }
+
+    /// Hands out all records after the mark, in order, and stops behind the last good batch.
+    pub fn replay(&mut self, mut each: impl FnMut(u64, Record) -> Result<(), DecodeError>) -> Result<(), WalError> {
+        loop {
+            let expected = self.next_txn;
+            let round_end = (self.head / self.ring + 1) * self.ring;
+            let mut found = self.read_batch(self.head, expected)?.map(|b| (self.head, b));
+            if found.is_none() && !self.head.is_multiple_of(self.ring) {
+                found = self.read_batch(round_end, expected)?.map(|b| (round_end, b));
+            }
+            let Some((pos, (header, body))) = found else { break };
+            let mut d = Decoder::new(body);
+            for txn in expected..expected + u64::from(header.count) {
+                let malformed = |source| WalError::Malformed { txn, source };
+                let record = Record::read(&mut d).map_err(malformed)?;
+                each(txn, record).map_err(malformed)?;
+            }
+            self.batches.push_back((expected, pos));
+            self.next_txn += u64::from(header.count);
+            self.head = pos + batch_len(header.body_len as usize);
+        }
+        self.refuse_if_anything_follows()
+    }
+
+    fn read_header(&self, pos: u64) -> Result<Option<(Header, [u8; HEADER])>, WalError> {
+        let at = pos % self.ring;
+        if at + HEADER as u64 > self.device.len() {
+            return Ok(None);
+        }
+        let mut raw = [0; HEADER];
+        self.device.read_at(at, &mut raw)?;
+        Ok(self.parse_header(&raw, pos).map(|h| (h, raw)))
+    }
+
+    /// The header, if it is one for this position; its checksum is not looked at.
+    fn parse_header(&self, raw: &[u8], pos: u64) -> Option<Header> {
+        let u64_at = |i: usize| u64::from_le_bytes(raw[i..i + 8].try_into().expect("8 bytes"));
+        let u32_at = |i: usize| u32::from_le_bytes(raw[i..i + 4].try_into().expect("4 bytes"));
+        let ours = u64_at(0) == MAGIC && u64_at(8) == self.tag && u64_at(16) == pos;
+        let header = Header { first_txn: u64_at(24), count: u32_at(32), body_len: u32_at(36) };
+        let fits = pos % self.ring + HEADER as u64 + u64::from(header.body_len) <= self.ring;
+        (ours && fits && header.count > 0).then_some(header)
+    }
+
+    /// The batch at `pos` if it is intact and starts with transaction `first`.
+    fn read_batch(&self, pos: u64, first: u64) -> Result<Option<(Header, Bytes)>, WalError> {
+        match self.read_header(pos)? {
+            Some((header, raw)) if header.first_txn == first => {
+                Ok(self.read_body(pos, &header, raw)?.map(|body| (header, body)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn read_body(&self, pos: u64, header: &Header, raw: [u8; HEADER]) -> Result<Option<Bytes>, WalError> {
+        let at = pos % self.ring + HEADER as u64;
+        if at + u64::from(header.body_len) > self.device.len() {
+            return Ok(None);
+        }
+        let mut body = BytesMut::zeroed(header.body_len as usize);
+        self.device.read_at(at, &mut body)?;
+        let stored = u32::from_le_bytes(raw[40..44].try_into().expect("4 bytes"));
+        Ok((batch_crc(raw, &body) == stored).then(|| body.freeze()))
+    }
+
+    /// Looks through the rest of the ring for an intact batch with a later transaction.
+    fn refuse_if_anything_follows(&self) -> Result<(), WalError> {
+        let mut buf = vec![0; 1 << 20];
+        let end = self.head + self.ring - self.head % ALIGN;
+        let mut pos = self.head;
+        while pos < end {
+            let at = pos % self.ring;
+            let n = (buf.len() as u64).min(self.ring - at).min(end - pos);
+            let readable = n.min(self.device.len().saturating_sub(at)) as usize / HEADER * HEADER;
+            self.device.read_at(at, &mut buf[..readable])?;
+            for i in (0..readable).step_by(ALIGN as usize) {
+                let here = pos + i as u64;
+                let Some(header) = self.parse_header(&buf[i..i + HEADER], here) else { continue };
+                let raw = buf[i..i + HEADER].try_into().expect("a header's bytes");
+                if header.first_txn > self.next_txn && self.read_body(here, &header, raw)?.is_some() {
+                    let (expected, later) = (self.next_txn, header.first_txn);
+                    return Err(WalError::Damaged { at: self.head % self.ring, expected, later });
+                }
+            }
+            pos += n;
+        }
+        Ok(())
+    }
+
+    pub fn next_txn(&self) -> u64 {
+        self.next_txn
+    }
+
+    /// Bytes of the ring that a checkpoint could give back.
+    pub fn used(&self) -> u64 {
+        self.head - self.tail
+    }
+
+    fn place(&self, len: u64) -> u64 {
+        let round_end = (self.head / self.ring + 1) * self.ring;
+        if self.head + len > round_end { round_end } else { self.head }
+    }
+
+    /// Whether a batch with this many bytes of records can be appended now.
+    pub fn has_room(&self, body_len: usize) -> bool {
+        let len = batch_len(body_len);
+        self.place(len) + len - self.tail <= self.ring
+    }
+
+    /// Appends a batch; it is durable after `sync`.
+    pub fn append(&mut self, records: &[&Record], buf: &mut BytesMut) -> io::Result<()> {
+        let body_len: usize = records.iter().map(|r| r.len()).sum();
+        let len = batch_len(body_len);
+        let pos = self.place(len);
+        assert!(pos + len - self.tail <= self.ring, "the caller asked has_room");
+        buf.clear();
+        buf.reserve(len as usize);
+        for word in [MAGIC, self.tag, pos, self.next_txn] {
+            buf.extend_from_slice(&word.to_le_bytes());
+        }
+        for word in [records.len() as u32, body_len as u32] {
+            buf.extend_from_slice(&word.to_le_bytes());
+        }
+        buf.resize(HEADER, 0);
+        records.iter().for_each(|r| r.write(buf));
+        let header = buf[..HEADER].try_into().expect("a header's bytes");
+        let crc = batch_crc(header, &buf[HEADER..]);
+        buf[40..44].copy_from_slice(&crc.to_le_bytes());
+        self.grow(pos % self.ring + len)?;
+        self.device.write_at(pos % self.ring, buf)?;
+        self.batches.push_back((self.next_txn, pos));
+        self.next_txn += records.len() as u64;
+        self.head = pos + len;
+        Ok(())
+    }
+
+    fn grow(&self, wanted: u64) -> io::Result<()> {
+        let zeros = if self.device.len() < wanted { vec![0; GROWTH] } else { Vec::new() };
+        while self.device.len() < wanted {
+            let len = self.device.len();
+            let n = (self.ring - len).min(GROWTH as u64) as usize;
+            self.device.write_at(len, &zeros[..n])?;
+        }
+        Ok(())
+    }
+
+    /// Where replay may start once all transactions up to `txn` are in the checkpoint.
+    pub fn mark_after(&self, txn: u64, next_id: u64) -> Mark {
+        let behind = self.batches.iter().rev().find(|(first, _)| *first <= txn + 1);
+        let (wal_txn, wal_pos) = match behind {
+            _ if txn + 1 == self.next_txn => (self.next_txn, self.head),
+            Some(&batch) => batch,
+            None => (self.next_txn, self.tail),
+        };
+        Mark { wal_pos, wal_txn, applied_txn: txn, next_id }
+    }
+
+    /// Gives the space before the mark back.
+    pub fn trim(&mut self, mark: Mark) {
+        while self.batches.front().is_some_and(|(_, pos)| *pos < mark.wal_pos) {
+            self.batches.pop_front();
+        }
+        self.tail = mark.wal_pos;
+    }
+}
+
+fn batch_len(body_len: usize) -> u64 {
+    (HEADER as u64 + body_len as u64).next_multiple_of(ALIGN)
+}
+
+fn batch_crc(mut header: [u8; HEADER], body: &[u8]) -> u32 {
+    header[40..44].fill(0);
+    crc32c_of(&[&header, body])
+}
