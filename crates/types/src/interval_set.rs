@@ -238,4 +238,11 @@ mod tests {
             assert_eq!(numbers(&a.first_n(3)), na.iter().copied().take(3).collect());
         }
     }
+
+    #[test]
+    fn intervals_out_of_order_are_read_and_endless_ones_are_not() {
+        let bytes = |items: &[(u64, u64)]| denc::to_bytes(&items.to_vec(), 0);
+        assert_eq!(denc::from_bytes(bytes(&[(9, 1), (1, 2), (2, 3)])), Ok(set(&[(1, 4), (9, 1)])));
+        assert!(denc::from_bytes::<IntervalSet>(bytes(&[(2, u64::MAX)])).is_err());
+    }
 }

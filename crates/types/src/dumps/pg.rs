@@ -144,7 +144,7 @@ impl PastIntervals {
         });
         Dump::obj()
             .with("first", first.to_string())
-            .with("last", (end - 1).to_string())
+            .with("last", end.saturating_sub(1).to_string())
             .with("all_participants", Dump::arr("pg_shard", self.all_participants().iter().map(shard)))
             .with("intervals", Dump::arr("compact_interval_t", intervals))
     }
