@@ -78,7 +78,7 @@ impl PastIntervals {
 
     /// From the first epoch to one past the last.
     pub fn bounds(&self) -> (Epoch, Epoch) {
-        (self.rep.first, self.rep.last + 1)
+        (self.rep.first, self.rep.last.saturating_add(1))
     }
 
     /// Everyone who was in an acting set: where to look for unfound objects.

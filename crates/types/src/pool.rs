@@ -326,7 +326,7 @@ impl PgPool {
             return n;
         }
         let low = mask >> 1;
-        if pgid.seed & low < n & low { mask + 1 } else { low + 1 }
+        if pgid.seed & low < n & low { mask.wrapping_add(1) } else { low + 1 }
     }
 
     /// Whether a merge that is under way concerns the PG, as its source or as its target.

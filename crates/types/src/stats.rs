@@ -313,8 +313,8 @@ impl PoolStat {
     /// Adds one PG.
     pub fn add_pg(&mut self, pg: &PgStat) {
         self.stats += &pg.stats;
-        self.log_size += pg.log_size;
-        self.ondisk_log_size += pg.ondisk_log_size;
+        self.log_size = self.log_size.wrapping_add(pg.log_size);
+        self.ondisk_log_size = self.ondisk_log_size.wrapping_add(pg.ondisk_log_size);
         self.up += pg.up.len() as i32;
         self.acting += pg.acting.len() as i32;
     }
