@@ -32,7 +32,7 @@ mod wal;
 pub use device::{BlockDevice, Devices, FileDevice};
 pub use kv::KvError;
 pub use stage::SubmitError;
-pub use state::{Options, Statfs};
+pub use state::Options;
 pub use store::{Geometry, OpenError, Reader, Store, StoreEvent, StoreFailed};
 pub use superblock::{Superblock, SuperblockError};
 pub use wal::WalError;

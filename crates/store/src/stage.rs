@@ -610,7 +610,8 @@ impl<'a> Stage<'a> {
         let mut i = from;
         while i < blocks {
             // Skip chunks that are all holes: objects may be sparse and 4 GiB long.
-            if onode.chunked && i % CHUNK_BLOCKS == 0 && self.chunk(onode.id, i / CHUNK_BLOCKS)?.0.0.is_empty() {
+            if onode.chunked && i.is_multiple_of(CHUNK_BLOCKS) && self.chunk(onode.id, i / CHUNK_BLOCKS)?.0.0.is_empty()
+            {
                 i += CHUNK_BLOCKS;
                 continue;
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::{Bytes, BytesMut};
-use os::{Coll, ReadError};
+use os::{Coll, ReadError, Statfs};
 use types::GHObject;
 
 use crate::alloc::Allocator;
@@ -185,12 +185,19 @@ impl Shared {
         Ok(())
     }
 
+    /// Log and metadata count as used. Logical sizes are not counted: `stored` is what is allocated.
     pub fn statfs(&self) -> Statfs {
-        let state = self.read_state();
-        let (wal, kv) = (self.wal_ring, self.devices.kv.len());
-        let data = state.alloc.used() * BLOCK;
-        let available = self.size.saturating_sub(data + wal + kv + reserve(self.size));
-        Statfs { total: self.size, available, data, wal, kv }
+        let allocated = self.read_state().alloc.used() * BLOCK;
+        let internal_metadata = self.wal_ring + self.devices.kv.len();
+        let used = allocated + internal_metadata + reserve(self.size);
+        Statfs {
+            total: self.size,
+            available: self.size.saturating_sub(used),
+            allocated,
+            stored: allocated,
+            internal_metadata,
+            omap_allocated: 0,
+        }
     }
 
     /// Blocks that may still be given out.
@@ -203,23 +210,6 @@ impl Shared {
 /// Kept back so that checkpoints and deletes work on a full disk.
 fn reserve(size: u64) -> u64 {
     (size / 32).min(64 << 20)
-}
-
-/// How full a store is, in bytes. Log and metadata count as used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Statfs {
-    pub total: u64,
-    pub available: u64,
-    /// Blocks of objects.
-    pub data: u64,
-    pub wal: u64,
-    pub kv: u64,
-}
-
-impl Statfs {
-    pub fn used(&self) -> u64 {
-        self.total.saturating_sub(self.available)
-    }
 }
 
 /// Waiting pieces that overlap blocks `first..last`, in order.

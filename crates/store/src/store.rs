@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use denc::ByteStr;
-use os::{Coll, ObjectRead, ObjectStat, ReadError, Transaction};
+use os::{Coll, ObjectRead, ObjectStat, ReadError, Statfs, Transaction};
 use types::{GHObject, Uuid};
 
 use crate::alloc::Allocator;
@@ -20,7 +20,7 @@ use crate::kv::{KvBase, KvError, RedbBase, Table};
 use crate::onode::{BLOCK, Chunk, Onode};
 use crate::overlay::{Layers, Overlay};
 use crate::stage::{Stage, SubmitError};
-use crate::state::{Options, Shared, State, Statfs, block_of, decode_row};
+use crate::state::{Options, Shared, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
 use crate::wal::{Record, Wal, WalError, decode_meta, encode_meta};
 
@@ -264,10 +264,6 @@ impl Store {
         self.reader.clone()
     }
 
-    pub fn statfs(&self) -> Statfs {
-        self.reader.shared.statfs()
-    }
-
     /// Whether that much more data could be written now.
     pub fn would_fit(&self, bytes: u64) -> bool {
         bytes.div_ceil(BLOCK) <= self.reader.shared.spare_blocks(&self.reader.shared.read_state())
@@ -395,6 +391,10 @@ impl Reader {
 }
 
 impl ObjectRead for Reader {
+    fn statfs(&self) -> Statfs {
+        self.shared.statfs()
+    }
+
     fn collections(&self) -> Vec<Coll> {
         self.shared.read_state().colls.keys().copied().collect()
     }
@@ -512,6 +512,10 @@ impl ObjectRead for Reader {
 }
 
 impl ObjectRead for Store {
+    fn statfs(&self) -> Statfs {
+        self.reader.statfs()
+    }
+
     fn collections(&self) -> Vec<Coll> {
         self.reader.collections()
     }
