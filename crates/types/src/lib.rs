@@ -38,6 +38,7 @@ pub mod service_map;
 pub mod split;
 pub mod stats;
 pub mod superblock;
+pub mod table;
 pub mod time;
 pub mod version;
 

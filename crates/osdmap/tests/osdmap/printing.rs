@@ -1,6 +1,8 @@
 //! What people and programs are shown.
 
+use osdmap::{Incremental, OsdMap, TreeFilter};
 use serde_json::Value;
+use types::dump::Format;
 
 use crate::support;
 
@@ -27,4 +29,60 @@ fn every_recorded_map_dumps_as_osdmaptool_dumped_it() {
 fn a_map_prints_as_osdmaptool_prints_it() {
     let printed = String::from_utf8(support::gunzip("osdmap.0039.print.txt.gz")).expect("text");
     assert_eq!(support::map_41().print(), printed);
+}
+
+fn cli(file: &str) -> String {
+    std::fs::read_to_string(support::testdata("cli").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+/// Three OSDs on one host, as the cluster that the commands were recorded on.
+fn healthy() -> OsdMap {
+    support::map(26)
+}
+
+fn degraded() -> OsdMap {
+    let mut map = healthy();
+    let mut inc = Incremental::after(&map);
+    inc.mark_down(&map, 2);
+    map.apply(&inc).expect("applies");
+    map
+}
+
+#[test]
+fn osd_tree_looks_as_ceph_prints_it() {
+    let up = TreeFilter { up: true, ..TreeFilter::default() };
+    for (state, map) in [("healthy", healthy()), ("degraded", degraded())] {
+        for (name, filter) in [("ceph_osd_tree", TreeFilter::default()), ("ceph_osd_tree_up", up)] {
+            assert_eq!(map.print_tree(filter, None), cli(&format!("{state}.{name}.txt")), "{state} {name}");
+            let recorded = cli(&format!("{state}.{name}.json"));
+            assert_eq!(map.dump_tree(filter, None).to_json(), recorded.trim(), "{state} {name}");
+        }
+        let xml = map.dump_tree(TreeFilter::default(), None).render(Format::Xml, "tree");
+        assert_eq!(xml, cli(&format!("{state}.ceph_osd_tree.xml")).trim());
+    }
+    let printed = String::from_utf8(support::gunzip("osdmap.0039.tree.txt.gz")).expect("text");
+    assert_eq!(support::map_41().print_tree(TreeFilter::default(), None), printed);
+}
+
+#[test]
+fn osd_tree_shows_one_bucket_and_osds_that_are_nowhere() {
+    let mut map = healthy();
+    assert_eq!(map.print_tree(TreeFilter::default(), Some("vm")).lines().nth(1).map(|l| &l[..2]), Some("-3"));
+    let mut crush = map.crush.as_ref().clone();
+    crush.remove_item(1, true).expect("it is there");
+    let mut inc = Incremental::after(&map);
+    inc.set_crush(&map, &crush);
+    map.apply(&inc).expect("applies");
+    let (nodes, stray) = map.tree_items(TreeFilter::default(), None);
+    assert_eq!((nodes.len(), stray.iter().map(|s| s.id).collect::<Vec<_>>()), (4, vec![1]));
+}
+
+#[test]
+fn crush_tree_and_dump_look_as_ceph_prints_them() {
+    let map = healthy();
+    for (name, shadow) in [("ceph_osd_crush_tree", false), ("ceph_osd_crush_tree_--show-shadow", true)] {
+        assert_eq!(map.print_crush_tree(shadow), cli(&format!("healthy.{name}.txt")), "{name}");
+        assert_eq!(map.dump_crush_tree(shadow).to_json(), cli(&format!("healthy.{name}.json")).trim(), "{name}");
+    }
+    assert_eq!(osdmap::dump_crush(&map.crush).to_json(), cli("healthy.ceph_osd_crush_dump.json").trim());
 }
