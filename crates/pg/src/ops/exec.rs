@@ -421,11 +421,9 @@ impl<'a, 'e> Exec<'a, 'e> {
                 }
                 self.effects.push(Effect::Ping { cookie });
             }
-            watch_op::UNWATCH => {
-                if self.obs.oi.watchers.remove(&key).is_some() {
-                    self.modify = true;
-                    self.effects.push(Effect::Disconnect { watch: key, tell: false });
-                }
+            watch_op::UNWATCH if self.obs.oi.watchers.remove(&key).is_some() => {
+                self.modify = true;
+                self.effects.push(Effect::Disconnect { watch: key, tell: false });
             }
             _ => (),
         }
