@@ -144,6 +144,35 @@ pub enum TxOp {
     },
 }
 
+impl TxOp {
+    /// The collections that the change touches; the second of those that take two.
+    pub fn colls(&self) -> (Coll, Option<Coll>) {
+        match self {
+            Self::SplitColl { coll, dest, .. } | Self::MergeColl { coll, dest, .. } => (*coll, Some(*dest)),
+            Self::MoveRename { coll, dest_coll, .. } => (*coll, Some(*dest_coll)),
+            Self::MkColl { coll, .. }
+            | Self::RmColl { coll }
+            | Self::Create { coll, .. }
+            | Self::Touch { coll, .. }
+            | Self::Write { coll, .. }
+            | Self::Zero { coll, .. }
+            | Self::Truncate { coll, .. }
+            | Self::Remove { coll, .. }
+            | Self::SetAttrs { coll, .. }
+            | Self::RmAttr { coll, .. }
+            | Self::RmAttrs { coll, .. }
+            | Self::Clone { coll, .. }
+            | Self::CloneRange { coll, .. }
+            | Self::OmapClear { coll, .. }
+            | Self::OmapSet { coll, .. }
+            | Self::OmapRm { coll, .. }
+            | Self::OmapRmRange { coll, .. }
+            | Self::OmapSetHeader { coll, .. }
+            | Self::SetAllocHint { coll, .. } => (*coll, None),
+        }
+    }
+}
+
 /// `ObjectStore::Transaction`: changes that take effect together, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {

@@ -96,7 +96,7 @@ impl Osd {
         } else if !incoming && peer.name.kind == types::ENTITY_TYPE_MGR {
             self.mgr_connected(now, conn, out);
         }
-        self.conns.insert(conn, Conn { peer, via, sent_epoch: 0 });
+        self.conns.insert(conn, Conn { peer: peer.into(), via, sent_epoch: 0 });
     }
 
     pub(crate) fn reset(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, out: &mut Vec<Output>) {

@@ -271,13 +271,14 @@ impl Osd {
                 map: &map,
                 store,
                 cfg: &self.pg_cfg,
+                failsafe_full: false,
                 clocks: self.heartbeats.clocks(),
                 tokens: &mut self.tokens,
                 out: &mut self.pg_out,
             };
             match pg::stray_message(&mut env, from, &msg) {
                 Stray::Create => self.create_pg_for_peer(now, store, id, &msg, out),
-                Stray::Reply(reply) => return self.send_osd(from, reply, None, out),
+                Stray::Reply(reply) => return self.send_osd(from, *reply, None, out),
                 Stray::Ignore => return,
             }
         }

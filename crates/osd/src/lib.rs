@@ -22,6 +22,7 @@ mod report;
 pub mod reserver;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat::Heartbeats;
@@ -80,7 +81,7 @@ enum Timer {
 /// One connection that somebody made to us, or we to a daemon.
 #[derive(Debug)]
 struct Conn {
-    peer: Peer,
+    peer: Arc<Peer>,
     via: Endpoint,
     /// The newest map that we sent over it.
     sent_epoch: Epoch,

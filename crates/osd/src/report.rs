@@ -124,7 +124,7 @@ impl Osd {
     }
 
     fn pg_stats(&mut self, now: Now, store: &dyn ObjectRead) -> MPGStats {
-        let pg_stat = self.pgs.values().filter_map(|pg| Some((pg.id().pgid, pg.stat(now)?))).collect();
+        let pg_stat = self.pgs.values_mut().filter_map(|pg| Some((pg.id().pgid, pg.stat(now)?))).collect();
         MPGStats {
             fsid: self.setup.fsid,
             epoch: self.epoch(),

@@ -23,6 +23,8 @@ pub struct Env<'a> {
     pub map: &'a Arc<OsdMap>,
     pub store: &'a dyn ObjectRead,
     pub cfg: &'a PgConfig,
+    /// The disk is so full that nothing more may be written.
+    pub failsafe_full: bool,
     /// What heartbeats have told about the peers' monotonic clocks.
     pub clocks: &'a BTreeMap<OsdId, ClockDelta>,
     pub tokens: &'a mut Tokens,
@@ -159,7 +161,9 @@ pub struct PgConfig {
     pub backoff_on_degraded: bool,
     pub backoff_on_unfound: bool,
     pub allow_recovery_below_min_size: bool,
-    pub force_recovery_pg_log_entries_factor: f64,
+    pub force_auth_primary_missing_objects: u64,
+    /// After how many epochs without another change the PG notes where it stands.
+    pub epoch_persisted_max_stale: u32,
     pub max_object_size: u64,
     pub max_write_size: u64,
     pub max_attr_size: u64,
@@ -171,10 +175,9 @@ pub struct PgConfig {
     pub default_notify_timeout: u32,
     pub max_omap_entries_per_request: u64,
     pub max_omap_bytes_per_request: u64,
-    pub delete_batch: usize,
     pub target_transaction_size: usize,
     pub delete_sleep: Duration,
-    pub pg_stat_report_interval_max: u64,
+    pub pg_stat_report_interval_max: u32,
     pub client_watch_timeout: u32,
 }
 
@@ -199,7 +202,8 @@ impl PgConfig {
             backoff_on_degraded: c.bool("osd_backoff_on_degraded"),
             backoff_on_unfound: c.bool("osd_backoff_on_unfound"),
             allow_recovery_below_min_size: c.bool("osd_allow_recovery_below_min_size"),
-            force_recovery_pg_log_entries_factor: c.f64("osd_force_recovery_pg_log_entries_factor"),
+            force_auth_primary_missing_objects: c.u64("osd_force_auth_primary_missing_objects"),
+            epoch_persisted_max_stale: c.u64("osd_pg_epoch_persisted_max_stale") as u32,
             max_object_size: c.u64("osd_max_object_size"),
             max_write_size: c.u64("osd_max_write_size") << 20,
             max_attr_size: c.u64("osd_max_attr_size"),
@@ -211,12 +215,19 @@ impl PgConfig {
             default_notify_timeout: c.u64("osd_default_notify_timeout") as u32,
             max_omap_entries_per_request: c.u64("osd_max_omap_entries_per_request"),
             max_omap_bytes_per_request: c.u64("osd_max_omap_bytes_per_request"),
-            delete_batch: count("osd_target_transaction_size").max(1),
             target_transaction_size: count("osd_target_transaction_size").max(1),
             delete_sleep: Duration::try_from_secs_f64(c.f64("osd_delete_sleep")).unwrap_or_default(),
-            pg_stat_report_interval_max: c.u64("osd_pg_stat_report_interval_max"),
+            pg_stat_report_interval_max: c.u64("osd_pg_stat_report_interval_max") as u32,
             client_watch_timeout: c.u64("osd_client_watch_timeout") as u32,
         }
+    }
+}
+
+impl PgConfig {
+    /// How long a PG's log may grow (Ceph: `PG::get_target_pg_log_entries`).
+    pub(crate) fn pg_log_entries(&self) -> usize {
+        let share = self.target_pg_log_entries_per_osd / self.pgs.max(1);
+        share.min(self.max_pg_log_entries).max(self.min_pg_log_entries)
     }
 }
 

@@ -1,24 +1,45 @@
 //! One placement group: peering, log, operations, replication, recovery.
 //!
 //! A [`Pg`] is a value that an OSD embeds. Calls go in, [`PgOutput`]s come out; see [`Env`].
+//! Start at [`Pg`]; what an op code does is in [`ops`].
 //!
 //! How the OSD drives it:
 //! - It makes a PG with [`Pg::create`] (the monitors or a peer say that it should exist) or
 //!   [`Pg::load`] (it exists in the store), standing at some map epoch.
 //! - For each later map it calls [`Pg::advance_map`], in order and without a gap, and
 //!   [`Pg::activate_map`] after the last one at hand.
-//! - [`Pg::client_op`] and [`Pg::peer_message`] take messages. A message that names a later epoch
+//! - [`Pg::client_message`] and [`Pg::peer_message`] take messages. A message that names a later epoch
 //!   than the PG stands at is kept inside until the PG gets there.
 //! - [`Pg::committed`] and [`Pg::read_done`] answer what the PG asked for; [`Pg::step`] goes on with
 //!   what needs no answer, and [`Pg::wake`] comes when [`Pg::next_wakeup`] says.
 
 #![forbid(unsafe_code)]
 
+mod active;
+mod backoff;
+mod choose;
+mod client;
 mod env;
+mod interval;
+mod lease;
+mod log;
+mod merge;
+mod missing;
 pub mod object;
 pub mod ops;
+mod peering;
+mod persist;
 mod pg;
+mod push;
+mod query;
+mod recovery;
+mod remove;
+mod replica;
+mod replicate;
+mod route;
+mod stats;
 pub mod watch;
 
 pub use env::{ClockDelta, Env, PgConfig, PgOutput, Tokens};
-pub use pg::{LoadError, Pg, Stray, route, stray_message};
+pub use pg::{LoadError, Pg};
+pub use route::{Stray, route, stray_message};

@@ -1,17 +1,43 @@
-//! The PG itself, and the calls that the OSD makes.
+//! The PG itself: what it holds, and the calls that the OSD makes.
+//!
+//! Each call works on the value, gathers changes to the store in one transaction, and ends with
+//! [`Pg::finish`], which adds the PG's own metadata to it and submits it. What must wait for that
+//! commit is kept under the transaction's token.
+//!
+//! Invariants:
+//! - `info.last_update` is the log's head, `info.log_tail` its tail.
+//! - In the phases of a primary `ua.acting_primary` is this OSD; only then are the fields from
+//!   `peers` on meaningful.
+//! - Nothing of an earlier interval is answered to anyone: [`Pg::start_interval`] drops or requeues
+//!   all that was under way.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use messages::Message;
-use node::{ConnId, Peer, Token};
-use os::{ObjectRead, ReadError};
+use messages::{Body, Message};
+use node::Token;
+use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
 use osdmap::OsdMap;
-use types::dump::Dump;
-use types::{Epoch, OsdId, SpgId, UTime};
+use types::{
+    EVersion, Epoch, GHObject, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgHistory, PgInfo, PgPool,
+    SpgId, UTime,
+};
 
-use crate::env::Env;
+use crate::backoff::Backoffs;
+use crate::client::Waiting;
+use crate::env::{Env, PgOutput};
+use crate::interval::{UpActing, is_new_interval, members, note_past_interval};
+use crate::lease::Leases;
+use crate::log::PgLog;
+use crate::missing::{Missing, MissingLoc};
+use crate::object::ObjectContexts;
+use crate::peering::Peering;
+use crate::persist::{self, Dirty};
+use crate::recovery::Recovery;
+use crate::replicate::{Reads, RepOps, fits_fast_info};
+use crate::stats::Published;
+use crate::watch::Watches;
 
 /// Why a PG that the store holds cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,59 +48,322 @@ pub enum LoadError {
     Corrupt(SpgId, &'static str),
 }
 
+/// Where the PG is in its life, with what only that phase needs. Names are Ceph's; `Initial` and
+/// `Start` are passed at once and have no variant.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// A new interval, or peering that must begin again; until the next `activate_map`.
+    Reset,
+    /// Not primary, and not (yet) told by the primary to be active.
+    Stray,
+    ReplicaActive(ReplicaActive),
+    Peering(Peering),
+    /// The acting set that we want has been asked for.
+    WaitActingChange,
+    Active(Active),
+    /// The pool is gone, or the primary told us to go.
+    Deleting(crate::remove::Deleting),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ReplicaActive {
+    /// The activation has committed.
+    pub committed: bool,
+    /// Whether the primary asked us for a recovery slot, and whether we have one.
+    pub reservation: Option<bool>,
+}
+
+/// What a primary keeps while its PG is active (or peered).
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// Members of `acting_recovery_backfill` that committed the activation.
+    pub activated: BTreeSet<OsdId>,
+    /// All of them did.
+    pub all_activated: bool,
+    pub stage: Stage,
+}
+
+/// How far an active PG is on its way to clean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Activating,
+    WaitLocalRecoveryReserved,
+    /// Replicas that are still to be asked for a slot; the first one is being asked.
+    WaitRemoteRecoveryReserved(Vec<OsdId>),
+    Recovering,
+    /// Recovery cannot go on: what is left is unfound.
+    NotRecovering,
+    Recovered,
+    Clean,
+}
+
+/// What is to be done when a transaction has committed.
+#[derive(Debug)]
+pub(crate) enum OnCommit {
+    /// The activation of an interval: `reset` says of which.
+    Activated {
+        reset: Epoch,
+        activation: Epoch,
+    },
+    /// Our own part of a write.
+    RepOp {
+        reset: Epoch,
+        tid: u64,
+    },
+    /// An object that we recovered for ourselves.
+    Recovered {
+        reset: Epoch,
+        soid: HObject,
+    },
+    /// `last_complete` as it was in the transaction.
+    CompleteTo {
+        reset: Epoch,
+        version: EVersion,
+    },
+    Removed,
+}
+
+/// What a primary knows of its peers.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    pub info: BTreeMap<OsdId, PgInfo>,
+    pub missing: BTreeMap<OsdId, Missing>,
+    pub missing_requested: BTreeSet<OsdId>,
+    /// Strays that were told to go.
+    pub purged: BTreeSet<OsdId>,
+    /// Have a copy but no part in the interval.
+    pub strays: BTreeSet<OsdId>,
+    pub last_complete_ondisk: BTreeMap<OsdId, EVersion>,
+    pub might_have_unfound: BTreeSet<OsdId>,
+}
+
 /// One placement group on one OSD.
 #[derive(Debug)]
 pub struct Pg {
-    id: SpgId,
-    map: Arc<OsdMap>,
-}
+    pub(crate) id: SpgId,
+    pub(crate) whoami: OsdId,
+    pub(crate) map: Arc<OsdMap>,
+    /// As last seen; stays when the pool is deleted.
+    pub(crate) pool: Arc<PgPool>,
+    pub(crate) ua: UpActing,
+    pub(crate) phase: Phase,
+    pub(crate) phase_since: UTime,
+    pub(crate) started_since: UTime,
 
-/// Where a message belongs: the PG, and the map epoch that it needs. `None` if it is none of a PG's.
-pub fn route(_msg: &Message) -> Option<(SpgId, Epoch)> {
-    None
-}
+    // What is stored.
+    pub(crate) info: PgInfo,
+    pub(crate) past: PastIntervals,
+    pub(crate) log: PgLog,
+    pub(crate) missing: Missing,
+    pub(crate) dirty: Dirty,
+    persisted_epoch: Epoch,
+    /// The sums in the stored `pg_info_t`.
+    written_sum: ObjectStatSum,
 
-/// What to do with a peer's message for a PG that this OSD does not have.
-#[derive(Debug)]
-pub enum Stray {
-    /// Make the PG with [`Pg::create_for_peer`] and give it the message.
-    Create,
-    Reply(Message),
-    Ignore,
-}
+    // The call under way, and what waits for commits.
+    pub(crate) txn: Transaction,
+    pub(crate) then: Vec<OnCommit>,
+    on_commit: BTreeMap<Token, Vec<OnCommit>>,
+    /// Messages of peers that need a later map than ours.
+    waiting_for_map: VecDeque<(OsdId, Message)>,
 
-/// Decides on a peer's message for a PG that is not here.
-pub fn stray_message(_env: &mut Env, _from: OsdId, _msg: &Message) -> Stray {
-    Stray::Ignore
+    /// The epoch in which peering last began; answers to older questions are void.
+    pub(crate) last_peering_reset: Epoch,
+    /// The primary does not know yet that we have a copy.
+    pub(crate) send_notify: bool,
+    pub(crate) last_complete_ondisk: EVersion,
+    pub(crate) leases: Leases,
+    pub(crate) backoffs: Backoffs,
+    pub(crate) contexts: ObjectContexts,
+    pub(crate) watches: Watches,
+    pub(crate) waiting: Waiting,
+    pub(crate) repops: RepOps,
+    pub(crate) reads: Reads,
+
+    // The primary's.
+    pub(crate) peers: Peers,
+    /// Who gets every write: the acting set (and, once it exists, the targets of backfill).
+    pub(crate) actingbackfill: BTreeSet<OsdId>,
+    pub(crate) want_acting: Vec<OsdId>,
+    pub(crate) need_up_thru: bool,
+    pub(crate) blocked_by: BTreeSet<OsdId>,
+    pub(crate) missing_loc: MissingLoc,
+    pub(crate) recovery: Recovery,
+    pub(crate) last_update_ondisk: EVersion,
+    pub(crate) min_last_complete_ondisk: EVersion,
+    pub(crate) trim_to: EVersion,
+    pub(crate) published: Published,
+    /// Objects that are being put together in the temp collection.
+    pub(crate) temp_objects: BTreeSet<HObject>,
 }
 
 impl Pg {
+    fn new(id: SpgId, env: &Env, info: PgInfo) -> Self {
+        let pool = env.map.pools.get(&id.pgid.pool).cloned().unwrap_or_default();
+        Self {
+            id,
+            whoami: env.whoami,
+            map: env.map.clone(),
+            pool,
+            ua: UpActing::of(env.map, id.pgid),
+            phase: Phase::Reset,
+            phase_since: env.now.wall,
+            started_since: env.now.wall,
+            past: PastIntervals::default(),
+            log: PgLog::new(info.log_tail, info.last_update, Vec::new(), Vec::new()),
+            missing: Missing::default(),
+            dirty: Dirty::default(),
+            persisted_epoch: 0,
+            written_sum: info.stats.stats.sum.clone(),
+            txn: Transaction::new(),
+            then: Vec::new(),
+            on_commit: BTreeMap::new(),
+            waiting_for_map: VecDeque::new(),
+            last_peering_reset: env.map.epoch,
+            send_notify: false,
+            last_complete_ondisk: info.last_complete,
+            leases: Leases::default(),
+            backoffs: Backoffs::default(),
+            contexts: ObjectContexts::default(),
+            watches: Watches::default(),
+            waiting: Waiting::default(),
+            repops: RepOps::default(),
+            reads: Reads::default(),
+            peers: Peers::default(),
+            actingbackfill: BTreeSet::new(),
+            want_acting: Vec::new(),
+            need_up_thru: false,
+            blocked_by: BTreeSet::new(),
+            missing_loc: MissingLoc::default(),
+            recovery: Recovery::default(),
+            last_update_ondisk: EVersion::ZERO,
+            min_last_complete_ondisk: EVersion::ZERO,
+            trim_to: EVersion::ZERO,
+            published: Published::default(),
+            temp_objects: BTreeSet::new(),
+            info,
+        }
+    }
+
     /// Makes a PG that the monitors want (`MOSDPGCreate2`), first created in epoch `created`. Stands
     /// at `env.map`, which may be later than `created`: `maps` gives the maps from there on, from
-    /// which the intervals since then are found.
+    /// which the intervals since then are found (Ceph: OSD::build_initial_pg_history).
     pub fn create(
         id: SpgId,
         env: &mut Env,
-        _created: Epoch,
-        _stamp: UTime,
-        _maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
+        created: Epoch,
+        stamp: UTime,
+        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
     ) -> Self {
-        Self { id, map: env.map.clone() }
+        let mut history = PgHistory {
+            epoch_created: created,
+            epoch_pool_created: created,
+            same_up_since: created,
+            same_interval_since: created,
+            same_primary_since: created,
+            last_scrub_stamp: stamp,
+            last_deep_scrub_stamp: stamp,
+            last_clean_scrub_stamp: stamp,
+            ..PgHistory::default()
+        };
+        let mut past = PastIntervals::default();
+        let mut last: Option<(Arc<OsdMap>, UpActing)> = None;
+        for map in (created..=env.map.epoch).filter_map(maps).filter(|m| m.pool(id.pgid.pool).is_some()) {
+            let now = UpActing::of(&map, id.pgid);
+            if let Some((before, was)) = &last
+                && is_new_interval(was, &now, before, &map, id.pgid)
+            {
+                note_past_interval(&mut past, was, &history, before, map.epoch, id.pgid);
+                history.same_interval_since = map.epoch;
+                if was.up != now.up || was.up_primary != now.up_primary {
+                    history.same_up_since = map.epoch;
+                }
+                if was.acting_primary != now.acting_primary {
+                    history.same_primary_since = map.epoch;
+                }
+            }
+            last = Some((map, now));
+        }
+        Self::create_with(id, env, history, past)
     }
 
-    /// Makes a PG because a peer's message (see [`stray_message`]) supposes it.
-    pub fn create_for_peer(id: SpgId, env: &mut Env, _msg: &Message) -> Self {
-        Self { id, map: env.map.clone() }
+    /// Makes a PG because a peer's message (see [`crate::stray_message`]) supposes it.
+    pub fn create_for_peer(id: SpgId, env: &mut Env, msg: &Message) -> Self {
+        let (history, past) = match &msg.body {
+            Body::MOSDPGNotify2(m) => (m.notify.info.history.clone(), m.notify.past_intervals.clone()),
+            Body::MOSDPGLog(m) => (m.info.history.clone(), m.past_intervals.clone()),
+            _ => Default::default(),
+        };
+        Self::create_with(id, env, history, past)
+    }
+
+    fn create_with(id: SpgId, env: &mut Env, history: PgHistory, past: PastIntervals) -> Self {
+        let info = PgInfo { history, ..PgInfo::new(id) };
+        let mut pg = Self::new(id, env, info);
+        pg.past = past;
+        let (coll, meta) = (Coll::Pg(id), GHObject::pgmeta(id.pgid));
+        pg.txn.push(TxOp::MkColl { coll, bits: id.pgid.split_bits(pg.pool.pg_num) });
+        pg.txn.push(TxOp::MkColl { coll: Coll::Temp(id), bits: 0 });
+        pg.txn.push(TxOp::Touch { coll, oid: meta });
+        pg.dirty = Dirty { info: true, big: true, ..Dirty::default() };
+        pg.info.stats.up = pg.ua.up.clone();
+        pg.info.stats.acting = pg.ua.acting.clone();
+        pg.info.stats.up_primary = pg.ua.up_primary;
+        pg.info.stats.acting_primary = pg.ua.acting_primary;
+        pg.info.stats.mapping_epoch = pg.info.history.same_interval_since;
+        pg.begin(env);
+        pg
     }
 
     /// The map epoch at which the stored PG stands; [`Pg::load`] wants that map.
-    pub fn stored_epoch(id: SpgId, _store: &dyn ObjectRead) -> Result<Epoch, LoadError> {
-        Err(LoadError::Corrupt(id, "_epoch"))
+    ///
+    /// # Errors
+    /// If the store has no such PG or cannot read it.
+    pub fn stored_epoch(id: SpgId, store: &dyn ObjectRead) -> Result<Epoch, LoadError> {
+        persist::read_epoch(id, store)
     }
 
     /// Takes up a PG from the store, at the map of [`Pg::stored_epoch`].
-    pub fn load(id: SpgId, _env: &mut Env) -> Result<Self, LoadError> {
-        Err(LoadError::Corrupt(id, "_info"))
+    ///
+    /// # Errors
+    /// If what is stored cannot be read or makes no sense.
+    pub fn load(id: SpgId, env: &mut Env) -> Result<Self, LoadError> {
+        let stored = persist::read(id, env.store)?;
+        let mut pg = Self::new(id, env, stored.info);
+        pg.past = stored.past;
+        pg.log = stored.log;
+        pg.missing = stored.missing;
+        pg.persisted_epoch = stored.epoch;
+        pg.drop_leftovers(env)?;
+        pg.begin(env);
+        Ok(pg)
+    }
+
+    /// Half-transferred objects of our last life.
+    fn drop_leftovers(&mut self, env: &mut Env) -> Result<(), LoadError> {
+        let coll = Coll::Temp(self.id);
+        if !env.store.collection_exists(coll) {
+            self.txn.push(TxOp::MkColl { coll, bits: 0 });
+            return Ok(());
+        }
+        let mut from = GHObject::min();
+        loop {
+            let page = env.store.list(coll, &from, 256);
+            let (objects, next) = page.map_err(|e| LoadError::Read(self.id, e))?;
+            self.txn.ops.extend(objects.into_iter().map(|oid| TxOp::Remove { coll, oid }));
+            match next {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Common to new and loaded PGs (Ceph: `Initial`).
+    fn begin(&mut self, env: &mut Env) {
+        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub);
+        self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, &mut self.info.history);
+        self.send_notify = !self.is_primary();
+        self.finish(env);
     }
 
     pub fn id(&self) -> SpgId {
@@ -85,65 +374,353 @@ impl Pg {
         &self.map
     }
 
+    pub fn info(&self) -> &PgInfo {
+        &self.info
+    }
+
+    pub fn is_primary(&self) -> bool {
+        self.ua.acting_primary == self.whoami
+    }
+
+    pub(crate) fn is_acting(&self, osd: OsdId) -> bool {
+        self.ua.acting.contains(&osd)
+    }
+
+    pub(crate) fn is_up_member(&self, osd: OsdId) -> bool {
+        self.ua.up.contains(&osd)
+    }
+
+    /// Members of the acting set.
+    pub(crate) fn actingset(&self) -> BTreeSet<OsdId> {
+        members(&self.ua.acting).collect()
+    }
+
+    pub(crate) fn coll(&self) -> Coll {
+        Coll::Pg(self.id)
+    }
+
+    pub(crate) fn enter(&mut self, env: &Env, phase: Phase) {
+        self.phase = phase;
+        self.phase_since = env.now.wall;
+    }
+
+    // --- maps
+
     /// Takes the next map (`env.map`, one epoch on): a new interval resets peering.
-    pub fn advance_map(&mut self, _env: &mut Env) {}
+    pub fn advance_map(&mut self, env: &mut Env) {
+        let last = std::mem::replace(&mut self.map, env.map.clone());
+        let map = self.map.clone();
+        let pool_before = self.pool.clone();
+        if let Some(pool) = map.pools.get(&self.id.pgid.pool) {
+            self.pool = pool.clone();
+        }
+        let next = UpActing::of(&map, self.id.pgid);
+        if is_new_interval(&self.ua, &next, &last, &map, self.id.pgid) {
+            self.start_interval(env, &last, next);
+        } else if self.peering_is_void(&map) {
+            self.reset_peering(env);
+        } else if let Phase::Active(_) = self.phase {
+            self.active_advance(env, &pool_before);
+        }
+        self.remove_down_peers(&map);
+        self.adjust_need_up_thru(env);
+        self.finish(env);
+    }
 
     /// The last of a row of maps has been taken: acts on it.
-    pub fn activate_map(&mut self, _env: &mut Env) {}
+    pub fn activate_map(&mut self, env: &mut Env) {
+        match &self.phase {
+            Phase::Reset => self.start(env),
+            Phase::Stray | Phase::ReplicaActive(_) => self.notify_primary(env),
+            Phase::Peering(_) => self.peering_map_activated(env),
+            Phase::Active(_) => self.active_map_activated(env),
+            Phase::WaitActingChange | Phase::Deleting(_) => (),
+        }
+        if self.map.epoch - self.persisted_epoch > env.cfg.epoch_persisted_max_stale {
+            self.dirty.epoch = true;
+        }
+        self.finish(env);
+        for (from, msg) in std::mem::take(&mut self.waiting_for_map) {
+            self.peer_message(env, from, msg);
+        }
+        self.requeue_waiting_for_map();
+        self.run_ready(env);
+        self.finish(env);
+    }
 
-    /// `MOSDOp`, `MOSDBackoff` (acknowledgements): what clients send.
-    pub fn client_message(&mut self, _env: &mut Env, _conn: ConnId, _peer: &Peer, _msg: Message) {}
+    /// What is decided so far does not hold by the new map, though the interval goes on.
+    fn peering_is_void(&self, map: &OsdMap) -> bool {
+        match &self.phase {
+            Phase::Peering(p) => p.is_void(map),
+            Phase::WaitActingChange => self.want_acting.iter().any(|o| !map.is_up(*o)),
+            _ => false,
+        }
+    }
+
+    fn reset_peering(&mut self, env: &mut Env) {
+        self.last_peering_reset = self.map.epoch;
+        self.want_acting.clear();
+        self.blocked_by.clear();
+        self.enter(env, Phase::Reset);
+    }
+
+    /// A new interval: everything that was agreed on in the last one is void
+    /// (Ceph: `start_peering_interval`).
+    fn start_interval(&mut self, env: &mut Env, last: &OsdMap, next: UpActing) {
+        let epoch = self.map.epoch;
+        let was = std::mem::replace(&mut self.ua, next);
+        let was_primary = was.acting_primary == self.whoami;
+        note_past_interval(&mut self.past, &was, &self.info.history, last, epoch, self.id.pgid);
+        let h = &mut self.info.history;
+        h.same_interval_since = epoch;
+        if was.up != self.ua.up || was.up_primary != self.ua.up_primary {
+            h.same_up_since = epoch;
+        }
+        if was.acting_primary != self.ua.acting_primary {
+            h.same_primary_since = epoch;
+        }
+        self.dirty.big = true;
+        let s = &mut self.info.stats;
+        s.up.clone_from(&self.ua.up);
+        s.acting.clone_from(&self.ua.acting);
+        s.up_primary = self.ua.up_primary;
+        s.acting_primary = self.ua.acting_primary;
+        s.mapping_epoch = epoch;
+
+        let primary = self.is_primary();
+        self.leases.new_interval(&self.ua, primary, env.now.mono, &mut self.info.history);
+        self.release_reservations(env);
+        self.interrupt_ops(env, was.acting_primary == self.ua.acting_primary);
+        self.clear_primary_state();
+        if was_primary || primary {
+            env.out.push(PgOutput::PgTempDone);
+        }
+        self.send_notify = !primary;
+        self.reset_peering(env);
+        if self.ua.acting.is_empty() && self.ua.up_primary == self.whoami {
+            // The pg_temp is of no use any more; only its owner-to-be can say so.
+            env.out.push(PgOutput::PgTemp { want: Vec::new(), forced: false });
+        }
+        env.out.push(PgOutput::PeersChanged);
+    }
+
+    fn clear_primary_state(&mut self) {
+        self.peers = Peers::default();
+        self.actingbackfill.clear();
+        self.want_acting.clear();
+        self.need_up_thru = false;
+        self.blocked_by.clear();
+        self.missing_loc.clear();
+        self.recovery = Recovery::default();
+        self.last_update_ondisk = EVersion::ZERO;
+        self.min_last_complete_ondisk = EVersion::ZERO;
+        self.trim_to = EVersion::ZERO;
+    }
+
+    pub(crate) fn remove_down_peers(&mut self, map: &OsdMap) {
+        let gone: Vec<OsdId> = self.peers.info.keys().copied().filter(|o| !map.is_up(*o)).collect();
+        for osd in gone {
+            self.peers.info.remove(&osd);
+            self.peers.missing.remove(&osd);
+            self.peers.missing_requested.remove(&osd);
+            self.peers.strays.remove(&osd);
+        }
+        self.peers.purged.retain(|o| map.is_up(*o));
+        self.missing_loc.remove_source(|o| !map.is_up(o));
+        self.drop_pulls_from(|o| !map.is_up(o));
+    }
+
+    fn adjust_need_up_thru(&mut self, env: &mut Env) {
+        if !self.need_up_thru {
+            return;
+        }
+        if self.map.info(self.whoami).up_thru >= self.info.history.same_interval_since {
+            self.need_up_thru = false;
+        } else {
+            env.out.push(PgOutput::UpThru { want: self.info.history.same_interval_since });
+        }
+    }
+
+    /// (Ceph: `Start`)
+    fn start(&mut self, env: &mut Env) {
+        self.started_since = env.now.wall;
+        if self.map.pool(self.id.pgid.pool).is_none() {
+            self.start_delete(env);
+        } else if self.is_primary() {
+            self.start_peering(env);
+        } else {
+            self.enter(env, Phase::Stray);
+            self.notify_primary(env);
+        }
+        env.out.push(PgOutput::PeersChanged);
+    }
+
+    // --- messages
 
     /// What other OSDs send.
-    pub fn peer_message(&mut self, _env: &mut Env, _from: OsdId, _msg: Message) {}
+    pub fn peer_message(&mut self, env: &mut Env, from: OsdId, msg: Message) {
+        let Some((_, epoch)) = crate::route::route(&msg) else { return };
+        if epoch > self.map.epoch || !self.waiting_for_map.is_empty() && self.map.epoch != env.map.epoch {
+            self.waiting_for_map.push_back((from, msg));
+            return;
+        }
+        self.dispatch(env, from, msg);
+        self.run_ready(env);
+        self.finish(env);
+    }
+
+    fn dispatch(&mut self, env: &mut Env, from: OsdId, msg: Message) {
+        let tid = msg.tid;
+        match msg.body {
+            Body::MOSDPGNotify2(m) => self.on_notify(env, from, m.notify),
+            Body::MOSDPGQuery2(m) => self.on_query(env, from, m.query),
+            Body::MOSDPGInfo2(m) => self.on_info(env, from, *m),
+            Body::MOSDPGLog(m) => self.on_log(env, from, *m),
+            Body::MOSDPGLease(m) => self.on_lease(env, from, m),
+            Body::MOSDPGLeaseAck(m) => self.on_lease_ack(env, from, m),
+            Body::MOSDPGTrim(m) => self.on_trim(env, from, m),
+            Body::MOSDPGRemove(m) => self.on_remove(env, from, m.epoch),
+            Body::MRecoveryReserve(m) => self.on_recovery_reserve(env, from, m),
+            Body::MOSDRepOp(m) => self.on_repop(env, from, tid, *m),
+            Body::MOSDRepOpReply(m) => self.on_repop_reply(env, from, tid, &m),
+            Body::MOSDPGPush(m) => self.on_push(env, from, m),
+            Body::MOSDPGPushReply(m) => self.on_push_reply(env, from, m),
+            Body::MOSDPGPull(m) => self.on_pull(env, from, m),
+            Body::MOSDPGRecoveryDelete(m) => self.on_recovery_delete(env, from, m),
+            Body::MOSDPGRecoveryDeleteReply(m) => self.on_recovery_delete_reply(env, from, m),
+            _ => (),
+        }
+    }
+
+    /// Whether a peering message belongs to questions that are void by now
+    /// (Ceph: `old_peering_msg`).
+    pub(crate) fn is_old(&self, sent: Epoch, query: Epoch) -> bool {
+        self.last_peering_reset > sent || self.last_peering_reset > query
+    }
+
+    /// Whether a message of a replicated write or a recovery belongs to an earlier interval, or to an
+    /// earlier life of its sender (Ceph: `can_discard_replica_op`).
+    pub(crate) fn is_stale(&self, from: OsdId, epoch: Epoch) -> bool {
+        epoch < self.info.history.same_interval_since || !self.map.is_up(from) || self.map.up_from(from) > epoch
+    }
+
+    // --- commits
 
     /// A token of a `Submit` has committed.
-    pub fn committed(&mut self, _env: &mut Env, _token: Token) {}
+    pub fn committed(&mut self, env: &mut Env, token: Token) {
+        for what in self.on_commit.remove(&token).unwrap_or_default() {
+            self.on_committed(env, what);
+        }
+        self.run_ready(env);
+        self.finish(env);
+    }
 
-    pub fn read_done(&mut self, _env: &mut Env, _token: Token, _result: Result<Option<Bytes>, ReadError>) {}
+    fn on_committed(&mut self, env: &mut Env, what: OnCommit) {
+        match what {
+            OnCommit::Removed => env.out.push(PgOutput::Removed),
+            OnCommit::Activated { reset, .. }
+            | OnCommit::RepOp { reset, .. }
+            | OnCommit::Recovered { reset, .. }
+            | OnCommit::CompleteTo { reset, .. }
+                if reset < self.last_peering_reset => {}
+            OnCommit::Activated { activation, .. } => self.activate_committed(env, activation),
+            OnCommit::RepOp { tid, .. } => self.repop_committed(env, self.whoami, tid),
+            OnCommit::Recovered { soid, .. } => self.recovered_on_disk(env, &soid),
+            OnCommit::CompleteTo { version, .. } => self.complete_on_disk(env, version),
+        }
+    }
 
-    /// A client's connection is gone.
-    pub fn conn_reset(&mut self, _env: &mut Env, _conn: ConnId) {}
+    /// Ends a call: the metadata that changed joins the transaction, and off it goes.
+    pub(crate) fn finish(&mut self, env: &mut Env) {
+        self.write_metadata();
+        if self.txn.is_empty() {
+            let then = std::mem::take(&mut self.then);
+            // Nothing to write: it is on disk already.
+            for what in then {
+                self.on_committed(env, what);
+            }
+            if !self.txn.is_empty() || self.dirty != Dirty::default() {
+                self.finish(env);
+            }
+            return;
+        }
+        self.submit(env);
+    }
 
-    pub fn local_reserved(&mut self, _env: &mut Env) {}
+    /// Submits what has been gathered.
+    pub(crate) fn submit(&mut self, env: &mut Env) -> Token {
+        let token = env.submit(std::mem::take(&mut self.txn));
+        if !self.then.is_empty() {
+            self.on_commit.insert(token, std::mem::take(&mut self.then));
+        }
+        token
+    }
 
-    pub fn remote_reserved(&mut self, _env: &mut Env) {}
+    pub(crate) fn write_metadata(&mut self) {
+        if matches!(self.phase, Phase::Deleting(_)) {
+            return;
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.info |= dirty.fast && !fits_fast_info(&self.written_sum, &self.info.stats.stats.sum);
+        if dirty.info || dirty.big {
+            self.written_sum.clone_from(&self.info.stats.stats.sum);
+        }
+        if dirty.info || dirty.big || dirty.epoch {
+            self.persisted_epoch = self.map.epoch;
+        }
+        self.info.log_tail = self.log.tail;
+        let parts = persist::Parts {
+            id: self.id,
+            epoch: self.map.epoch,
+            info: &self.info,
+            past: &self.past,
+            log: &mut self.log,
+            missing: &mut self.missing,
+        };
+        persist::write(dirty, parts, &mut self.txn);
+    }
 
-    /// Starts at most `slots` recoveries of objects and says how many it started; each comes back
-    /// as [`crate::PgOutput::RecoveryDone`].
-    pub fn recover(&mut self, _env: &mut Env, _slots: u32) -> u32 {
-        0
+    // --- odds and ends
+
+    /// Objects go from the store because divergent writes made them.
+    pub(crate) fn remove_objects(&mut self, objects: Vec<HObject>) {
+        let coll = self.coll();
+        for soid in objects {
+            self.contexts.forget(&soid);
+            self.txn.push(TxOp::Remove { coll, oid: soid.into() });
+        }
+    }
+
+    /// The newest entries, for tests and queries.
+    pub fn log_entries(&self) -> impl DoubleEndedIterator<Item = &LogEntry> {
+        self.log.entries()
     }
 
     /// Timers: to be called at [`Pg::next_wakeup`] or later.
-    pub fn wake(&mut self, _env: &mut Env) {}
-
-    pub fn next_wakeup(&self) -> Option<Duration> {
-        None
+    pub fn wake(&mut self, env: &mut Env) {
+        self.leases_due(env);
+        self.watches_due(env);
+        self.run_ready(env);
+        self.finish(env);
     }
 
-    /// Goes on with what was put off (ops that may run again, deletion); whether there is more.
-    pub fn step(&mut self, _env: &mut Env) -> bool {
-        false
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        [self.leases.next_wakeup(), self.watches.next_deadline(), self.delete_wakeup()].into_iter().flatten().min()
     }
 
     /// The OSDs that the PG must exchange pings with.
     pub fn heartbeat_peers(&self) -> Vec<OsdId> {
-        Vec::new()
-    }
-
-    /// `pg ID query`.
-    pub fn query(&self) -> Dump {
-        Dump::obj()
-    }
-
-    /// What the manager is told, if this OSD is the one to tell it.
-    pub fn stat(&self, _now: node::Now) -> Option<types::PgStat> {
-        None
+        if !self.is_primary() {
+            return Vec::new();
+        }
+        let known = self.peers.info.keys().copied();
+        let mut peers: BTreeSet<OsdId> = members(&self.ua.acting).chain(members(&self.ua.up)).chain(known).collect();
+        peers.remove(&self.whoami);
+        peers.into_iter().collect()
     }
 
     /// The last epoch in which the PG was clean in all its places (for the trimming of maps).
     pub fn last_epoch_clean(&self) -> Epoch {
-        self.map.epoch
+        if self.is_clean() { self.map.epoch } else { self.info.history.last_epoch_clean }
     }
 }

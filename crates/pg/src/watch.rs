@@ -227,6 +227,13 @@ impl Watches {
         self.notifies.clear();
     }
 
+    /// A watch that [`Self::expire`] named and whose object cannot be written now: named again in a second.
+    pub(crate) fn keep(&mut self, now: Now, expired: &Expired) {
+        if let Some(watch) = self.watch(&expired.soid, &expired.watch) {
+            watch.deadline = Some(now.mono + Duration::from_secs(1));
+        }
+    }
+
     fn take_watches(&mut self, mut doomed: impl FnMut(&Watch) -> bool) -> Vec<Expired> {
         let mut out = Vec::new();
         for (soid, watches) in &mut self.objects {

@@ -2,6 +2,5 @@
 //! tests wait for that, not for time.
 
 mod ceph;
-mod durable;
 mod scripted;
 mod sockets;

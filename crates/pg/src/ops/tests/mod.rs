@@ -2,7 +2,6 @@
 
 mod class;
 mod compound;
-mod copy;
 mod io;
 mod listing;
 mod omap;
@@ -130,7 +129,6 @@ impl Rig {
             peer,
             reqid: OsdReqId { name: EntityName::client(self.client), tid: self.tid, inc: 0 },
             prefetched,
-            copied: None,
         }
     }
 

@@ -1,0 +1,492 @@
+//! `Started/Primary/Active`: from activation to clean.
+//!
+//! ```text
+//!  Activating ─► WaitLocalRecoveryReserved ─► WaitRemoteRecoveryReserved ─► Recovering ─► Recovered ─► Clean
+//!        │                                                                     │  ▲           ▲
+//!        └── nothing to recover ─────────────────────────────────────────────  ▼  │ ──────────┘
+//!                                                                      NotRecovering (unfound)
+//! ```
+//! Backfill's states (`WaitLocalBackfillReserved`, `WaitRemoteBackfillReserved`, `Backfilling`,
+//! `NotBackfilling`) are unreachable until backfill exists: nobody beyond the log's reach is taken
+//! into the acting set. They belong between `Recovering` and `Recovered`.
+
+use std::sync::Arc;
+
+use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGRemove, MRecoveryReserve};
+use node::Level;
+use osdmap::OsdMap;
+use types::pool::flag;
+use types::{EVersion, Epoch, OsdId, PastIntervals, PgInfo, PgPool, PgQueryKind};
+
+use crate::env::{Env, PgOutput};
+use crate::interval::members;
+use crate::missing::Missing;
+use crate::peering::Chosen;
+use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
+
+/// Whether the monitors vouch that an OSD that is down serves nobody any more.
+pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
+    !map.exists(osd) || map.is_down(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
+}
+
+impl Pg {
+    /// Whether there are enough members to take writes.
+    pub(crate) fn enough_members(&self) -> bool {
+        members(&self.ua.acting).count() >= usize::from(self.pool.min_size)
+    }
+
+    pub(crate) fn active(&mut self) -> Option<&mut Active> {
+        match &mut self.phase {
+            Phase::Active(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// Peering is done: brings the members in line and starts (Ceph: `activate` on the primary).
+    pub(crate) fn activate(&mut self, env: &mut Env) {
+        let activation = self.map.epoch;
+        if self.enough_members() {
+            // Only where writes may follow: whoever is asked later must find one who took part.
+            self.info.last_epoch_started = activation;
+            self.info.last_interval_started = self.info.history.same_interval_since;
+        }
+        self.blocked_by = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
+        let active = Active { activated: Default::default(), all_activated: false, stage: Stage::Activating };
+        self.enter(env, Phase::Active(active));
+        self.activate_self();
+        self.last_update_ondisk = self.info.last_update;
+        self.then.push(OnCommit::Activated { reset: self.last_peering_reset, activation });
+
+        self.set_lease_interval(env);
+        self.leases.renew(self.whoami, env.now.mono);
+        self.leases.refresh_history(env.now.mono, &mut self.info.history);
+        for osd in self.actingbackfill.clone() {
+            if osd != self.whoami {
+                self.activate_replica(env, osd);
+            }
+        }
+        self.locate_missing(env);
+        self.stat_changed(env);
+    }
+
+    /// What primary and replica do alike.
+    pub(crate) fn activate_self(&mut self) {
+        self.send_notify = false;
+        self.need_up_thru = false;
+        self.min_last_complete_ondisk = EVersion::ZERO;
+        self.dirty.info = true;
+        self.dirty.big = true;
+        self.info.last_complete = self.complete_to();
+        self.info.stats.stats.sum.num_objects_missing = self.missing.len() as i64;
+    }
+
+    /// Up to which write everything is here.
+    pub(crate) fn complete_to(&self) -> EVersion {
+        let Some(first) = self.missing.oldest_need() else { return self.info.last_update };
+        let before = self.log.entries().rev().map(|e| e.version).find(|v| *v < first);
+        before.unwrap_or(self.log.tail.min(first))
+    }
+
+    /// Tells a member where the PG stands, with what it lacks of the log.
+    fn activate_replica(&mut self, env: &mut Env, osd: OsdId) {
+        let Some(info) = self.peers.info.get_mut(&osd) else { return };
+        let missing = self.peers.missing.entry(osd).or_default();
+        let epoch = self.map.epoch;
+        let unknown = info.dne();
+        let lease = Some(self.leases.lease());
+        if info.last_update == self.info.last_update && !info.is_empty() {
+            let m = MOSDPGInfo2 {
+                spgid: self.id,
+                epoch_sent: epoch,
+                min_epoch: epoch,
+                info: self.info.clone(),
+                lease,
+                lease_ack: None,
+            };
+            env.to_osd(osd, m);
+        } else {
+            let log = self.log.copy_after(info.last_update);
+            for e in log.log.iter().filter(|e| !e.is_error()) {
+                missing.add_next_event(e);
+            }
+            let past_intervals = if unknown { self.past.clone() } else { PastIntervals::default() };
+            let m = MOSDPGLog {
+                epoch,
+                query_epoch: self.last_peering_reset,
+                info: self.info.clone(),
+                log,
+                past_intervals,
+                lease,
+                ..MOSDPGLog::default()
+            };
+            env.to_osd(osd, m);
+        }
+        info.last_update = self.info.last_update;
+        if missing.is_empty() {
+            info.last_complete = info.last_update;
+        }
+    }
+
+    /// Works out who has what somebody lacks (Ceph: the `missing_loc` part of `activate`).
+    fn locate_missing(&mut self, env: &mut Env) {
+        self.missing_loc.clear();
+        self.missing_loc.add_active_missing(&self.missing);
+        for osd in &self.actingbackfill {
+            if let Some(m) = self.peers.missing.get(osd) {
+                self.missing_loc.add_active_missing(m);
+            }
+        }
+        if !self.needs_recovery() {
+            return;
+        }
+        self.missing_loc.add_source(self.whoami, &self.info, &self.missing);
+        for (osd, missing) in &self.peers.missing {
+            if let Some(info) = self.peers.info.get(osd) {
+                self.missing_loc.add_source(*osd, info, missing);
+            }
+        }
+        let participants = self.past.all_participants().iter().map(|s| s.osd);
+        self.peers.might_have_unfound = participants.chain(self.peers.info.keys().copied()).collect();
+        self.peers.might_have_unfound.remove(&self.whoami);
+        self.discover_missing(env);
+    }
+
+    /// Asks those who may have an object that nobody here has.
+    fn discover_missing(&mut self, env: &mut Env) {
+        if self.missing_loc.unfound().next().is_none() {
+            return;
+        }
+        for osd in self.peers.might_have_unfound.clone() {
+            let known = self.peers.missing.contains_key(&osd) || self.peers.missing_requested.contains(&osd);
+            let empty = self.peers.info.get(&osd).is_some_and(|i| i.is_empty() || i.dne());
+            if self.map.is_down(osd) || self.peers.purged.contains(&osd) || known || empty {
+                continue;
+            }
+            self.peers.missing_requested.insert(osd);
+            self.ask(env, osd, PgQueryKind::FullLog, EVersion::ZERO);
+        }
+    }
+
+    pub(crate) fn needs_recovery(&self) -> bool {
+        !self.missing.is_empty()
+            || self.actingbackfill.iter().any(|o| self.peers.missing.get(o).is_some_and(|m| !m.is_empty()))
+    }
+
+    // --- activation
+
+    pub(crate) fn activate_committed(&mut self, env: &mut Env, activation: Epoch) {
+        match &mut self.phase {
+            Phase::Active(a) => {
+                a.activated.insert(self.whoami);
+                self.check_all_activated(env);
+            }
+            Phase::ReplicaActive(_) => self.replica_activate_committed(env, activation),
+            _ => (),
+        }
+    }
+
+    /// A member says that its activation is on disk.
+    pub(crate) fn replica_activated(&mut self, env: &mut Env, from: OsdId, m: &MOSDPGInfo2) {
+        if let Some(ack) = &m.lease_ack {
+            self.take_lease_ack(env, from, ack);
+        }
+        if !self.actingbackfill.contains(&from) {
+            return;
+        }
+        let Some(active) = self.active() else { return };
+        if active.activated.insert(from) {
+            self.blocked_by.remove(&from);
+            self.check_all_activated(env);
+        }
+    }
+
+    fn check_all_activated(&mut self, env: &mut Env) {
+        let members = self.actingbackfill.len();
+        let Some(active) = self.active() else { return };
+        if active.all_activated || active.activated.len() < members {
+            return;
+        }
+        active.all_activated = true;
+        self.renew_leases(env);
+        self.plan_readable_check(env);
+        if self.pool.has_flag(flag::CREATING) {
+            env.out.push(PgOutput::Created);
+        }
+        // Only now is it true for everyone: whoever peers later must know of this interval.
+        self.info.history.last_epoch_started = self.info.last_epoch_started;
+        self.info.history.last_interval_started = self.info.last_interval_started;
+        self.dirty.info = true;
+        self.share_info(env);
+        self.begin_recovery(env);
+        self.stat_changed(env);
+        self.requeue_for_activation();
+    }
+
+    /// Tells the members what the history is now.
+    pub(crate) fn share_info(&mut self, env: &mut Env) {
+        self.leases.refresh_history(env.now.mono, &mut self.info.history);
+        for osd in self.actingbackfill.iter().filter(|o| **o != self.whoami) {
+            if let Some(info) = self.peers.info.get_mut(osd) {
+                info.last_epoch_started = self.info.last_epoch_started;
+                info.last_interval_started = self.info.last_interval_started;
+                info.history.merge(&self.info.history);
+            }
+            let m = MOSDPGInfo2 {
+                spgid: self.id,
+                epoch_sent: self.map.epoch,
+                min_epoch: self.map.epoch,
+                info: self.info.clone(),
+                lease: Some(self.leases.lease()),
+                lease_ack: None,
+            };
+            env.to_osd(*osd, m);
+        }
+    }
+
+    // --- the way to clean
+
+    /// All members are active: recover what is missing, or be clean at once.
+    pub(crate) fn begin_recovery(&mut self, env: &mut Env) {
+        let Some(active) = self.active() else { return };
+        if !active.all_activated {
+            return;
+        }
+        if self.needs_recovery() {
+            let priority = self.recovery_priority();
+            self.set_stage(env, Stage::WaitLocalRecoveryReserved);
+            env.out.push(PgOutput::ReserveLocal { priority });
+        } else {
+            self.enter_recovered(env);
+        }
+    }
+
+    fn set_stage(&mut self, env: &mut Env, stage: Stage) {
+        self.phase_since = env.now.wall;
+        if let Some(active) = self.active() {
+            active.stage = stage;
+        }
+        self.stat_changed(env);
+    }
+
+    /// How urgent recovery is (Ceph: `get_recovery_priority`): 180 and more, 220 and more if too few
+    /// copies are complete to go on.
+    pub(crate) fn recovery_priority(&self) -> u32 {
+        const BASE: i64 = 180;
+        const INACTIVE_BASE: i64 = 220;
+        let complete = 1 - usize::from(!self.missing.is_empty())
+            + self.actingbackfill.iter().filter(|o| self.peers.missing.get(o).is_some_and(Missing::is_empty)).count();
+        let min_size = usize::from(self.pool.min_size);
+        let of_pool = self.pool.opts.get_i64("recovery_priority").unwrap_or(0).clamp(-10, 10);
+        let (base, max) = match complete < min_size {
+            true => (INACTIVE_BASE + (min_size - complete) as i64, 253),
+            false => (BASE, 219),
+        };
+        (base + of_pool + 10).clamp(0, max) as u32
+    }
+
+    /// The OSD has a slot for us.
+    pub fn local_reserved(&mut self, env: &mut Env) {
+        if self.active().is_some_and(|a| a.stage == Stage::WaitLocalRecoveryReserved) {
+            let others: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
+            self.set_stage(env, Stage::WaitRemoteRecoveryReserved(others));
+            self.reserve_next(env);
+        } else {
+            env.out.push(PgOutput::CancelLocal);
+        }
+        self.finish(env);
+    }
+
+    fn reserve_next(&mut self, env: &mut Env) {
+        let priority = self.recovery_priority();
+        let (pgid, query_epoch) = (self.id, self.map.epoch);
+        let Some(Active { stage: Stage::WaitRemoteRecoveryReserved(left), .. }) = self.active() else { return };
+        match left.first() {
+            Some(osd) => {
+                let osd = *osd;
+                env.to_osd(osd, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::REQUEST, priority });
+            }
+            None => {
+                self.set_stage(env, Stage::Recovering);
+                self.queue_recovery(env);
+            }
+        }
+    }
+
+    pub(crate) fn remote_granted(&mut self, env: &mut Env, from: OsdId) {
+        if let Some(Active { stage: Stage::WaitRemoteRecoveryReserved(left), .. }) = self.active()
+            && left.first() == Some(&from)
+        {
+            left.remove(0);
+            self.reserve_next(env);
+        }
+    }
+
+    /// A replica takes its slot back: begin again with the reservations.
+    pub(crate) fn remote_revoked(&mut self, env: &mut Env) {
+        let reserved = self.active().is_some_and(|a| {
+            matches!(a.stage, Stage::WaitRemoteRecoveryReserved(_) | Stage::Recovering | Stage::NotRecovering)
+        });
+        if reserved {
+            self.release_reservations(env);
+            self.begin_recovery(env);
+        }
+    }
+
+    pub(crate) fn queue_recovery(&mut self, env: &mut Env) {
+        let priority = self.recovery_priority();
+        env.out.push(PgOutput::QueueRecovery { priority });
+    }
+
+    /// Gives back what this PG has reserved, here and elsewhere.
+    pub(crate) fn release_reservations(&mut self, env: &mut Env) {
+        match &mut self.phase {
+            Phase::Active(a) => match &a.stage {
+                Stage::WaitLocalRecoveryReserved => env.out.push(PgOutput::CancelLocal),
+                Stage::WaitRemoteRecoveryReserved(_) | Stage::Recovering | Stage::NotRecovering => {
+                    env.out.push(PgOutput::CancelLocal);
+                    let (pgid, query_epoch) = (self.id, self.map.epoch);
+                    for osd in self.actingbackfill.iter().filter(|o| **o != self.whoami) {
+                        let kind = MRecoveryReserve::RELEASE;
+                        env.to_osd(*osd, MRecoveryReserve { pgid, query_epoch, kind, priority: 0 });
+                    }
+                }
+                _ => (),
+            },
+            Phase::ReplicaActive(r) => {
+                if r.reservation.take().is_some() {
+                    env.out.push(PgOutput::CancelRemote);
+                }
+            }
+            _ => (),
+        }
+    }
+
+    /// Nothing more can be recovered now; whether because all is, or because the rest is unfound.
+    pub(crate) fn recovery_idle(&mut self, env: &mut Env) {
+        let Some(active) = self.active() else { return };
+        if !matches!(active.stage, Stage::Recovering | Stage::NotRecovering) {
+            return;
+        }
+        if !self.needs_recovery() {
+            self.release_reservations(env);
+            self.enter_recovered(env);
+        } else if self.missing_loc.unfound().next().is_some() && self.recovery.is_idle() {
+            self.set_stage(env, Stage::NotRecovering);
+        }
+    }
+
+    /// `Recovered`: perhaps another acting set is right now; else the PG is clean.
+    pub(crate) fn enter_recovered(&mut self, env: &mut Env) {
+        self.set_stage(env, Stage::Recovered);
+        if self.ua.acting != self.ua.up && self.choose_acting(env, true, false) == Chosen::Change {
+            return;
+        }
+        self.set_stage(env, Stage::Clean);
+        self.try_mark_clean(env);
+    }
+
+    fn try_mark_clean(&mut self, env: &mut Env) {
+        if self.actingset().len() == usize::from(self.pool.size) {
+            self.info.history.last_epoch_clean = self.map.epoch;
+            self.info.history.last_interval_clean = self.info.history.same_interval_since;
+            self.past.clear();
+            self.dirty.big = true;
+            self.purge_strays(env);
+        }
+        self.share_info(env);
+        self.stat_changed(env);
+    }
+
+    /// All copies that should be are there and complete.
+    pub(crate) fn is_clean(&self) -> bool {
+        let clean = matches!(&self.phase, Phase::Active(a) if a.stage == Stage::Clean);
+        clean && self.actingset().len() == usize::from(self.pool.size)
+    }
+
+    /// Copies that are of no use any more are told to go.
+    pub(crate) fn purge_strays(&mut self, env: &mut Env) {
+        let strays = std::mem::take(&mut self.peers.strays);
+        if strays.is_empty() {
+            return;
+        }
+        for osd in strays {
+            if self.map.is_up(osd) {
+                env.to_osd(osd, MOSDPGRemove { epoch: self.map.epoch, pg_list: vec![self.id] });
+            }
+            self.peers.info.remove(&osd);
+            self.peers.missing.remove(&osd);
+            self.peers.missing_requested.remove(&osd);
+            self.missing_loc.remove_source(|o| o == osd);
+            self.peers.purged.insert(osd);
+        }
+        env.out.push(PgOutput::PeersChanged);
+    }
+
+    // --- maps and messages while active
+
+    /// A map that starts no new interval.
+    pub(crate) fn active_advance(&mut self, env: &mut Env, pool_before: &Arc<PgPool>) {
+        let map = self.map.clone();
+        let gone = |o: &OsdId| map.is_down(*o) && !self.is_acting(*o) && !self.is_up_member(*o);
+        if self.want_acting.iter().any(gone) {
+            self.remove_down_peers(&map);
+            self.choose_acting(env, false, true);
+        }
+        if **pool_before != *self.pool {
+            self.set_lease_interval(env);
+        }
+        if self.info.stats.reported_epoch + env.cfg.pg_stat_report_interval_max < map.epoch {
+            self.stat_changed(env);
+        }
+        if self.leases.forget_dead(|o| is_dead(&map, o)) {
+            self.recheck_readable(env);
+        }
+    }
+
+    pub(crate) fn active_map_activated(&mut self, env: &mut Env) {
+        self.discover_missing(env);
+        let unfound = self.missing_loc.num_unfound();
+        if unfound > 0 && self.unfound_are_lost() && !self.recovery.unfound_told {
+            self.recovery.unfound_told = true;
+            env.cluster_log(
+                Level::Error,
+                format!("{} has {unfound} objects unfound and apparently lost", self.id.pgid),
+            );
+        }
+        if self.active().is_some_and(|a| a.stage == Stage::Recovering) {
+            self.queue_recovery(env);
+        }
+        self.stat_changed(env);
+    }
+
+    /// Everyone who might have them was asked.
+    fn unfound_are_lost(&self) -> bool {
+        self.peers.might_have_unfound.iter().all(|o| self.peers.missing.contains_key(o) || !self.map.exists(*o))
+    }
+
+    /// Someone who is not of the acting set has a copy: perhaps it should be.
+    pub(crate) fn active_notified(&mut self, env: &mut Env, from: OsdId, info: &PgInfo, sent: Epoch) {
+        if self.peers.info.contains_key(&from) || self.peers.purged.contains(&from) {
+            return;
+        }
+        self.take_info(env, from, info, sent);
+        self.discover_missing(env);
+        self.choose_acting(env, false, true);
+    }
+
+    /// Someone who may have unfound objects shows its log.
+    pub(crate) fn active_log(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {
+        if !self.peers.missing_requested.remove(&from) {
+            return;
+        }
+        self.take_replica_log(from, m);
+        let (Some(info), Some(missing)) = (self.peers.info.get(&from), self.peers.missing.get(&from)) else { return };
+        if self.missing_loc.add_source(from, info, missing) {
+            if let Some(a) = self.active().filter(|a| a.stage == Stage::NotRecovering) {
+                a.stage = Stage::Recovering;
+            }
+            self.queue_recovery(env);
+            self.stat_changed(env);
+        }
+    }
+}

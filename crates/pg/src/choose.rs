@@ -1,0 +1,105 @@
+//! Whose log counts, and who should serve the PG (Ceph: `find_best_info`, `calc_replicated_acting`,
+//! `choose_acting`). Pure functions of what the copies say of themselves.
+
+use std::collections::BTreeMap;
+
+use types::{EVersion, OsdId, PgInfo};
+
+use crate::interval::{UpActing, members};
+
+/// The copy whose log is authoritative. `None` if no complete copy reaches the last interval that is
+/// known to have gone active. See doc/dev/osd_internals/last_epoch_started before changing this.
+pub fn best_info(infos: &BTreeMap<OsdId, &PgInfo>, whoami: OsdId, allowed: impl Fn(OsdId) -> bool) -> Option<OsdId> {
+    let mut les = 0;
+    for info in infos.values() {
+        les = les.max(info.history.last_epoch_started);
+        if !info.is_incomplete() {
+            les = les.max(info.last_epoch_started);
+        }
+    }
+    // Whoever was in the last active interval has all that was acknowledged before it began.
+    let acceptable = infos.values().filter(|i| i.last_epoch_started >= les).map(|i| i.last_update).min()?;
+    let eligible = infos.iter().filter(|(osd, i)| {
+        allowed(**osd) && i.last_update >= acceptable && i.last_epoch_started >= les && !i.is_incomplete()
+    });
+    let mut best: Option<(OsdId, &PgInfo)> = None;
+    for (osd, info) in eligible {
+        if best.is_none_or(|(_, b)| preferred(info, *osd == whoami, b)) {
+            best = Some((*osd, info));
+        }
+    }
+    best.map(|(osd, _)| osd)
+}
+
+/// Newest last write, then longest log, then nothing missing, then ourselves.
+fn preferred(info: &PgInfo, is_self: bool, best: &PgInfo) -> bool {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let order = (info.last_update.cmp(&best.last_update))
+        .then_with(|| best.log_tail.cmp(&info.log_tail))
+        .then_with(|| best.has_missing().cmp(&info.has_missing()));
+    match order {
+        Greater => true,
+        Less => false,
+        Equal => is_self,
+    }
+}
+
+/// Who should serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The acting set wanted, the primary first.
+    pub want: Vec<OsdId>,
+    /// Members of the up set that the log does not reach: they would need backfill.
+    pub beyond_log: Vec<OsdId>,
+}
+
+/// Picks the acting set: first those of `up` that the log reaches, then those of `acting`, then any
+/// other (Ceph: `calc_replicated_acting`). Unlike Ceph, until backfill exists nobody beyond the log's
+/// reach takes part.
+pub fn acting_set(
+    infos: &BTreeMap<OsdId, &PgInfo>,
+    auth: OsdId,
+    now: &UpActing,
+    size: usize,
+    force_auth_missing: u64,
+    restrict_to_up_acting: bool,
+) -> Choice {
+    let auth_info = infos[&auth];
+    let primary = match infos.get(&now.up_primary) {
+        Some(p) if !p.is_incomplete() && p.last_update >= auth_info.log_tail => {
+            let behind = p.last_update.version.abs_diff(auth_info.last_update.version);
+            let missing = u64::try_from(p.stats.stats.sum.num_objects_missing).unwrap_or(0) + behind;
+            if missing > force_auth_missing { auth } else { now.up_primary }
+        }
+        _ => auth,
+    };
+    let oldest = infos[&primary].log_tail.min(auth_info.log_tail);
+    let reached = |osd: OsdId| infos.get(&osd).is_some_and(|i| !i.is_incomplete() && i.last_update >= oldest);
+
+    let mut want = vec![primary];
+    let mut beyond_log = Vec::new();
+    for osd in members(&now.up).filter(|o| *o != primary) {
+        if reached(osd) { want.push(osd) } else { beyond_log.push(osd) }
+    }
+    let others = |pool: Vec<OsdId>| {
+        let mut c: Vec<(EVersion, OsdId)> =
+            pool.into_iter().filter(|o| reached(*o)).map(|o| (infos[&o].last_update, o)).collect();
+        c.sort_by_key(|(v, _)| std::cmp::Reverse(*v));
+        c.into_iter().map(|(_, o)| o).collect::<Vec<_>>()
+    };
+    let acting: Vec<OsdId> = members(&now.acting).collect();
+    for osd in others(acting.clone()) {
+        if want.len() < size && !want.contains(&osd) && !now.up.contains(&osd) {
+            want.push(osd);
+        }
+    }
+    if !restrict_to_up_acting {
+        for osd in others(infos.keys().copied().collect()) {
+            if want.len() < size && !want.contains(&osd) && !now.up.contains(&osd) && !acting.contains(&osd) {
+                want.push(osd);
+            }
+        }
+    }
+    want.truncate(size.max(1));
+    Choice { want, beyond_log }
+}

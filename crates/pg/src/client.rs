@@ -1,0 +1,440 @@
+//! Clients' ops on their way in: what is dropped, what waits for what, and in which order it goes on.
+//!
+//! An op waits in exactly one list of [`Waiting`]. When the reason may be gone, the list is moved to
+//! `ready` in order and each op is tried again from the start. (Ceph: `PrimaryLogPG::do_request`,
+//! `do_op`)
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messages::{Body, MOSDOp, MOSDOpReply, Message};
+use node::{ConnId, Level, Peer};
+use types::errno::{EIO, EOPNOTSUPP, ESHUTDOWN};
+use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, osd_flag};
+
+use crate::env::{Env, PgOutput};
+use crate::lease::Readable;
+use crate::log::Recorded;
+use crate::missing;
+use crate::object::Lock;
+use crate::ops::{self, Access, Blocked, Executed, OpEnv, ReadRange};
+use crate::pg::{Active, Pg, Phase};
+use crate::watch::{Effects, Expired};
+
+/// A client's op, from its arrival to its answer.
+#[derive(Debug)]
+pub(crate) struct ClientOp {
+    pub conn: ConnId,
+    pub peer: Arc<Peer>,
+    pub tid: u64,
+    pub priority: u16,
+    pub msg: Box<MOSDOp>,
+    pub reqid: OsdReqId,
+    pub access: Access,
+    pub prefetched: Vec<(ReadRange, Bytes)>,
+    /// What it holds on [`Self::head`].
+    pub lock: Lock,
+}
+
+impl ClientOp {
+    /// Stands for a write that no client asked for.
+    fn own(head: &HObject) -> Self {
+        let msg = MOSDOp { hobj: head.clone(), ..MOSDOp::default() };
+        let peer = Peer {
+            name: EntityName::default(),
+            addrs: EntityAddrVec::default(),
+            features: 0,
+            global_id: 0,
+            entity: String::new(),
+        };
+        Self {
+            conn: ConnId(u64::MAX),
+            peer: Arc::new(peer),
+            tid: 0,
+            priority: 0,
+            msg: Box::new(msg),
+            reqid: OsdReqId::default(),
+            access: Access::default(),
+            prefetched: Vec::new(),
+            lock: Lock::None,
+        }
+    }
+
+    pub fn head(&self) -> HObject {
+        self.msg.hobj.head()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// To be tried (again) at once.
+    pub ready: VecDeque<ClientOp>,
+    for_map: VecDeque<ClientOp>,
+    /// For the PG to be active.
+    for_active: VecDeque<ClientOp>,
+    /// For a lease, our own or others' to end.
+    for_readable: VecDeque<ClientOp>,
+    // Only ever asked by key, or sorted.
+    for_object: HashMap<HObject, VecDeque<ClientOp>>,
+    for_lock: HashMap<HObject, VecDeque<ClientOp>>,
+    /// Resends of writes that are under way.
+    for_commit: BTreeMap<EVersion, Vec<ClientOp>>,
+    /// Why ops wait in `for_readable`; shown in the PG's state.
+    pub laggy: bool,
+    pub wait: bool,
+}
+
+impl Waiting {
+    /// All of them but those that wait for a map, in the order in which they are to go on.
+    fn take_all(&mut self) -> VecDeque<ClientOp> {
+        fn drain(map: &mut HashMap<HObject, VecDeque<ClientOp>>) -> Vec<ClientOp> {
+            let mut lists: Vec<_> = map.drain().collect();
+            lists.sort_by(|(a, _), (b, _)| a.cmp(b));
+            lists.into_iter().flat_map(|(_, ops)| ops).collect()
+        }
+        let mut all = VecDeque::new();
+        all.extend(std::mem::take(&mut self.for_commit).into_values().flatten());
+        all.extend(drain(&mut self.for_object));
+        all.extend(drain(&mut self.for_lock));
+        all.append(&mut self.ready);
+        all.append(&mut self.for_readable);
+        all.append(&mut self.for_active);
+        all
+    }
+
+    fn retain(&mut self, keep: impl Fn(&ClientOp) -> bool) {
+        for list in [&mut self.ready, &mut self.for_map, &mut self.for_active, &mut self.for_readable] {
+            list.retain(&keep);
+        }
+        self.for_object.values_mut().chain(self.for_lock.values_mut()).for_each(|l| l.retain(&keep));
+        self.for_commit.values_mut().for_each(|l| l.retain(&keep));
+    }
+}
+
+/// Objects that ops may not read here.
+struct Unreadable<'a>(&'a missing::Missing);
+
+impl ops::Missing for Unreadable<'_> {
+    fn is_missing(&self, soid: &HObject) -> bool {
+        self.0.contains(soid)
+    }
+
+    fn first_missing(&self, from: &HObject) -> Option<HObject> {
+        self.0.first_from(from).cloned()
+    }
+}
+
+impl Pg {
+    /// `MOSDOp`, `MOSDBackoff` (acknowledgements): what clients send.
+    pub fn client_message(&mut self, env: &mut Env, conn: ConnId, peer: &Arc<Peer>, msg: Message) {
+        let (tid, priority) = (msg.tid, msg.priority);
+        if let Body::MOSDOp(msg) = msg.body {
+            let reqid = msg.reqid(peer.name, tid);
+            match Access::of(&msg) {
+                Ok(access) => {
+                    let peer = peer.clone();
+                    let (prefetched, lock) = (Vec::new(), Lock::None);
+                    self.admit(env, ClientOp { conn, peer, tid, priority, msg, reqid, access, prefetched, lock });
+                }
+                Err(errno) => {
+                    let reply = MOSDOpReply::to(&msg, -errno, self.map.epoch, osd_flag::ACK | osd_flag::ONDISK);
+                    let msg = Message::new(reply).with_tid(tid).with_priority(priority);
+                    env.out.push(PgOutput::ToClient { conn, msg, after: None });
+                }
+            }
+        }
+        self.run_ready(env);
+        self.finish(env);
+    }
+
+    /// Tries all that is ready, until nothing is.
+    pub(crate) fn run_ready(&mut self, env: &mut Env) {
+        while let Some(op) = self.waiting.ready.pop_front() {
+            self.admit(env, op);
+        }
+    }
+
+    /// Goes on with what was put off (deletion of a PG); whether there is more.
+    pub fn step(&mut self, env: &mut Env) -> bool {
+        self.run_ready(env);
+        let more = self.delete_some(env);
+        self.finish(env);
+        more
+    }
+
+    /// A client's connection is gone: nobody waits for these answers any more. What is under way goes
+    /// on; the client finds it by its request id.
+    pub fn conn_reset(&mut self, env: &mut Env, conn: ConnId) {
+        self.waiting.retain(|op| op.conn != conn);
+        self.watches.conn_reset(env.now, conn);
+        self.backoffs.conn_reset(conn);
+        self.finish(env);
+    }
+
+    /// Whether the client sends this op again, perhaps elsewhere, so that it must not be carried out
+    /// here (Ceph: `can_discard_op`).
+    fn is_outdated(&self, op: &ClientOp) -> bool {
+        let epoch = op.msg.map_epoch;
+        let h = &self.info.history;
+        epoch < h.same_primary_since || epoch < self.pool.last_force_op_resend || epoch < h.last_epoch_split
+    }
+
+    /// Carries the op out, or finds what it has to wait for.
+    fn admit(&mut self, env: &mut Env, op: ClientOp) {
+        if op.msg.map_epoch > self.map.epoch {
+            return self.waiting.for_map.push_back(op);
+        }
+        if self.map.is_blocklisted_any(&op.peer.addrs) {
+            return self.reply_error(env, &op, -ESHUTDOWN);
+        }
+        if self.is_outdated(&op) || !self.is_primary() || self.backoffs.blocks(op.conn, &op.msg.hobj) {
+            return;
+        }
+        let active = matches!(&self.phase, Phase::Active(Active { all_activated: true, .. }));
+        if !active || !self.enough_members() {
+            if env.cfg.backoff_on_peering {
+                return self.back_off_pg(env, &op);
+            }
+            return self.waiting.for_active.push_back(op);
+        }
+        match self.readable(env.now.mono) {
+            Readable::Yes => (),
+            blocked => {
+                let flag = if blocked == Readable::Wait { &mut self.waiting.wait } else { &mut self.waiting.laggy };
+                let news = !std::mem::replace(flag, true);
+                if news {
+                    self.stat_changed(env);
+                }
+                return self.waiting.for_readable.push_back(op);
+            }
+        }
+        if op.access.write
+            && let Some(recorded) = self.log.request(&op.reqid)
+        {
+            return self.answer_again(env, op, recorded);
+        }
+        if op.access.pg_op {
+            return self.execute(env, op);
+        }
+        let head = op.head();
+        if self.missing.contains(&head) || op.access.write_ordered() && self.missing_loc.needs(&head).is_some() {
+            return self.wait_for_object(env, op, head);
+        }
+        // Behind those who came first.
+        if self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty()) {
+            return self.waiting.for_lock.entry(head).or_default().push_back(op);
+        }
+        let lock = op.access.lock();
+        if !self.contexts.try_lock(&head, lock) {
+            return self.waiting.for_lock.entry(head).or_default().push_back(op);
+        }
+        self.execute(env, ClientOp { lock, ..op });
+    }
+
+    /// The object has to be recovered first: at once, whatever else is waiting.
+    fn wait_for_object(&mut self, env: &mut Env, mut op: ClientOp, soid: HObject) {
+        self.unlock(&mut op);
+        if self.missing_loc.is_unfound(&soid) && env.cfg.backoff_on_unfound {
+            return self.back_off_object(env, &op, soid);
+        }
+        self.waiting.for_object.entry(soid.clone()).or_default().push_back(op);
+        self.recover_now(env, &soid);
+    }
+
+    /// Runs the op vector; the op holds its lock.
+    pub(crate) fn execute(&mut self, env: &mut Env, mut op: ClientOp) {
+        let result = self.with_op_env(env, &op, |op_env| ops::execute(op_env, &op.msg));
+        match result {
+            Executed::Reply { reply, effects } => {
+                self.unlock(&mut op);
+                if let Some(effects) = effects {
+                    self.apply_effects(env, *effects);
+                }
+                self.reply(env, &op, *reply);
+            }
+            Executed::Write(ws) => {
+                let reqid = op.reqid;
+                op.prefetched.clear();
+                self.submit_write(env, Some(op), reqid, *ws);
+            }
+            Executed::Blocked(Blocked::Missing(soid)) => self.wait_for_object(env, op, soid),
+            Executed::Blocked(Blocked::Read(ranges)) => self.start_reads(env, op, ranges),
+            Executed::Blocked(Blocked::Damaged { soid: _, why }) => self.damaged(env, op, why),
+            Executed::Blocked(Blocked::Remote(_)) => {
+                // Needs an objecter in the OSD, which fetches from other primaries; refused meanwhile.
+                self.unlock(&mut op);
+                self.reply_error(env, &op, -EOPNOTSUPP);
+            }
+            Executed::Drop => self.unlock(&mut op),
+        }
+    }
+
+    fn with_op_env<R>(&mut self, env: &Env, op: &ClientOp, f: impl FnOnce(&mut OpEnv) -> R) -> R {
+        let next_version = self.next_version();
+        let mut op_env = OpEnv {
+            now: env.now,
+            pgid: self.id,
+            pool: &self.pool,
+            epoch: self.map.epoch,
+            cfg: env.cfg,
+            store: env.store,
+            contexts: &mut self.contexts,
+            watches: &mut self.watches,
+            missing: &Unreadable(&self.missing),
+            removed_snaps: self.map.removed_snaps_queue.get(&self.id.pgid.pool),
+            last_epoch_marked_full: self.info.history.last_epoch_marked_full,
+            failsafe_full: env.failsafe_full,
+            next_version,
+            last_update: self.info.last_update,
+            last_user_version: self.info.last_user_version,
+            conn: op.conn,
+            peer: &op.peer,
+            reqid: op.reqid,
+            prefetched: &op.prefetched,
+        };
+        f(&mut op_env)
+    }
+
+    /// A watch whose client was silent for too long goes from the object's info; one that cannot be
+    /// written now keeps its place until the next look.
+    fn remove_watch(&mut self, env: &mut Env, expired: Expired) {
+        let head = expired.soid.head();
+        let active = matches!(&self.phase, Phase::Active(a) if a.all_activated) && self.enough_members();
+        let whole = self.missing_loc.needs(&head).is_none();
+        if !active || !whole || !self.contexts.try_lock(&head, Lock::Write) {
+            return self.watches.keep(env.now, &expired);
+        }
+        let op = ClientOp::own(&head);
+        if let Some(ws) = self.with_op_env(env, &op, |op_env| ops::remove_watch(op_env, &expired)) {
+            self.submit_write(env, Some(ClientOp { lock: Lock::Write, ..op }), OsdReqId::default(), *ws);
+        } else {
+            self.contexts.unlock(&head, Lock::Write);
+        }
+    }
+
+    /// Our copy of the object cannot be read. If another copy is known to be good we take that; else
+    /// the client gets EIO (Ceph: `rep_repair_primary_object`).
+    pub(crate) fn damaged(&mut self, env: &mut Env, mut op: ClientOp, why: String) {
+        let head = op.head();
+        env.cluster_log(Level::Error, format!("{} {head}: {why}", self.id.pgid));
+        op.prefetched.clear();
+        if !self.mend_from_peer(env, &head) {
+            self.unlock(&mut op);
+            return self.reply_error(env, &op, -EIO);
+        }
+        self.wait_for_object(env, op, head);
+    }
+
+    /// The op was carried out before, or is under way.
+    fn answer_again(&mut self, env: &mut Env, op: ClientOp, recorded: Recorded) {
+        if recorded.version > self.last_update_ondisk {
+            return self.waiting.for_commit.entry(recorded.version).or_default().push(op);
+        }
+        let reached = osd_flag::ACK | osd_flag::ONDISK;
+        let mut reply = MOSDOpReply::to(&op.msg, recorded.return_code, self.map.epoch, reached);
+        reply.set_reply_versions(recorded.version, recorded.user_version);
+        if op.access.returnvec {
+            for (result, recorded) in reply.ops.iter_mut().zip(recorded.op_returns) {
+                result.rval = recorded.rval;
+                result.outdata = recorded.data.into();
+            }
+        }
+        self.reply(env, &op, reply);
+    }
+
+    pub(crate) fn reply(&self, env: &mut Env, op: &ClientOp, reply: MOSDOpReply) {
+        let msg = Message::new(reply).with_tid(op.tid).with_priority(op.priority);
+        env.out.push(PgOutput::ToClient { conn: op.conn, msg, after: None });
+    }
+
+    fn reply_error(&self, env: &mut Env, op: &ClientOp, result: i32) {
+        let reached = osd_flag::ACK | osd_flag::ONDISK;
+        self.reply(env, op, MOSDOpReply::to(&op.msg, result, self.map.epoch, reached));
+    }
+
+    pub(crate) fn apply_effects(&mut self, env: &mut Env, effects: Effects) {
+        let mut sends = Vec::new();
+        self.watches.apply(env.now, effects, &mut sends);
+        send_to_clients(env, sends);
+    }
+
+    /// Ends notifies and watches whose time is up.
+    pub(crate) fn watches_due(&mut self, env: &mut Env) {
+        if self.watches.next_deadline().is_none_or(|d| d > env.now.mono) {
+            return;
+        }
+        let mut sends = Vec::new();
+        let expired = self.watches.expire(env.now, &mut sends);
+        send_to_clients(env, sends);
+        for watch in expired {
+            self.remove_watch(env, watch);
+        }
+    }
+
+    // --- requeueing
+
+    pub(crate) fn requeue_waiting_for_map(&mut self) {
+        self.waiting.ready.append(&mut self.waiting.for_map);
+    }
+
+    pub(crate) fn requeue_for_activation(&mut self) {
+        self.waiting.ready.append(&mut self.waiting.for_active);
+    }
+
+    pub(crate) fn requeue_for_lock(&mut self, head: &HObject) {
+        if let Some(ops) = self.waiting.for_lock.remove(head) {
+            self.waiting.ready.extend(ops);
+        }
+    }
+
+    pub(crate) fn requeue_for_object(&mut self, soid: &HObject) {
+        if let Some(ops) = self.waiting.for_object.remove(soid) {
+            self.waiting.ready.extend(ops);
+        }
+    }
+
+    pub(crate) fn requeue_for_commit(&mut self, version: EVersion) {
+        while let Some(entry) = self.waiting.for_commit.first_entry().filter(|e| *e.key() <= version) {
+            self.waiting.ready.extend(entry.remove());
+        }
+    }
+
+    /// Whether reads may be served again.
+    pub(crate) fn recheck_readable(&mut self, env: &mut Env) {
+        if self.readable(env.now.mono) != Readable::Yes {
+            return self.plan_readable_check(env);
+        }
+        self.waiting.ready.append(&mut self.waiting.for_readable);
+        if std::mem::take(&mut self.waiting.laggy) | std::mem::take(&mut self.waiting.wait) {
+            self.stat_changed(env);
+        }
+    }
+
+    /// The interval is over. Ops go back to the start of the queue if we still lead the PG (those that
+    /// were logged will be found there); else the clients send them to whoever does.
+    pub(crate) fn interrupt_ops(&mut self, env: &mut Env, same_primary: bool) {
+        self.contexts.clear();
+        self.watches.clear();
+        self.backoffs.clear();
+        self.waiting.laggy = false;
+        self.waiting.wait = false;
+        let mut ops: VecDeque<ClientOp> = self.repops.take_ops().into();
+        ops.extend(self.reads.take_ops());
+        ops.append(&mut self.waiting.take_all());
+        self.drop_recovery(env);
+        if same_primary && self.is_primary() {
+            for op in &mut ops {
+                op.lock = Lock::None;
+                op.prefetched.clear();
+            }
+            self.waiting.for_active = ops;
+        }
+    }
+}
+
+pub(crate) fn send_to_clients(env: &mut Env, sends: Vec<(ConnId, Message)>) {
+    for (conn, msg) in sends {
+        env.out.push(PgOutput::ToClient { conn, msg, after: None });
+    }
+}

@@ -1,0 +1,309 @@
+//! The PG's log in memory: the last writes, found by version, object and request id.
+//!
+//! Invariants:
+//! - Entries are in strictly rising order of version; all are in `(tail, head]`, and the last one is
+//!   at `head` unless the log is empty.
+//! - `objects` names the newest entry of each object, `requests` every request id of the entries and
+//!   of the dups (what remains of trimmed entries, so that an old resend is still recognised).
+//! - `changed` and `changed_dups` name what the store does not know yet: [`PgLog::take_changes`]
+//!   turns them into keys to set and keys to remove.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use denc::ByteStr;
+use types::{EVersion, HObject, LogDup, LogEntry, OpReturn, OsdReqId, PgLogData, Version};
+
+/// What the log remembers of a request that was carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    pub version: EVersion,
+    pub user_version: Version,
+    pub return_code: i32,
+    pub op_returns: Vec<OpReturn>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct PgLog {
+    pub head: EVersion,
+    pub tail: EVersion,
+    entries: VecDeque<LogEntry>,
+    dups: VecDeque<LogDup>,
+    // Neither map is ever iterated.
+    objects: HashMap<HObject, EVersion>,
+    requests: HashMap<OsdReqId, EVersion>,
+    changed: Vec<EVersion>,
+    changed_dups: Vec<EVersion>,
+}
+
+/// Keys of the log in the pgmeta object that changed.
+#[derive(Debug, Default, PartialEq)]
+pub struct LogChanges<'a> {
+    pub set: Vec<&'a LogEntry>,
+    pub set_dups: Vec<&'a LogDup>,
+    pub remove: Vec<ByteStr>,
+}
+
+impl PgLog {
+    /// A log as it was stored or sent.
+    pub fn new(tail: EVersion, head: EVersion, entries: Vec<LogEntry>, dups: Vec<LogDup>) -> Self {
+        let mut log = Self { head, tail, ..Self::default() };
+        for dup in dups {
+            log.requests.insert(dup.reqid, dup.version);
+            log.dups.push_back(dup);
+        }
+        for entry in entries {
+            log.index(&entry);
+            log.entries.push_back(entry);
+        }
+        log
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &LogEntry> + ExactSizeIterator {
+        self.entries.iter()
+    }
+
+    pub fn dups(&self) -> impl DoubleEndedIterator<Item = &LogDup> + ExactSizeIterator {
+        self.dups.iter()
+    }
+
+    /// The entries later than `v`.
+    pub fn after(&self, v: EVersion) -> impl DoubleEndedIterator<Item = &LogEntry> + ExactSizeIterator {
+        let at = self.entries.partition_point(|e| e.version <= v);
+        self.entries.range(at..)
+    }
+
+    pub fn find(&self, v: EVersion) -> Option<&LogEntry> {
+        let at = self.entries.binary_search_by(|e| e.version.cmp(&v)).ok()?;
+        self.entries.get(at)
+    }
+
+    /// The newest entry about an object.
+    pub fn newest_of(&self, soid: &HObject) -> Option<&LogEntry> {
+        self.find(*self.objects.get(soid)?)
+    }
+
+    /// What was recorded of a request, if the log or the dups still hold it.
+    pub fn request(&self, reqid: &OsdReqId) -> Option<Recorded> {
+        let version = *self.requests.get(reqid)?;
+        if let Some(e) = self.find(version) {
+            if e.reqid == *reqid {
+                return Some(Recorded {
+                    version: e.version,
+                    user_version: e.user_version,
+                    return_code: e.return_code,
+                    op_returns: e.op_returns.clone(),
+                });
+            }
+            // A request that the object brought along when it was copied here.
+            let at = e.extra_reqids.iter().position(|(id, _)| id == reqid)?;
+            let of_extra = e.extra_reqid_return_codes.iter().find(|(i, _)| *i as usize == at);
+            let return_code = of_extra.map_or(0, |(_, code)| *code);
+            let user_version = e.extra_reqids[at].1;
+            return Some(Recorded { version: e.version, user_version, return_code, op_returns: Vec::new() });
+        }
+        let at = self.dups.binary_search_by(|d| d.version.cmp(&version)).ok()?;
+        let d = &self.dups[at];
+        Some(Recorded {
+            version: d.version,
+            user_version: d.user_version,
+            return_code: d.return_code,
+            op_returns: d.op_returns.clone(),
+        })
+    }
+
+    /// Adds the next write.
+    pub fn append(&mut self, entry: LogEntry) {
+        assert!(entry.version > self.head, "{} after {}", entry.version, self.head);
+        self.head = entry.version;
+        self.changed.push(entry.version);
+        self.index(&entry);
+        self.entries.push_back(entry);
+    }
+
+    /// Takes off the entries later than `head`, oldest first (Ceph: `rewind_from_head`).
+    pub fn rewind(&mut self, head: EVersion) -> Vec<LogEntry> {
+        assert!(head >= self.tail, "rewind to {head}, but the tail is {}", self.tail);
+        let at = self.entries.partition_point(|e| e.version <= head);
+        let divergent: Vec<LogEntry> = self.entries.drain(at..).collect();
+        for e in &divergent {
+            self.changed.push(e.version);
+            self.requests.remove(&e.reqid);
+            for (id, _) in &e.extra_reqids {
+                self.requests.remove(id);
+            }
+            self.objects.remove(&e.soid);
+        }
+        // Older entries of the same objects and requests count again.
+        if !divergent.is_empty() {
+            let gone: HashSet<&HObject> = divergent.iter().map(|e| &e.soid).collect();
+            let objects: Vec<(HObject, EVersion)> = self
+                .entries
+                .iter()
+                .filter(|e| !e.is_error() && gone.contains(&e.soid))
+                .map(|e| (e.soid.clone(), e.version))
+                .collect();
+            self.objects.extend(objects);
+        }
+        self.head = head;
+        divergent
+    }
+
+    /// Puts older entries, all of versions up to our tail, in front (Ceph: `merge_log`, "extend on
+    /// tail").
+    pub fn extend_tail(&mut self, tail: EVersion, older: Vec<LogEntry>) {
+        for e in older.into_iter().rev() {
+            self.changed.push(e.version);
+            self.objects.entry(e.soid.clone()).or_insert(e.version);
+            self.requests.entry(e.reqid).or_insert(e.version);
+            self.entries.push_front(e);
+        }
+        self.tail = tail;
+        self.drop_overlapping_dups();
+    }
+
+    /// Forgets entries up to `to`; keeps the request ids of those whose versions are within the
+    /// last `dups_tracked` writes (Ceph: `IndexedLog::trim`).
+    pub fn trim(&mut self, to: EVersion, dups_tracked: usize) {
+        let oldest_dup = self.head.version.saturating_sub(dups_tracked as u64);
+        while self.entries.front().is_some_and(|e| e.version <= to) {
+            let e = self.entries.pop_front().expect("there is a front");
+            self.changed.push(e.version);
+            if self.objects.get(&e.soid) == Some(&e.version) {
+                self.objects.remove(&e.soid);
+            }
+            if e.version.version < oldest_dup || !e.reqid_is_indexed() {
+                self.unindex_requests(&e);
+            } else {
+                for (id, _) in &e.extra_reqids {
+                    self.requests.remove(id);
+                }
+                self.changed_dups.push(e.version);
+                self.dups.push_back(LogDup::from(&e));
+            }
+        }
+        while self.dups.front().is_some_and(|d| d.version.version < oldest_dup) {
+            self.pop_dup_front();
+        }
+        self.tail = self.tail.max(to);
+    }
+
+    /// Takes over request ids from another copy's dups (Ceph: `merge_log_dups`).
+    pub fn merge_dups(&mut self, theirs: &[LogDup]) {
+        let mut all: Vec<LogDup> = self.dups.drain(..).collect();
+        for d in theirs {
+            if d.version <= self.tail && all.binary_search_by(|m| m.version.cmp(&d.version)).is_err() {
+                let at = all.partition_point(|m| m.version < d.version);
+                self.changed_dups.push(d.version);
+                self.requests.entry(d.reqid).or_insert(d.version);
+                all.insert(at, d.clone());
+            }
+        }
+        self.dups = all.into();
+        self.drop_overlapping_dups();
+    }
+
+    /// Replaces everything (a backfill target starts with the primary's recent log).
+    pub fn replace(&mut self, other: PgLogData) {
+        let stale: Vec<EVersion> = self.entries.iter().map(|e| e.version).collect();
+        let stale_dups: Vec<EVersion> = self.dups.iter().map(|d| d.version).collect();
+        let changed: Vec<EVersion> = stale.into_iter().chain(other.log.iter().map(|e| e.version)).collect();
+        let changed_dups = stale_dups.into_iter().chain(other.dups.iter().map(|d| d.version)).collect();
+        *self = Self::new(other.tail, other.head, other.log, other.dups);
+        self.changed = changed;
+        self.changed_dups = changed_dups;
+    }
+
+    /// The log as it is sent: entries later than `since` and all dups (Ceph: `copy_after`).
+    pub fn copy_after(&self, since: EVersion) -> PgLogData {
+        let mut data = PgLogData { head: self.head, tail: self.tail, ..PgLogData::default() };
+        data.log.extend(self.after(since).cloned());
+        if data.log.len() < self.entries.len() {
+            // The tail of what is sent is the last entry that is not.
+            let at = self.entries.len() - data.log.len() - 1;
+            data.tail = self.entries[at].version;
+        }
+        data.dups.extend(self.dups.iter().cloned());
+        data
+    }
+
+    /// What the store has to be told, and forgets it.
+    pub fn take_changes(&mut self) -> LogChanges<'_> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        let mut changed_dups = std::mem::take(&mut self.changed_dups);
+        changed_dups.sort_unstable();
+        changed_dups.dedup();
+        let mut changes = LogChanges::default();
+        for v in changed {
+            match self.find(v) {
+                Some(e) => changes.set.push(e),
+                None => changes.remove.push(entry_key(v)),
+            }
+        }
+        for v in changed_dups {
+            match self.dups.binary_search_by(|d| d.version.cmp(&v)) {
+                Ok(at) => changes.set_dups.push(&self.dups[at]),
+                Err(_) => changes.remove.push(dup_key(v)),
+            }
+        }
+        changes
+    }
+
+    fn index(&mut self, e: &LogEntry) {
+        if !e.is_error() {
+            self.objects.insert(e.soid.clone(), e.version);
+        }
+        if e.reqid_is_indexed() {
+            self.requests.insert(e.reqid, e.version);
+        }
+        for (id, _) in &e.extra_reqids {
+            self.requests.insert(*id, e.version);
+        }
+    }
+
+    fn unindex_requests(&mut self, e: &LogEntry) {
+        for id in std::iter::once(&e.reqid).chain(e.extra_reqids.iter().map(|(id, _)| id)) {
+            if self.requests.get(id) == Some(&e.version) {
+                self.requests.remove(id);
+            }
+        }
+    }
+
+    fn pop_dup_front(&mut self) {
+        if let Some(d) = self.dups.pop_front() {
+            self.changed_dups.push(d.version);
+            if self.requests.get(&d.reqid) == Some(&d.version) {
+                self.requests.remove(&d.reqid);
+            }
+        }
+    }
+
+    fn drop_overlapping_dups(&mut self) {
+        while self.dups.back().is_some_and(|d| d.version > self.tail) {
+            let d = self.dups.pop_back().expect("there is a back");
+            self.changed_dups.push(d.version);
+            if self.find(d.version).is_none() {
+                self.requests.remove(&d.reqid);
+            }
+        }
+    }
+}
+
+/// Where an entry is kept in the pgmeta object (Ceph: `eversion_t::get_key_name`).
+pub fn entry_key(v: EVersion) -> ByteStr {
+    format!("{:010}.{:020}", v.epoch, v.version).into()
+}
+
+/// Where a dup is kept (Ceph: `pg_log_dup_t::get_key_name`).
+pub fn dup_key(v: EVersion) -> ByteStr {
+    format!("dup_{:010}.{:020}", v.epoch, v.version).into()
+}

@@ -1,0 +1,72 @@
+//! `GetMissing`: learns what each member of the acting set lacks, also because of writes that only it
+//! had. Then, if the monitors know that we are alive, the PG goes active; else `WaitUpThru`.
+
+use std::collections::BTreeSet;
+
+use messages::MOSDPGLog;
+use types::{EVersion, OsdId, PgQueryKind};
+
+use super::{Peering, Step};
+use crate::env::Env;
+use crate::merge::replica_missing;
+use crate::missing::Missing;
+use crate::pg::Pg;
+
+impl Pg {
+    pub(super) fn get_missing(&mut self, env: &mut Env) {
+        let mut ask = Vec::new();
+        for osd in self.actingbackfill.iter().copied().filter(|o| *o != self.whoami) {
+            let Some(info) = self.peers.info.get(&osd) else { continue };
+            self.peers.missing.entry(osd).or_default();
+            let beyond_log = info.last_update < self.log.tail;
+            let up_to_date = !info.has_missing() && info.last_update == self.info.last_update;
+            if info.is_empty() || beyond_log || up_to_date {
+                self.peers.missing.insert(osd, Missing::default());
+                continue;
+            }
+            // From where it last went active on: writes from before that are agreed upon.
+            let since = EVersion::new(info.last_epoch_started, 0);
+            let kind = if info.log_tail <= since { PgQueryKind::Log } else { PgQueryKind::FullLog };
+            ask.push((osd, kind, since));
+        }
+        let requested: BTreeSet<OsdId> = ask.iter().map(|(o, ..)| *o).collect();
+        self.blocked_by = requested.clone();
+        self.set_step(env, Step::GetMissing { requested });
+        for (osd, kind, since) in ask {
+            let since = if kind == PgQueryKind::Log { since } else { EVersion::ZERO };
+            self.ask(env, osd, kind, since);
+        }
+        self.got_all_missing(env);
+    }
+
+    pub(super) fn got_missing(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {
+        let Some(Peering { step: Step::GetMissing { requested }, .. }) = self.peering() else { return };
+        if !requested.remove(&from) {
+            return;
+        }
+        self.blocked_by.remove(&from);
+        self.take_replica_log(from, m);
+        self.got_all_missing(env);
+    }
+
+    /// (Ceph: `proc_replica_log`)
+    pub(crate) fn take_replica_log(&mut self, from: OsdId, m: MOSDPGLog) {
+        let (mut info, mut missing) = (m.info, Missing::from(m.missing));
+        replica_missing(&self.log, &mut info, &m.log, &mut missing);
+        self.peers.info.insert(from, info);
+        self.peers.might_have_unfound.insert(from);
+        self.peers.missing.insert(from, missing);
+    }
+
+    fn got_all_missing(&mut self, env: &mut Env) {
+        let Some(Peering { step: Step::GetMissing { requested }, .. }) = self.peering() else { return };
+        if !requested.is_empty() {
+            return;
+        }
+        if self.need_up_thru {
+            self.set_step(env, Step::WaitUpThru);
+        } else {
+            self.activate(env);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Objects in pieces: what a source reads and sends, and what a receiver makes of it
+//! (Ceph: `ReplicatedBackend::build_push_op`, `submit_push_data`, `handle_pull`, `handle_push`).
+//!
+//! A piece is data from where the last one ended, at most `osd_recovery_max_chunk` bytes, with omap
+//! entries, and with the attributes in the first one. An object that comes in one piece is written in
+//! place; one of several is put together in the temp collection and moved when it is whole, so that
+//! an interrupted transfer leaves what was there before.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use denc::ByteStr;
+use messages::{
+    MOSDPGPull, MOSDPGPush, MOSDPGPushReply, ObjectRecoveryInfo, ObjectRecoveryProgress, PushOp, PushReplyOp,
+};
+use node::{Level, Token};
+use os::{Coll, ReadError, TxOp};
+use types::{GHObject, HObject, IntervalSet, ObjectInfo, OsdId, PgShard, SnapSet};
+
+use crate::env::{Env, PgOutput};
+use crate::object::{OI_ATTR, SS_ATTR};
+use crate::pg::{OnCommit, Pg, Phase};
+
+/// An object on its way, and how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Transfer {
+    pub info: ObjectRecoveryInfo,
+    pub progress: ObjectRecoveryProgress,
+}
+
+/// A piece to be read and sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub to: OsdId,
+    pub transfer: Transfer,
+}
+
+impl Piece {
+    fn range(&self, chunk: u64) -> (u64, u64) {
+        let off = self.transfer.progress.data_recovered_to;
+        (off, self.transfer.info.size.saturating_sub(off).min(chunk.max(1)))
+    }
+}
+
+impl Pg {
+    // --- the source
+
+    /// What there is to send of an object. `None` if it cannot be read.
+    pub(crate) fn push_info(&self, env: &mut Env, soid: &HObject) -> Option<ObjectRecoveryInfo> {
+        let (coll, oid) = (self.coll(), GHObject::from(soid.clone()));
+        let found = (|| {
+            let Some(stat) = env.store.stat(coll, &oid)? else { return Ok(None) };
+            let Some(raw) = env.store.attr(coll, &oid, OI_ATTR.as_bytes())? else { return Ok(None) };
+            let ss = env.store.attr(coll, &oid, SS_ATTR.as_bytes())?;
+            Ok::<_, ReadError>(Some((stat.size, raw, ss)))
+        })();
+        let (size, raw, ss) = match found {
+            Ok(found) => found?,
+            Err(e) => {
+                env.cluster_log(Level::Error, format!("{} cannot read {soid} to recover it: {e}", self.id.pgid));
+                return None;
+            }
+        };
+        let oi: ObjectInfo = denc::from_bytes(raw).ok()?;
+        let ss = ss.and_then(|raw| denc::from_bytes::<SnapSet>(raw).ok()).unwrap_or_default();
+        let copy_subset = if size > 0 { IntervalSet::from_iter([(0, size)]) } else { IntervalSet::new() };
+        let version = oi.version;
+        Some(ObjectRecoveryInfo {
+            soid: soid.clone(),
+            version,
+            size,
+            oi,
+            ss,
+            copy_subset,
+            clone_subset: BTreeMap::new(),
+            object_exist: false,
+        })
+    }
+
+    /// Reads a piece's data, or sends it at once if there is none.
+    pub(crate) fn start_piece(&mut self, env: &mut Env, piece: Piece) {
+        let (off, len) = piece.range(env.cfg.recovery_max_chunk);
+        if len == 0 {
+            return self.send_piece(env, piece, Bytes::new());
+        }
+        let token = env.tokens.next();
+        let (coll, oid) = (self.coll(), piece.transfer.info.soid.clone().into());
+        env.out.push(PgOutput::Read { token, coll, oid, off, len });
+        self.recovery.pieces.insert(token, piece);
+    }
+
+    pub(crate) fn piece_read(&mut self, env: &mut Env, token: Token, result: Result<Option<Bytes>, ReadError>) {
+        let Some(piece) = self.recovery.pieces.remove(&token) else { return };
+        match result {
+            Ok(data) => self.send_piece(env, piece, data.unwrap_or_default()),
+            Err(e) => self.source_failed(env, piece, &e),
+        }
+    }
+
+    /// A piece with its metadata goes out.
+    fn send_piece(&mut self, env: &mut Env, piece: Piece, data: Bytes) {
+        match self.build_push(env, &piece, data) {
+            Ok(push) => {
+                if let Some(t) = self.recovery.pushes.get_mut(&push.soid).and_then(|all| all.get_mut(&piece.to)) {
+                    t.progress = push.after_progress.clone();
+                }
+                self.send_push(env, piece.to, push);
+            }
+            Err(e) => self.source_failed(env, piece, &e),
+        }
+    }
+
+    fn build_push(&self, env: &Env, piece: &Piece, data: Bytes) -> Result<PushOp, ReadError> {
+        let Transfer { info, progress: before } = &piece.transfer;
+        let (coll, oid) = (self.coll(), GHObject::from(info.soid.clone()));
+        let mut after = ObjectRecoveryProgress { first: false, ..before.clone() };
+        let mut push = PushOp {
+            soid: info.soid.clone(),
+            version: info.version,
+            recovery_info: info.clone(),
+            before_progress: before.clone(),
+            ..PushOp::default()
+        };
+        if before.first {
+            push.attrset = env.store.attrs(coll, &oid)?.unwrap_or_default();
+            push.omap_header = env.store.omap_header(coll, &oid)?;
+        }
+        if !before.omap_complete {
+            self.add_omap(env, &oid, &mut push.omap_entries, &mut after)?;
+        }
+        let (off, len) = piece.range(env.cfg.recovery_max_chunk);
+        // The file may end in a hole that was not read.
+        if !data.is_empty() {
+            push.data_included.insert(off, data.len() as u64);
+        }
+        after.data_recovered_to = off + len;
+        after.data_complete = after.data_recovered_to >= info.size;
+        push.data = data;
+        push.after_progress = after;
+        Ok(push)
+    }
+
+    fn add_omap(
+        &self,
+        env: &Env,
+        oid: &GHObject,
+        entries: &mut BTreeMap<ByteStr, Bytes>,
+        after: &mut ObjectRecoveryProgress,
+    ) -> Result<(), ReadError> {
+        let max = env.cfg.recovery_max_omap_entries_per_chunk.max(1);
+        let coll = self.coll();
+        let from = after.omap_recovered_to.clone();
+        let mut pairs: Vec<(ByteStr, Bytes)> = Vec::new();
+        let mut from_key = None;
+        if !from.is_empty() {
+            pairs.extend(env.store.omap_values(coll, oid, std::slice::from_ref(&from))?);
+            from_key = Some(from.as_bytes());
+        }
+        let (rest, mut more) = env.store.omap_range(coll, oid, from_key, max + 1)?;
+        pairs.extend(rest);
+        let mut left = env.cfg.recovery_max_chunk;
+        for (key, value) in pairs {
+            let size = (key.len() + value.len()) as u64;
+            if entries.len() >= max || size > left && !entries.is_empty() {
+                // The first one that is not there yet.
+                after.omap_recovered_to = key;
+                more = true;
+                break;
+            }
+            left = left.saturating_sub(size);
+            entries.insert(key, value);
+        }
+        after.omap_complete = !more;
+        Ok(())
+    }
+
+    fn send_push(&self, env: &mut Env, to: OsdId, push: PushOp) {
+        let m = MOSDPGPush {
+            from: PgShard::from(self.whoami),
+            pgid: self.id,
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            cost: push.data.len() as u64,
+            pushes: vec![push],
+            is_repair: false,
+        };
+        env.to_osd(to, m);
+    }
+
+    /// We cannot read what we should send.
+    fn source_failed(&mut self, env: &mut Env, piece: Piece, why: &ReadError) {
+        let soid = &piece.transfer.info.soid;
+        env.cluster_log(Level::Error, format!("{} cannot read {soid} to recover it: {why}", self.id.pgid));
+        if self.is_primary() {
+            self.recovery.pushes.remove(soid);
+            if self.mend_from_peer(env, soid) {
+                self.recover_now(env, soid);
+            }
+            self.give_up(env, soid);
+        } else {
+            // A push without a version says that we do not have it.
+            let push = PushOp { soid: soid.clone(), ..PushOp::default() };
+            self.send_push(env, piece.to, push);
+        }
+    }
+
+    /// The primary asks for pieces.
+    pub(crate) fn on_pull(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPull) {
+        let serves = matches!(self.phase, Phase::ReplicaActive(_) | Phase::Stray);
+        if self.is_stale(from, m.map_epoch) || !serves || from != self.ua.acting_primary {
+            return;
+        }
+        for pull in m.pulls {
+            let soid = pull.soid;
+            let here = self.push_info(env, &soid).filter(|i| i.version == pull.recovery_info.version);
+            match here {
+                Some(info) => {
+                    let progress = pull.recovery_progress;
+                    self.start_piece(env, Piece { to: from, transfer: Transfer { info, progress } });
+                }
+                None => self.send_push(env, from, PushOp { soid, ..PushOp::default() }),
+            }
+        }
+    }
+
+    // --- the receiver
+
+    /// Pieces arrive: at a replica because the primary pushes, at the primary because it pulled.
+    pub(crate) fn on_push(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPush) {
+        if self.is_stale(from, m.map_epoch) {
+            return;
+        }
+        match self.phase {
+            Phase::Active(_) => {
+                for push in m.pushes {
+                    self.pull_answered(env, from, push);
+                }
+            }
+            Phase::ReplicaActive(_) if from == self.ua.acting_primary => self.pushed_to_us(env, from, m),
+            _ => (),
+        }
+    }
+
+    fn pull_answered(&mut self, env: &mut Env, from: OsdId, push: PushOp) {
+        let soid = push.soid.clone();
+        let Some((source, transfer)) = self.recovery.pulls.get_mut(&soid) else { return };
+        if *source != from || push.before_progress != transfer.progress && !push.version.is_zero() {
+            return;
+        }
+        if push.version.is_zero() || !is_sane(&push) {
+            return self.pull_failed(env, &soid, from);
+        }
+        transfer.progress = push.after_progress.clone();
+        if push.before_progress.first {
+            transfer.info = ObjectRecoveryInfo { version: transfer.info.version, ..push.recovery_info.clone() };
+        }
+        let (version, size) = (transfer.info.version, transfer.info.size);
+        let next = transfer.clone();
+        if self.write_piece(push) {
+            self.pulled(&soid, version, size);
+        } else {
+            self.send_pull(env, from, &soid, &next);
+        }
+    }
+
+    fn pushed_to_us(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPush) {
+        let mut replies = Vec::new();
+        for push in m.pushes {
+            if !is_sane(&push) {
+                let text = format!("{} push of {} from osd.{from} makes no sense", self.id.pgid, push.soid);
+                env.cluster_log(Level::Error, text);
+                continue;
+            }
+            let (soid, version) = (push.soid.clone(), push.recovery_info.version);
+            if self.write_piece(push) {
+                self.got(&soid, version);
+            }
+            replies.push(PushReplyOp { soid });
+        }
+        let reply = MOSDPGPushReply {
+            from: PgShard::from(self.whoami),
+            pgid: self.id,
+            map_epoch: m.map_epoch,
+            min_epoch: m.min_epoch,
+            replies,
+            cost: 0,
+        };
+        let after = Some(self.submit_recovered(env));
+        env.out.push(PgOutput::ToOsd { osd: from, msg: reply.into(), after });
+    }
+
+    /// Submits what a replica recovered, and remembers how far it is complete then.
+    pub(crate) fn submit_recovered(&mut self, env: &mut Env) -> Token {
+        let (reset, version) = (self.last_peering_reset, self.info.last_complete);
+        self.then.push(OnCommit::CompleteTo { reset, version });
+        self.write_metadata();
+        self.submit(env)
+    }
+
+    /// A replica has a piece on disk: the next one, or done.
+    pub(crate) fn on_push_reply(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPushReply) {
+        if self.is_stale(from, m.map_epoch) || !matches!(self.phase, Phase::Active(_)) {
+            return;
+        }
+        for PushReplyOp { soid } in m.replies {
+            let Some(transfer) = self.recovery.pushes.get_mut(&soid).and_then(|all| all.get_mut(&from)) else {
+                continue;
+            };
+            if transfer.progress.data_complete && transfer.progress.omap_complete {
+                self.pushed(env, &soid, from);
+            } else {
+                let piece = Piece { to: from, transfer: transfer.clone() };
+                self.start_piece(env, piece);
+            }
+        }
+    }
+
+    /// Adds a piece to the transaction under way; whether the object is whole with it.
+    fn write_piece(&mut self, push: PushOp) -> bool {
+        let (before, after) = (&push.before_progress, &push.after_progress);
+        let whole = after.data_complete && after.omap_complete;
+        let (dest_coll, dest) = (self.coll(), GHObject::from(push.soid.clone()));
+        let one_piece = before.first && whole;
+        let coll = if one_piece { dest_coll } else { Coll::Temp(self.id) };
+        let oid = dest.clone();
+        if before.first {
+            self.txn.push(TxOp::Remove { coll, oid: oid.clone() });
+            self.txn.push(TxOp::Touch { coll, oid: oid.clone() });
+            let size = push.recovery_info.size;
+            self.txn.push(TxOp::Truncate { coll, oid: oid.clone(), size });
+            if !push.omap_header.is_empty() {
+                self.txn.push(TxOp::OmapSetHeader { coll, oid: oid.clone(), header: push.omap_header });
+            }
+            self.txn.push(TxOp::SetAttrs { coll, oid: oid.clone(), attrs: push.attrset });
+        }
+        let mut at = 0;
+        for (off, len) in push.data_included.iter() {
+            let data = push.data.slice(at..at + len as usize);
+            at += len as usize;
+            self.txn.push(TxOp::Write { coll, oid: oid.clone(), off, data, fadvise: 0 });
+        }
+        if !push.omap_entries.is_empty() {
+            self.txn.push(TxOp::OmapSet { coll, oid: oid.clone(), keys: push.omap_entries });
+        }
+        if whole && !one_piece {
+            self.txn.push(TxOp::Remove { coll: dest_coll, oid: dest.clone() });
+            self.txn.push(TxOp::MoveRename { coll, oid: oid.clone(), dest_coll, dest });
+            self.temp_objects.remove(&push.soid);
+        } else if !one_piece {
+            self.temp_objects.insert(push.soid.clone());
+        }
+        self.contexts.forget(&push.soid);
+        whole
+    }
+
+    /// Half-transferred objects are of no use to anyone.
+    pub(crate) fn clear_temp(&mut self) {
+        let coll = Coll::Temp(self.id);
+        for soid in std::mem::take(&mut self.temp_objects) {
+            self.txn.push(TxOp::Remove { coll, oid: soid.into() });
+        }
+    }
+}
+
+/// Whether the data matches what the piece says of it.
+fn is_sane(push: &PushOp) -> bool {
+    let included: u64 = push.data_included.iter().map(|(_, len)| len).sum();
+    let end = push.data_included.iter().map(|(off, len)| off.saturating_add(len)).max().unwrap_or(0);
+    included == push.data.len() as u64
+        && end <= os::OBJECT_SIZE_MAX
+        && push.recovery_info.size <= os::OBJECT_SIZE_MAX
+        && push.soid == push.recovery_info.soid
+}

@@ -1,0 +1,383 @@
+//! Log-based recovery on the primary: which object next, from whom, to whom.
+//!
+//! What the primary lacks it pulls, then pushes to the replicas that lack it as well. Deletes are
+//! carried out rather than copied. An object that a client wants goes first, without waiting for a
+//! slot. (Ceph: `PrimaryLogPG::recover_primary`, `recover_replicas`, `maybe_kick_recovery`)
+//!
+//! Invariant: an object is in at most one of `pulls`, `pushes`, `deletes`; each object in `slotted`
+//! is in one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use messages::{
+    MOSDPGPull, MOSDPGRecoveryDelete, MOSDPGRecoveryDeleteReply, ObjectRecoveryInfo, ObjectRecoveryProgress, PullOp,
+};
+use node::Token;
+use os::TxOp;
+use types::{EVersion, HObject, IntervalSet, OsdId, PgShard, osdmap_flag};
+
+use crate::env::{Env, PgOutput};
+use crate::pg::{OnCommit, Pg, Phase, Stage};
+use crate::push::{Piece, Transfer};
+
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    /// What is being fetched, and from whom.
+    pub pulls: BTreeMap<HObject, (OsdId, Transfer)>,
+    /// Pulled, and on its way to our disk.
+    pub landing: BTreeSet<HObject>,
+    /// What is being sent, to whom.
+    pub pushes: BTreeMap<HObject, BTreeMap<OsdId, Transfer>>,
+    /// Who was told to delete what.
+    deletes: BTreeMap<HObject, BTreeSet<OsdId>>,
+    /// Pieces whose data is being read.
+    pub pieces: BTreeMap<Token, Piece>,
+    /// Those that took a slot of the OSD.
+    slotted: BTreeSet<HObject>,
+    /// The loss has been put on record.
+    pub unfound_told: bool,
+}
+
+impl Recovery {
+    pub fn is_idle(&self) -> bool {
+        self.pulls.is_empty() && self.landing.is_empty() && self.pushes.is_empty() && self.deletes.is_empty()
+    }
+
+    pub fn is_recovering(&self, soid: &HObject) -> bool {
+        self.pulls.contains_key(soid)
+            || self.landing.contains(soid)
+            || self.pushes.contains_key(soid)
+            || self.deletes.contains_key(soid)
+    }
+
+    /// All objects under way.
+    pub fn objects(&self) -> BTreeSet<&HObject> {
+        self.pulls.keys().chain(&self.landing).chain(self.pushes.keys()).chain(self.deletes.keys()).collect()
+    }
+}
+
+impl Pg {
+    /// Starts at most `slots` recoveries of objects and says how many it started; each comes back
+    /// as [`PgOutput::RecoveryDone`].
+    pub fn recover(&mut self, env: &mut Env, slots: u32) -> u32 {
+        let recovering = matches!(&self.phase, Phase::Active(a) if a.stage == Stage::Recovering);
+        if !recovering || self.map.test_flag(osdmap_flag::NORECOVER) {
+            return 0;
+        }
+        let mut started = 0;
+        for soid in self.next_objects(slots) {
+            if self.recover_object(env, &soid) {
+                self.recovery.slotted.insert(soid);
+                started += 1;
+            }
+        }
+        if started == 0 {
+            self.recovery_idle(env);
+        }
+        self.run_ready(env);
+        self.finish(env);
+        started
+    }
+
+    /// What to recover next: what we lack first, then what replicas lack, oldest writes first.
+    fn next_objects(&self, max: u32) -> Vec<HObject> {
+        let ours = self.missing.by_version();
+        let theirs = self.actingbackfill.iter().filter_map(|o| self.peers.missing.get(o)).flat_map(|m| m.by_version());
+        let mut next = Vec::new();
+        for soid in ours.chain(theirs) {
+            if next.len() >= max as usize {
+                break;
+            }
+            if !self.recovery.is_recovering(soid) && !self.missing_loc.is_unfound(soid) && !next.contains(soid) {
+                next.push(soid.clone());
+            }
+        }
+        next
+    }
+
+    /// A client waits for it.
+    pub(crate) fn recover_now(&mut self, env: &mut Env, soid: &HObject) {
+        if !self.recovery.is_recovering(soid) && !self.missing_loc.is_unfound(soid) {
+            self.recover_object(env, soid);
+        }
+    }
+
+    /// Begins with one object. False if nothing can be done for it now.
+    fn recover_object(&mut self, env: &mut Env, soid: &HObject) -> bool {
+        let Some(item) = self.missing_loc.needs(soid) else { return false };
+        let (need, is_delete) = (item.need, item.is_delete);
+        if is_delete {
+            self.recover_delete(env, soid, need)
+        } else if self.missing.contains(soid) {
+            self.start_pull(env, soid, need)
+        } else {
+            self.start_pushes(env, soid)
+        }
+    }
+
+    /// Who of the acting set lacks it, besides us.
+    fn replicas_lacking(&self, soid: &HObject) -> Vec<OsdId> {
+        let lacks = |o: &OsdId| self.peers.missing.get(o).is_some_and(|m| m.contains(soid));
+        self.actingbackfill.iter().copied().filter(|o| *o != self.whoami && lacks(o)).collect()
+    }
+
+    // --- deletes
+
+    fn recover_delete(&mut self, env: &mut Env, soid: &HObject, version: EVersion) -> bool {
+        if self.missing.contains(soid) {
+            let coll = self.coll();
+            self.contexts.forget(soid);
+            self.txn.push(TxOp::Remove { coll, oid: soid.clone().into() });
+            self.got(soid, version);
+        }
+        let replicas = self.replicas_lacking(soid);
+        for osd in &replicas {
+            let m = MOSDPGRecoveryDelete {
+                from: PgShard::from(self.whoami),
+                pgid: self.id,
+                map_epoch: self.map.epoch,
+                min_epoch: self.last_peering_reset,
+                cost: 0,
+                objects: vec![(soid.clone(), version)],
+            };
+            env.to_osd(*osd, m);
+        }
+        let reset = self.last_peering_reset;
+        self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
+        self.recovery.deletes.insert(soid.clone(), replicas.into_iter().chain([self.whoami]).collect());
+        true
+    }
+
+    /// A replica carries out deletes that it missed.
+    pub(crate) fn on_recovery_delete(&mut self, env: &mut Env, from: OsdId, m: MOSDPGRecoveryDelete) {
+        if self.is_stale(from, m.map_epoch) || !matches!(self.phase, Phase::ReplicaActive(_)) {
+            return;
+        }
+        let coll = self.coll();
+        for (soid, version) in &m.objects {
+            self.txn.push(TxOp::Remove { coll, oid: soid.clone().into() });
+            self.got(soid, *version);
+        }
+        let reply = MOSDPGRecoveryDeleteReply {
+            from: PgShard::from(self.whoami),
+            pgid: self.id,
+            map_epoch: m.map_epoch,
+            min_epoch: m.min_epoch,
+            objects: m.objects,
+        };
+        let after = Some(self.submit_recovered(env));
+        env.out.push(PgOutput::ToOsd { osd: from, msg: reply.into(), after });
+    }
+
+    pub(crate) fn on_recovery_delete_reply(&mut self, env: &mut Env, from: OsdId, m: MOSDPGRecoveryDeleteReply) {
+        if self.is_stale(from, m.map_epoch) || !matches!(self.phase, Phase::Active(_)) {
+            return;
+        }
+        for (soid, version) in &m.objects {
+            if let Some(missing) = self.peers.missing.get_mut(&from) {
+                missing.got(soid, *version);
+            }
+            self.deleted_at(env, soid, from);
+        }
+    }
+
+    fn deleted_at(&mut self, env: &mut Env, soid: &HObject, osd: OsdId) {
+        let Some(waiting) = self.recovery.deletes.get_mut(soid) else { return };
+        waiting.remove(&osd);
+        if waiting.is_empty() {
+            self.recovery.deletes.remove(soid);
+            self.object_recovered(env, soid);
+        }
+    }
+
+    // --- pulls
+
+    fn start_pull(&mut self, env: &mut Env, soid: &HObject, need: EVersion) -> bool {
+        let sources: Vec<OsdId> = self.missing_loc.locations(soid).filter(|o| *o != self.whoami).collect();
+        // Spread over the sources, the same way every time.
+        let Some(from) = sources.get(soid.hash as usize % sources.len().max(1)).copied() else { return false };
+        let info = ObjectRecoveryInfo {
+            soid: soid.clone(),
+            version: need,
+            size: u64::MAX,
+            copy_subset: IntervalSet::from_iter([(0, u64::MAX)]),
+            ..ObjectRecoveryInfo::default()
+        };
+        let progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
+        let transfer = Transfer { info, progress };
+        self.send_pull(env, from, soid, &transfer);
+        self.recovery.pulls.insert(soid.clone(), (from, transfer));
+        self.stat_changed(env);
+        true
+    }
+
+    pub(crate) fn send_pull(&self, env: &mut Env, to: OsdId, soid: &HObject, t: &Transfer) {
+        let pull = PullOp { soid: soid.clone(), recovery_info: t.info.clone(), recovery_progress: t.progress.clone() };
+        let m = MOSDPGPull {
+            from: PgShard::from(self.whoami),
+            pgid: self.id,
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            pulls: vec![pull],
+            cost: env.cfg.recovery_max_chunk,
+        };
+        env.to_osd(to, m);
+    }
+
+    /// The last piece of a pulled object is in the transaction under way.
+    pub(crate) fn pulled(&mut self, soid: &HObject, version: EVersion, bytes: u64) {
+        self.recovery.pulls.remove(soid);
+        self.recovery.landing.insert(soid.clone());
+        self.contexts.forget(soid);
+        self.got(soid, version);
+        self.missing_loc.add_location(soid, self.whoami);
+        let sum = &mut self.info.stats.stats.sum;
+        sum.num_objects_recovered += 1;
+        sum.num_bytes_recovered += bytes as i64;
+        let reset = self.last_peering_reset;
+        self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
+    }
+
+    /// The source does not have what it should.
+    pub(crate) fn pull_failed(&mut self, env: &mut Env, soid: &HObject, from: OsdId) {
+        if self.recovery.pulls.remove(soid).is_none() {
+            return;
+        }
+        self.missing_loc.remove_location(soid, from);
+        self.give_up(env, soid);
+    }
+
+    /// Pulls from OSDs that are gone start again elsewhere.
+    pub(crate) fn drop_pulls_from(&mut self, gone: impl Fn(OsdId) -> bool) {
+        self.recovery.pulls.retain(|soid, (from, _)| {
+            let keep = !gone(*from);
+            if !keep {
+                self.recovery.slotted.remove(soid);
+            }
+            keep
+        });
+    }
+
+    /// What we recovered is on our disk; now the others.
+    pub(crate) fn recovered_on_disk(&mut self, env: &mut Env, soid: &HObject) {
+        let version = self.info.last_complete;
+        self.complete_on_disk(env, version);
+        if self.recovery.deletes.contains_key(soid) {
+            return self.deleted_at(env, soid, self.whoami);
+        }
+        if !self.recovery.landing.remove(soid) {
+            return;
+        }
+        if !self.start_pushes(env, soid) {
+            self.object_recovered(env, soid);
+        }
+        self.requeue_for_object(soid);
+        self.release_object_backoffs(env, soid);
+    }
+
+    // --- pushes
+
+    fn start_pushes(&mut self, env: &mut Env, soid: &HObject) -> bool {
+        let replicas = self.replicas_lacking(soid);
+        let Some(info) = self.push_info(env, soid) else { return false };
+        if replicas.is_empty() {
+            return false;
+        }
+        let progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
+        let transfer = Transfer { info, progress };
+        let all = replicas.iter().map(|o| (*o, transfer.clone())).collect();
+        self.recovery.pushes.insert(soid.clone(), all);
+        for osd in replicas {
+            self.start_piece(env, Piece { to: osd, transfer: transfer.clone() });
+        }
+        self.stat_changed(env);
+        true
+    }
+
+    /// A replica has all of it.
+    pub(crate) fn pushed(&mut self, env: &mut Env, soid: &HObject, to: OsdId) {
+        let Some(all) = self.recovery.pushes.get_mut(soid) else { return };
+        let Some(done) = all.remove(&to) else { return };
+        let last = all.is_empty();
+        if let Some(missing) = self.peers.missing.get_mut(&to) {
+            missing.got(soid, done.info.version);
+        }
+        self.missing_loc.add_location(soid, to);
+        let sum = &mut self.info.stats.stats.sum;
+        sum.num_objects_recovered += 1;
+        sum.num_bytes_recovered += done.info.size as i64;
+        if last {
+            self.recovery.pushes.remove(soid);
+            self.object_recovered(env, soid);
+        }
+    }
+
+    // --- ends
+
+    /// This copy has the object (or has deleted it) at `version`.
+    pub(crate) fn got(&mut self, soid: &HObject, version: EVersion) {
+        self.missing.got(soid, version);
+        self.info.last_complete = self.complete_to();
+        self.info.stats.stats.sum.num_objects_missing = self.missing.len() as i64;
+        self.dirty.info = true;
+    }
+
+    /// Every member has it.
+    fn object_recovered(&mut self, env: &mut Env, soid: &HObject) {
+        let somebody_lacks = self.missing.contains(soid) || !self.replicas_lacking(soid).is_empty();
+        if !somebody_lacks {
+            self.missing_loc.recovered(soid);
+        }
+        self.dirty.info = true;
+        self.give_up(env, soid);
+        self.requeue_for_object(soid);
+        self.release_object_backoffs(env, soid);
+    }
+
+    /// Ends the work on an object; there may be more, or none at all.
+    pub(crate) fn give_up(&mut self, env: &mut Env, soid: &HObject) {
+        if self.recovery.slotted.remove(soid) {
+            env.out.push(PgOutput::RecoveryDone { slots: 1 });
+        }
+        if !matches!(&self.phase, Phase::Active(a) if a.stage == Stage::Recovering) {
+            return;
+        }
+        if self.next_objects(1).is_empty() {
+            if self.recovery.is_idle() {
+                self.recovery_idle(env);
+            }
+        } else {
+            self.queue_recovery(env);
+        }
+        self.stat_changed(env);
+    }
+
+    /// The interval is over.
+    pub(crate) fn drop_recovery(&mut self, env: &mut Env) {
+        let slots = self.recovery.slotted.len() as u32;
+        self.recovery = Recovery::default();
+        if slots > 0 {
+            env.out.push(PgOutput::RecoveryDone { slots });
+        }
+        self.clear_temp();
+    }
+
+    /// Our copy is damaged: fetch the object from another that should be good. False if there is none.
+    pub(crate) fn mend_from_peer(&mut self, env: &mut Env, soid: &HObject) -> bool {
+        let Ok(context) = self.contexts.load(env.store, os::Coll::Pg(self.id), soid) else { return false };
+        let version = context.obs.oi.version;
+        let good = |o: &OsdId| *o != self.whoami && self.peers.missing.get(o).is_none_or(|m| !m.contains(soid));
+        let sources: Vec<OsdId> = self.actingset().into_iter().filter(good).collect();
+        if sources.is_empty() || version.is_zero() {
+            return false;
+        }
+        self.missing.add(soid, version, EVersion::ZERO, false);
+        self.dirty.info = true;
+        let item = self.missing.get(soid).cloned().expect("just added");
+        self.missing_loc.need(soid, item);
+        for osd in sources {
+            self.missing_loc.add_location(soid, osd);
+        }
+        true
+    }
+}

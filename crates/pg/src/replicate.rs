@@ -1,0 +1,365 @@
+//! Replicated writes: the primary's transaction and log entries go to every member of the acting set;
+//! the client is answered when all of them have it on disk (Ceph: `ReplicatedBackend`,
+//! `PrimaryLogPG::issue_repop`).
+//!
+//! Invariants:
+//! - Writes are answered in the order of their versions.
+//! - The log entry, the info and the objects change in one transaction, on the primary and on each
+//!   replica.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use denc::{Encoder, to_bytes};
+use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
+use node::{Level, Token};
+use os::{Coll, ReadError, Transaction, TxOp};
+use types::{EVersion, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
+
+use crate::client::ClientOp;
+use crate::env::{Env, PgOutput};
+use crate::object::Lock;
+use crate::ops::{ReadRange, WriteSet};
+use crate::pg::{OnCommit, Pg, Phase};
+use crate::watch::Effects;
+
+/// A write under way.
+#[derive(Debug)]
+pub(crate) struct RepOp {
+    pub tid: u64,
+    pub version: EVersion,
+    /// Who has not committed yet.
+    waiting: Vec<OsdId>,
+    /// Our `last_complete` once it is on our disk.
+    complete_to: EVersion,
+    /// `None` for writes of our own, such as the removal of a watch.
+    pub op: Option<Box<ClientOp>>,
+    reply: Option<Box<MOSDOpReply>>,
+    effects: Option<Box<Effects>>,
+}
+
+/// Writes under way, oldest first; their tids count up by one.
+#[derive(Debug, Default)]
+pub(crate) struct RepOps {
+    queue: VecDeque<RepOp>,
+    last_tid: u64,
+}
+
+impl RepOps {
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub fn take_ops(&mut self) -> Vec<ClientOp> {
+        self.queue.drain(..).filter_map(|r| r.op).map(|op| *op).collect()
+    }
+}
+
+/// Bulk reads for client ops under way.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    by_token: BTreeMap<Token, u64>,
+    ops: BTreeMap<u64, PendingRead>,
+    last_id: u64,
+}
+
+#[derive(Debug)]
+struct PendingRead {
+    op: ClientOp,
+    left: BTreeMap<Token, ReadRange>,
+    failed: Option<String>,
+}
+
+impl Reads {
+    pub fn take_ops(&mut self) -> Vec<ClientOp> {
+        self.by_token.clear();
+        std::mem::take(&mut self.ops).into_values().map(|p| p.op).collect()
+    }
+}
+
+impl Pg {
+    /// The version of the next write.
+    pub(crate) fn next_version(&self) -> EVersion {
+        EVersion::new(self.map.epoch, self.log.head.version.max(self.info.last_update.version) + 1)
+    }
+
+    /// Logs, replicates and submits a write.
+    pub(crate) fn submit_write(&mut self, env: &mut Env, op: Option<ClientOp>, reqid: OsdReqId, ws: WriteSet) {
+        let Some(version) = ws.log.last().map(|e| e.version) else { return };
+        self.info.stats.stats.sum += &ws.stats;
+        self.info.stats.stats.sum.floor(0);
+        self.calc_trim_to(env);
+        self.repops.last_tid += 1;
+        let tid = self.repops.last_tid;
+        let replicas: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
+        let poid = ws.log.last().map(|e| e.soid.clone()).unwrap_or_default();
+        let message = (!replicas.is_empty()).then(|| MOSDRepOp {
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            reqid,
+            pgid: self.id,
+            poid,
+            acks_wanted: osd_flag::ONDISK as u8,
+            version,
+            log_entries: encode_entries(&ws.log),
+            pg_stats: self.info.stats.clone(),
+            pg_trim_to: self.trim_to,
+            from: PgShard::from(self.whoami),
+            min_last_complete_ondisk: self.min_last_complete_ondisk,
+            data: to_bytes(&ws.txn, features::ALL),
+            ..MOSDRepOp::default()
+        });
+        for entry in ws.log {
+            self.append_entry(entry);
+        }
+        self.log.trim(self.trim_to, env.cfg.pg_log_dups_tracked);
+        for context in ws.contexts {
+            self.contexts.put(context);
+        }
+        self.txn.append(ws.txn);
+        self.dirty.fast = true;
+        self.write_metadata();
+        self.then.push(OnCommit::RepOp { reset: self.last_peering_reset, tid });
+        self.submit(env);
+        for osd in &replicas {
+            if let Some(info) = self.peers.info.get_mut(osd) {
+                if info.last_complete == info.last_update {
+                    info.last_complete = version;
+                }
+                info.last_update = version;
+            }
+        }
+        if let Some(message) = message {
+            let (last, others) = replicas.split_last().expect("there is a message only for replicas");
+            for osd in others {
+                env.to_osd(*osd, messages::Message::new(message.clone()).with_tid(tid));
+            }
+            env.to_osd(*last, messages::Message::new(message).with_tid(tid));
+        }
+        let mut waiting = replicas;
+        waiting.push(self.whoami);
+        self.repops.queue.push_back(RepOp {
+            tid,
+            version,
+            waiting,
+            complete_to: self.info.last_complete,
+            op: op.map(Box::new),
+            reply: ws.reply,
+            effects: ws.effects,
+        });
+    }
+
+    /// Takes an entry into the log and the info (Ceph: `add_log_entry`).
+    fn append_entry(&mut self, entry: LogEntry) {
+        if self.info.last_complete == self.info.last_update {
+            self.info.last_complete = entry.version;
+        }
+        self.info.last_update = entry.version;
+        self.info.last_user_version = self.info.last_user_version.max(entry.user_version);
+        self.info.stats.version = entry.version;
+        self.log.append(entry);
+    }
+
+    /// Up to where the log may be cut: what all members have on disk, and no more than is needed to
+    /// keep the log within its size (Ceph: `calc_trim_to_aggressive` cuts off slower members sooner;
+    /// we do as `calc_trim_to`).
+    fn calc_trim_to(&mut self, env: &Env) {
+        let target = env.cfg.pg_log_entries();
+        let limit = self.min_last_complete_ondisk;
+        if limit.is_zero() || limit <= self.trim_to || self.log.len() <= target {
+            return;
+        }
+        let count = (self.log.len() - target).min(env.cfg.pg_log_trim_max);
+        if count < env.cfg.pg_log_trim_min && env.cfg.pg_log_trim_max >= env.cfg.pg_log_trim_min {
+            return;
+        }
+        if let Some(e) = self.log.entries().nth(count - 1) {
+            self.trim_to = self.trim_to.max(e.version.min(limit));
+        }
+    }
+
+    pub(crate) fn calc_min_last_complete(&mut self) {
+        let mut min = self.last_complete_ondisk;
+        for osd in self.actingset().into_iter().filter(|o| *o != self.whoami) {
+            match self.peers.last_complete_ondisk.get(&osd) {
+                Some(v) => min = min.min(*v),
+                None => return,
+            }
+        }
+        self.min_last_complete_ondisk = self.min_last_complete_ondisk.max(min);
+    }
+
+    // --- the replica
+
+    /// A write from the primary.
+    pub(crate) fn on_repop(&mut self, env: &mut Env, from: OsdId, tid: u64, m: MOSDRepOp) {
+        let active = matches!(self.phase, Phase::ReplicaActive(_));
+        if self.is_stale(from, m.map_epoch) || !active || from != self.ua.acting_primary {
+            return;
+        }
+        let (txn, entries) = match self.decode_repop(&m) {
+            Ok(decoded) => decoded,
+            Err(why) => {
+                let text = format!("{} write {} from osd.{from} is refused: {why}", self.id.pgid, m.version);
+                return env.cluster_log(Level::Error, text);
+            }
+        };
+        for entry in entries {
+            self.append_entry(entry);
+        }
+        self.info.stats = m.pg_stats;
+        self.min_last_complete_ondisk = m.min_last_complete_ondisk;
+        self.log.trim(m.pg_trim_to.min(self.info.last_update), env.cfg.pg_log_dups_tracked);
+        self.txn.append(txn);
+        self.dirty.fast = true;
+        self.write_metadata();
+        let after = Some(self.submit(env));
+        let reply = MOSDRepOpReply {
+            map_epoch: m.map_epoch,
+            min_epoch: m.min_epoch,
+            reqid: m.reqid,
+            pgid: self.id,
+            ack_type: osd_flag::ONDISK as u8,
+            result: 0,
+            last_complete_ondisk: self.info.last_complete,
+            from: PgShard::from(self.whoami),
+        };
+        let msg = messages::Message::new(reply).with_tid(tid);
+        env.out.push(PgOutput::ToOsd { osd: from, msg, after });
+    }
+
+    /// Nothing that a peer sends may reach beyond this PG or break the log's order.
+    fn decode_repop(&self, m: &MOSDRepOp) -> Result<(Transaction, Vec<LogEntry>), String> {
+        let txn: Transaction = denc::from_bytes(m.data.clone()).map_err(|e| e.to_string())?;
+        let entries: Vec<LogEntry> = denc::from_bytes(m.log_entries.clone()).map_err(|e| e.to_string())?;
+        let ours = |c: Coll| c == self.coll() || c == Coll::Temp(self.id);
+        let harmless = |op: &TxOp| {
+            let (coll, dest) = op.colls();
+            ours(coll) && dest.is_none_or(ours) && !matches!(op, TxOp::RmColl { .. } | TxOp::SplitColl { .. })
+        };
+        if !txn.ops.iter().all(harmless) {
+            return Err("it touches another collection".into());
+        }
+        let mut last = self.log.head;
+        for e in &entries {
+            if e.version <= last {
+                return Err(format!("version {} follows {last}", e.version));
+            }
+            last = e.version;
+        }
+        Ok((txn, entries))
+    }
+
+    // --- commits on the primary
+
+    pub(crate) fn on_repop_reply(&mut self, env: &mut Env, from: OsdId, tid: u64, m: &MOSDRepOpReply) {
+        if self.is_stale(from, m.map_epoch) || !matches!(self.phase, Phase::Active(_)) {
+            return;
+        }
+        self.peers.last_complete_ondisk.insert(from, m.last_complete_ondisk);
+        self.repop_committed(env, from, tid);
+    }
+
+    pub(crate) fn repop_committed(&mut self, env: &mut Env, by: OsdId, tid: u64) {
+        let Some(first) = self.repops.queue.front().map(|r| r.tid) else { return };
+        let place = tid.checked_sub(first).and_then(|i| usize::try_from(i).ok());
+        let Some(repop) = place.and_then(|i| self.repops.queue.get_mut(i)) else { return };
+        repop.waiting.retain(|o| *o != by);
+        if by == self.whoami {
+            self.last_complete_ondisk = self.last_complete_ondisk.max(repop.complete_to);
+        }
+        while self.repops.queue.front().is_some_and(|r| r.waiting.is_empty()) {
+            let done = self.repops.queue.pop_front().expect("there is a front");
+            self.write_done(env, done);
+        }
+    }
+
+    /// Everyone has it on disk.
+    fn write_done(&mut self, env: &mut Env, repop: RepOp) {
+        self.last_update_ondisk = repop.version;
+        self.calc_min_last_complete();
+        if let Some(effects) = repop.effects {
+            self.apply_effects(env, *effects);
+        }
+        if let Some(mut op) = repop.op {
+            if let Some(reply) = repop.reply {
+                self.reply(env, &op, *reply);
+            }
+            self.unlock(&mut op);
+        }
+        self.requeue_for_commit(repop.version);
+    }
+
+    // --- bulk reads
+
+    /// Reads what an op needs before it can be carried out; the op keeps its lock.
+    pub(crate) fn start_reads(&mut self, env: &mut Env, op: ClientOp, ranges: Vec<ReadRange>) {
+        self.reads.last_id += 1;
+        let id = self.reads.last_id;
+        let mut left = BTreeMap::new();
+        for range in ranges {
+            let token = env.tokens.next();
+            let (coll, oid) = (self.coll(), range.soid.clone().into());
+            env.out.push(PgOutput::Read { token, coll, oid, off: range.off, len: range.len });
+            self.reads.by_token.insert(token, id);
+            left.insert(token, range);
+        }
+        self.reads.ops.insert(id, PendingRead { op, left, failed: None });
+    }
+
+    /// Answers `PgOutput::Read`.
+    pub fn read_done(&mut self, env: &mut Env, token: Token, result: Result<Option<Bytes>, ReadError>) {
+        if let Some(id) = self.reads.by_token.remove(&token) {
+            self.client_read_done(env, id, token, result);
+        } else {
+            self.piece_read(env, token, result);
+        }
+        self.run_ready(env);
+        self.finish(env);
+    }
+
+    fn client_read_done(&mut self, env: &mut Env, id: u64, token: Token, result: Result<Option<Bytes>, ReadError>) {
+        let Some(pending) = self.reads.ops.get_mut(&id) else { return };
+        let Some(range) = pending.left.remove(&token) else { return };
+        match result {
+            Ok(data) => pending.op.prefetched.push((range, data.unwrap_or_default())),
+            Err(e) => pending.failed = Some(e.to_string()),
+        }
+        if !pending.left.is_empty() {
+            return;
+        }
+        let pending = self.reads.ops.remove(&id).expect("it was just looked at");
+        match pending.failed {
+            None => self.execute(env, pending.op),
+            Some(why) => self.damaged(env, pending.op, why),
+        }
+    }
+
+    pub(crate) fn unlock(&mut self, op: &mut ClientOp) {
+        let lock = std::mem::replace(&mut op.lock, Lock::None);
+        let head = op.head();
+        if self.contexts.unlock(&head, lock) {
+            self.requeue_for_lock(&head);
+        }
+    }
+}
+
+fn encode_entries(entries: &[LogEntry]) -> Bytes {
+    let mut e = Encoder::with_capacity(features::ALL, 256 * entries.len());
+    e.seq(entries.iter());
+    e.finish()
+}
+
+/// Whether the small info record can hold the change of the sums since the large one was written.
+pub(crate) fn fits_fast_info(written: &ObjectStatSum, now: &ObjectStatSum) -> bool {
+    let mut same = now.clone();
+    same.num_bytes = written.num_bytes;
+    same.num_objects = written.num_objects;
+    same.num_object_copies = written.num_object_copies;
+    same.num_rd = written.num_rd;
+    same.num_rd_kb = written.num_rd_kb;
+    same.num_wr = written.num_wr;
+    same.num_wr_kb = written.num_wr_kb;
+    same.num_objects_dirty = written.num_objects_dirty;
+    same == *written
+}
