@@ -7,12 +7,13 @@
 //!   known not to wait.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -139,6 +140,7 @@ struct Driver<N, D> {
     terminate: Option<(Signal, Signal)>,
     started: Instant,
     exit: Option<(i32, Duration)>,
+    alarm: Wakeup,
     ids: Vec<u64>,
     links: Vec<LinkKey>,
     _socket_file: Option<SocketFile>,
@@ -191,6 +193,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
             terminate,
             started: Instant::now(),
             exit: None,
+            alarm: Wakeup::default(),
             ids: Vec::new(),
             links: Vec::new(),
             _socket_file: socket_file,
@@ -204,11 +207,10 @@ impl<N: Node, D: Disk> Driver<N, D> {
             if let Some(code) = self.exit_code() {
                 return Ok(code);
             }
-            if !more {
-                self.wait().await;
+            if more || !self.wait().await {
+                // Lets tokio look at the sockets even when we never have to wait.
+                tokio::task::yield_now().await;
             }
-            // Lets tokio look at the sockets even when we never have to wait.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -245,9 +247,8 @@ impl<N: Node, D: Disk> Driver<N, D> {
         Now { mono: self.started.elapsed(), wall: UTime::from_duration(wall) }
     }
 
-    /// Waits until there is something to do.
-    async fn wait(&mut self) {
-        let now = self.now().mono;
+    /// Waits until there is something to do; `false` if there was at once.
+    async fn wait(&mut self) -> bool {
         let mut deadline = self.node.next_wakeup();
         if let Some((_, until)) = self.exit {
             deadline = Some(until);
@@ -255,8 +256,8 @@ impl<N: Node, D: Disk> Driver<N, D> {
         for a in &self.addresses {
             deadline = [deadline, a.messenger.next_deadline()].into_iter().flatten().min();
         }
-        let sleep = deadline.map(|at| tokio::time::sleep(at.saturating_sub(now)));
-        let mut sleep = std::pin::pin!(sleep);
+        self.alarm.set(self.started, deadline);
+        let mut waited = false;
         poll_fn(|cx| {
             let mut awake = self.ready.poll_any(cx).is_ready();
             if let Poll::Ready(1..) = self.completions.0.poll_recv_many(cx, &mut self.completed, 1024) {
@@ -279,12 +280,15 @@ impl<N: Node, D: Disk> Driver<N, D> {
                 self.inbox.push_back(Input::Shutdown);
                 awake = true;
             }
-            if let Some(sleep) = sleep.as_mut().as_pin_mut() {
-                awake |= sleep.poll(cx).is_ready();
+            awake |= self.alarm.poll(cx).is_ready();
+            if awake {
+                return Poll::Ready(());
             }
-            if awake { Poll::Ready(()) } else { Poll::Pending }
+            waited = true;
+            Poll::Pending
         })
         .await;
+        waited
     }
 
     // ---- Inputs ------------------------------------------------------------------------------
@@ -685,6 +689,36 @@ impl<N: Node, D: Disk> Driver<N, D> {
             let result = bulk.read(coll, &oid, off, len);
             let _ = tell.send(Internal::ReadDone(Completion::ReadDone { token, result }));
         });
+    }
+}
+
+/// The one timer. Moving tokio's costs a system call when it moves forward, so one that is set too
+/// early is left to ring in vain.
+#[derive(Default)]
+struct Wakeup {
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// When it rings.
+    armed: Option<Duration>,
+}
+
+impl Wakeup {
+    fn set(&mut self, started: Instant, deadline: Option<Duration>) {
+        let Some(at) = deadline.filter(|at| self.armed.is_none_or(|armed| *at < armed)) else { return };
+        self.armed = Some(at);
+        let when = tokio::time::Instant::from_std(started + at);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(when),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(when))),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(sleep) = self.sleep.as_mut().filter(|_| self.armed.is_some()) else { return Poll::Pending };
+        let rang = sleep.as_mut().poll(cx);
+        if rang.is_ready() {
+            self.armed = None;
+        }
+        rang
     }
 }
 
