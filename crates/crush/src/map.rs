@@ -213,7 +213,7 @@ impl ChooseArg {
 pub type ChooseArgs = BTreeMap<u32, ChooseArg>;
 
 /// `CrushWrapper`: everything about where data goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CrushMap {
     /// Bucket `id` is at `-1 - id`. The length is Ceph's `max_buckets`, holes included.
     pub(crate) buckets: Vec<Option<Bucket>>,
@@ -230,24 +230,6 @@ pub struct CrushMap {
     /// Bucket → class → its shadow bucket.
     pub(crate) class_bucket: BTreeMap<i32, BTreeMap<i32, i32>>,
     pub(crate) choose_args: BTreeMap<i64, ChooseArgs>,
-}
-
-impl Default for CrushMap {
-    fn default() -> Self {
-        Self {
-            buckets: Vec::new(),
-            rules: Vec::new(),
-            max_devices: 0,
-            type_names: BTreeMap::new(),
-            item_names: BTreeMap::new(),
-            rule_names: BTreeMap::new(),
-            tunables: Tunables::default(),
-            item_class: BTreeMap::new(),
-            class_names: BTreeMap::new(),
-            class_bucket: BTreeMap::new(),
-            choose_args: BTreeMap::new(),
-        }
-    }
 }
 
 /// Where in the table the bucket `id` would be.

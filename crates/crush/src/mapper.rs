@@ -499,7 +499,8 @@ enum Look<'a> {
 /// How far retry number `failed` of indep is from the first try. Uniform buckets whose size is a multiple
 /// of the count would otherwise meet the same items again.
 fn stride(b: &Bucket, count: i32, failed: u32) -> i32 {
-    let multiple = matches!(b.weights, Weights::Uniform(_)) && b.items.len() % count.unsigned_abs() as usize == 0;
+    let multiple =
+        matches!(b.weights, Weights::Uniform(_)) && b.items.len().is_multiple_of(count.unsigned_abs() as usize);
     let step = if multiple { count.wrapping_add(1) } else { count };
     step.wrapping_mul(failed.cast_signed())
 }

@@ -193,8 +193,8 @@ impl Incremental {
 
     /// The pool as this will leave it, to be changed.
     pub fn pool_mut(&mut self, map: &OsdMap, id: PoolId) -> Option<&mut PgPool> {
-        if !self.new_pools.contains_key(&id) {
-            self.new_pools.insert(id, map.pool(id)?.clone());
+        if let std::collections::btree_map::Entry::Vacant(e) = self.new_pools.entry(id) {
+            e.insert(map.pool(id)?.clone());
         }
         self.new_pools.get_mut(&id)
     }

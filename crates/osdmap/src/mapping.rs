@@ -115,7 +115,7 @@ impl OsdMap {
         let mapping = self.pg_to_up_acting(pg);
         if pool.can_shift_osds() {
             return (mapping.acting_primary >= 0)
-                .then(|| (mapping.acting_primary, SpgId { pgid: pg, shard: NO_SHARD }));
+                .then_some((mapping.acting_primary, SpgId { pgid: pg, shard: NO_SHARD }));
         }
         let at = mapping.acting.iter().position(|osd| *osd == mapping.acting_primary)?;
         Some((mapping.acting_primary, SpgId { pgid: pg, shard: ShardId::try_from(at).ok()? }))

@@ -14,7 +14,7 @@ pub fn same_json(ours: &str, recorded: &[u8], what: &str) {
     let at = a.bytes().zip(b.bytes()).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
     let from = at.saturating_sub(80);
     let cut = |s: &str| String::from_utf8_lossy(&s.as_bytes()[from..s.len().min(at + 80)]).into_owned();
-    assert_eq!(a == b, true, "{what}:\nours     {}\nrecorded {}", cut(&a), cut(&b));
+    assert!(a == b, "{what}:\nours     {}\nrecorded {}", cut(&a), cut(&b));
 }
 
 #[test]
