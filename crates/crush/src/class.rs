@@ -100,7 +100,7 @@ impl CrushMap {
         self.rules().filter(|(_, rule)| rule.takes().any(of_class)).map(|(id, _)| id).collect()
     }
 
-    fn class_id_or_new(&mut self, name: &str) -> i32 {
+    pub(crate) fn class_id_or_new(&mut self, name: &str) -> i32 {
         self.class_id(name).unwrap_or_else(|| {
             let id = match self.class_names.last_key_value() {
                 Some((last, _)) => last.checked_add(1).unwrap_or_else(|| self.unused_class_id()),
@@ -129,6 +129,11 @@ impl CrushMap {
             }
         }
         self.class_bucket.clear();
+        self.populate_shadows(&old)
+    }
+
+    /// Makes the shadow trees of a map without any. `old`: the ids that they had.
+    pub(crate) fn populate_shadows(&mut self, old: &BTreeMap<i32, BTreeMap<i32, i32>>) -> Result<()> {
         // Ids of old shadows stay reserved, even of those that are not built yet.
         let reserved: BTreeSet<i32> = old.values().flat_map(|by_class| by_class.values().copied()).collect();
         let roots: Vec<i32> = self.roots().into_iter().filter(|id| !self.is_shadow(*id)).collect();
@@ -136,7 +141,7 @@ impl CrushMap {
         let mut path = Vec::new();
         for root in roots {
             for class in &classes {
-                self.build_shadow(root, *class, &old, &reserved, &mut path)?;
+                self.build_shadow(root, *class, old, &reserved, &mut path)?;
             }
         }
         Ok(())

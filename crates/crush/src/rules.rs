@@ -74,7 +74,7 @@ impl CrushMap {
         steps.push(Step::new(StepOp::Emit, 0, 0));
         let (min_size, max_size) = if mode == Mode::Firstn { (1, 10) } else { (3, 20) };
         let ruleset = u8::try_from(id).expect("free_rule_id stays below 256");
-        self.put_rule(id, name, Rule { ruleset, kind: kind as u8, min_size, max_size, steps });
+        self.put_rule(id, Some(name), Rule { ruleset, kind: kind as u8, min_size, max_size, steps });
         Ok(id)
     }
 
@@ -84,13 +84,15 @@ impl CrushMap {
         (0..limit).find(|id| !used(*id)).ok_or(CrushError::NoFreeRule)
     }
 
-    pub(crate) fn put_rule(&mut self, id: u32, name: &str, rule: Rule) {
+    pub(crate) fn put_rule(&mut self, id: u32, name: Option<&str>, rule: Rule) {
         let index = id as usize;
         if index >= self.rules.len() {
             self.rules.resize(index + 1, None);
         }
         self.rules[index] = Some(rule);
-        self.rule_names.insert(id.cast_signed(), name.to_owned());
+        if let Some(name) = name {
+            self.rule_names.insert(id.cast_signed(), name.to_owned());
+        }
     }
 
     /// The largest pool size that the rule serves; erasure-code plugins set their number of chunks.

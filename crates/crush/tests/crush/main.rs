@@ -4,3 +4,4 @@ mod edit;
 mod encoding;
 mod mapping;
 mod support;
+mod text;
