@@ -1,7 +1,22 @@
 //! The manager: PG statistics and the commands that show them.
+//!
+//! OSDs report what their PGs and stores are like ([`stats`]); sums, rates and health follow from that
+//! ([`summary`], [`health`]), and commands show them ([`show`]). [`Mgr`] is the value that a monitor
+//! holds; it has an address of its own, since clients look for it there.
 
 #![forbid(unsafe_code)]
 
 pub mod digest;
+mod health;
+mod mgr;
+mod show;
+mod stats;
+pub mod summary;
+mod table;
+pub mod text;
 
 pub use digest::{Digest, HealthCheck, PoolSum, Severity};
+pub use mgr::{Mgr, Reply};
+pub use stats::PgMap;
+pub use summary::Summary;
+pub use table::COMMANDS;

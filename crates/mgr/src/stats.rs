@@ -1,0 +1,158 @@
+//! What the OSDs have told: each PG's and each store's statistics, held against the map.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use messages::MPGStats;
+use node::Now;
+use osdmap::OsdMap;
+use types::flags::pg_state;
+use types::stats::{ObjectStatSum, PoolStat};
+use types::{OsdId, OsdStat, PgId, PgStat, PoolId, UTime};
+
+/// `PGMap`.
+#[derive(Debug, Default)]
+pub struct PgMap {
+    pub version: u64,
+    pub stamp: UTime,
+    pub pgs: BTreeMap<PgId, PgStat>,
+    pub osds: BTreeMap<OsdId, OsdStat>,
+    /// Sums at past moments, for rates.
+    history: VecDeque<(Duration, BTreeMap<PoolId, ObjectStatSum>)>,
+}
+
+/// Rates are over about this long.
+const RATE_WINDOW: Duration = Duration::from_secs(6);
+
+impl PgMap {
+    /// Takes one OSD's report. A PG's statistics count only if they are newer than what is known.
+    pub fn report(&mut self, now: Now, from: OsdId, m: &MPGStats, map: &OsdMap) {
+        self.version += 1;
+        self.stamp = now.wall;
+        if map.exists(from) {
+            self.osds.insert(from, m.osd_stat.clone());
+        }
+        for (id, stat) in &m.pg_stat {
+            if !map.pg_exists(*id) {
+                continue;
+            }
+            let known = self.pgs.get(id);
+            let newer = known.is_none_or(|k| {
+                k.state == 0 || (stat.reported_epoch, stat.reported_seq) > (k.reported_epoch, k.reported_seq)
+            });
+            if newer {
+                self.pgs.insert(*id, stat.clone());
+            }
+        }
+    }
+
+    /// Follows the map: PGs that are new are unknown, those that are gone are forgotten, and those whose
+    /// primary is down without another having reported are stale.
+    pub fn follow(&mut self, now: Now, map: &OsdMap) {
+        self.version += 1;
+        self.stamp = now.wall;
+        self.pgs.retain(|id, _| map.pg_exists(*id));
+        self.osds.retain(|osd, _| map.exists(*osd));
+        for (pool, info) in &map.pools {
+            for seed in 0..info.pg_num {
+                let id = PgId::new(*pool, seed);
+                self.pgs.entry(id).or_insert_with(|| unknown(now, map, id));
+            }
+        }
+        for (id, stat) in &mut self.pgs {
+            if stat.state & pg_state::STALE == 0 && stat.acting_primary >= 0 && !map.is_up(stat.acting_primary) {
+                let mapping = map.pg_to_up_acting(*id);
+                stat.state |= pg_state::STALE;
+                stat.last_unstale = now.wall;
+                stat.up = mapping.up;
+                stat.acting = mapping.acting;
+            }
+        }
+    }
+
+    /// Forgets everything (the manager was restarted).
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Each pool's sums, pools without PGs included.
+    pub fn pools(&self, map: &OsdMap) -> BTreeMap<PoolId, PoolStat> {
+        let mut sums: BTreeMap<PoolId, PoolStat> = map.pools.keys().map(|id| (*id, PoolStat::default())).collect();
+        for (id, stat) in &self.pgs {
+            sums.entry(id.pool).or_default().add_pg(stat);
+        }
+        sums
+    }
+
+    /// The sum over all PGs.
+    pub fn total(&self) -> PoolStat {
+        let mut sum = PoolStat::default();
+        for stat in self.pgs.values() {
+            sum.add_pg(stat);
+        }
+        sum
+    }
+
+    /// How many PGs are in each state, by the state's bits.
+    pub fn by_state(&self) -> BTreeMap<u64, u64> {
+        let mut counts = BTreeMap::new();
+        for stat in self.pgs.values() {
+            *counts.entry(stat.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Notes the sums of this moment, for rates. To be called about once a second.
+    pub fn sample(&mut self, now: Now) {
+        let mut sums: BTreeMap<PoolId, ObjectStatSum> = BTreeMap::new();
+        for (id, stat) in &self.pgs {
+            sums.entry(id.pool).or_default().add(&stat.stats.sum);
+        }
+        self.history.push_back((now.mono, sums));
+        while self.history.front().is_some_and(|(at, _)| *at + RATE_WINDOW < now.mono) && self.history.len() > 2 {
+            self.history.pop_front();
+        }
+    }
+
+    /// What changed in the window, and in how many seconds; of one pool or of all.
+    pub fn delta(&self, pool: Option<PoolId>) -> Option<(f64, ObjectStatSum)> {
+        let (first, last) = (self.history.front()?, self.history.back()?);
+        let seconds = (last.0 - first.0).as_secs_f64();
+        if seconds <= 0.0 {
+            return None;
+        }
+        let sum_of = |sums: &BTreeMap<PoolId, ObjectStatSum>| {
+            let mut sum = ObjectStatSum::default();
+            for (id, s) in sums {
+                if pool.is_none_or(|wanted| wanted == *id) {
+                    sum.add(s);
+                }
+            }
+            sum
+        };
+        let mut delta = sum_of(&last.1);
+        delta.sub(&sum_of(&first.1));
+        Some((seconds, delta))
+    }
+}
+
+/// A PG that nobody has reported.
+fn unknown(now: Now, map: &OsdMap, id: PgId) -> PgStat {
+    let mapping = map.pg_to_up_acting(id);
+    PgStat {
+        created: map.epoch,
+        up: mapping.up,
+        up_primary: mapping.up_primary,
+        acting: mapping.acting,
+        acting_primary: mapping.acting_primary,
+        last_fresh: now.wall,
+        last_change: now.wall,
+        last_active: now.wall,
+        last_peered: now.wall,
+        last_clean: now.wall,
+        last_unstale: now.wall,
+        last_undegraded: now.wall,
+        last_fullsized: now.wall,
+        ..PgStat::default()
+    }
+}

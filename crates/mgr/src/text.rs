@@ -1,0 +1,161 @@
+//! Numbers and tables as Ceph prints them for people.
+
+/// Bytes with a binary unit: `0 B`, `8 KiB`, `1.0 MiB`, `17 GiB` (Ceph: `byte_u_t`).
+pub fn bytes(n: u64) -> String {
+    scaled(n, 1024, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
+}
+
+/// A count with a decimal unit: `38`, `1.82k` (Ceph: `si_u_t`).
+pub fn count(n: u64) -> String {
+    scaled(n, 1000, &["", "k", "M", "G", "T", "P", "E"])
+}
+
+fn scaled(n: u64, step: u64, units: &[&str]) -> String {
+    let mut unit = 0;
+    let mut whole = n;
+    let mut scale = 1u64;
+    while whole >= step && unit + 1 < units.len() {
+        whole /= step;
+        scale = scale.saturating_mul(step);
+        unit += 1;
+    }
+    if unit == 0 || n.is_multiple_of(scale) {
+        return format!("{whole}{}", units[unit]);
+    }
+    // As many decimals as seven characters leave room for.
+    let value = n as f64 / scale as f64;
+    (0..=2)
+        .rev()
+        .map(|decimals| format!("{value:.decimals$}{}", units[unit]))
+        .find(|text| text.len() <= 7)
+        .unwrap_or_else(|| format!("{value:.0}{}", units[unit]))
+}
+
+/// A ratio as a percentage: three decimals, as in `33.333%`.
+pub fn percent(part: u64, whole: u64) -> String {
+    let ratio = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };
+    format!("{ratio:.3}")
+}
+
+/// A span of time in one or two units: `42s`, `2m`, `3h`, `5d` (Ceph: `timespan_str`).
+pub fn age(secs: u64) -> String {
+    match secs {
+        0..120 => format!("{secs}s"),
+        120..7_200 => format!("{}m", secs / 60),
+        7_200..172_800 => format!("{}h", secs / 3_600),
+        172_800..1_209_600 => format!("{}d", secs / 86_400),
+        1_209_600..7_257_600 => format!("{}w", secs / 604_800),
+        7_257_600..63_072_000 => format!("{}M", secs / 2_592_000),
+        _ => format!("{}y", secs / 31_536_000),
+    }
+}
+
+/// Which side a column's cells keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// A table with two spaces between its columns (Ceph: `TextTable`).
+#[derive(Debug, Default)]
+pub struct Table {
+    columns: Vec<(String, Align, Align)>,
+    rows: Vec<Vec<String>>,
+    indent: usize,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a column: its heading, the heading's side, the cells' side.
+    #[must_use]
+    pub fn column(mut self, heading: &str, head: Align, cells: Align) -> Self {
+        self.columns.push((heading.to_owned(), head, cells));
+        self
+    }
+
+    #[must_use]
+    pub fn left(self, heading: &str) -> Self {
+        self.column(heading, Align::Left, Align::Left)
+    }
+
+    #[must_use]
+    pub fn right(self, heading: &str) -> Self {
+        self.column(heading, Align::Right, Align::Right)
+    }
+
+    /// A heading at the left, its cells at the right.
+    #[must_use]
+    pub fn mixed(self, heading: &str) -> Self {
+        self.column(heading, Align::Left, Align::Right)
+    }
+
+    #[must_use]
+    pub fn indented(mut self, by: usize) -> Self {
+        self.indent = by;
+        self
+    }
+
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// The table, a newline after each line.
+    pub fn render(&self) -> String {
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|i| {
+                let cells = self.rows.iter().map(|r| r.get(i).map_or(0, |c| c.chars().count()));
+                cells.chain([self.columns[i].0.chars().count()]).max().unwrap_or(0)
+            })
+            .collect();
+        let mut out = String::new();
+        if self.columns.iter().any(|(heading, ..)| !heading.is_empty()) {
+            let cells = self.columns.iter().map(|(heading, head, _)| (heading.as_str(), *head));
+            self.line(&mut out, cells, &widths);
+        }
+        for row in &self.rows {
+            let blank = String::new();
+            let cells = self.columns.iter().enumerate().map(|(i, (_, _, side))| (row.get(i).unwrap_or(&blank).as_str(), *side));
+            self.line(&mut out, cells, &widths);
+        }
+        out
+    }
+
+    fn line<'a>(&self, out: &mut String, cells: impl Iterator<Item = (&'a str, Align)>, widths: &[usize]) {
+        out.extend(std::iter::repeat_n(' ', self.indent));
+        for (i, (cell, side)) in cells.enumerate() {
+            if i > 0 {
+                out.push_str("  ");
+            }
+            let width = widths[i];
+            match side {
+                Align::Left => out.push_str(&format!("{cell:<width$}")),
+                Align::Right => out.push_str(&format!("{cell:>width$}")),
+            }
+        }
+        out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_print_as_ceph_prints_them() {
+        let of = |n, s| assert_eq!(bytes(n), s);
+        of(0, "0 B");
+        of(8192, "8 KiB");
+        of(1_048_758, "1.0 MiB");
+        of(916_738_048, "874 MiB");
+        of(18_410_614_784, "17 GiB");
+        of(5_814_745_600, "5.4 GiB");
+        of(4_034, "3.9 KiB");
+        assert_eq!(count(1_823), "1.82k");
+        assert_eq!(count(38), "38");
+        assert_eq!(percent(1823, 5469), "33.333");
+    }
+}
