@@ -106,7 +106,7 @@ impl PgMap {
     pub fn sample(&mut self, now: Now) {
         let mut sums: BTreeMap<PoolId, ObjectStatSum> = BTreeMap::new();
         for (id, stat) in &self.pgs {
-            sums.entry(id.pool).or_default().add(&stat.stats.sum);
+            *sums.entry(id.pool).or_default() += &stat.stats.sum;
         }
         self.history.push_back((now.mono, sums));
         while self.history.front().is_some_and(|(at, _)| *at + RATE_WINDOW < now.mono) && self.history.len() > 2 {
@@ -125,13 +125,13 @@ impl PgMap {
             let mut sum = ObjectStatSum::default();
             for (id, s) in sums {
                 if pool.is_none_or(|wanted| wanted == *id) {
-                    sum.add(s);
+                    sum += s;
                 }
             }
             sum
         };
         let mut delta = sum_of(&last.1);
-        delta.sub(&sum_of(&first.1));
+        delta -= &sum_of(&first.1);
         Some((seconds, delta))
     }
 }

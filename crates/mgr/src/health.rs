@@ -1,0 +1,162 @@
+//! What PG and store statistics say is wrong.
+
+use std::collections::BTreeMap;
+
+use types::flags::pg_state;
+use types::{PgId, PgStat};
+
+use crate::digest::{HealthCheck, Severity};
+use crate::stats::PgMap;
+use crate::text;
+
+/// Details beyond this many are counted, not listed (Ceph: `mon_health_max_detail`).
+const DETAIL_MAX: usize = 50;
+
+/// Availability first, as Ceph ranks them: a PG is named under the worst code that fits.
+const AVAILABILITY: &[(u64, &str)] = &[
+    (pg_state::STALE, "stale"),
+    (pg_state::INCOMPLETE, "incomplete"),
+    (pg_state::DOWN, "down"),
+    (pg_state::PEERING, "peering"),
+];
+const DEGRADED: &[(u64, &str)] = &[(pg_state::DEGRADED, "degraded"), (pg_state::UNDERSIZED, "undersized")];
+const DAMAGED: &[(u64, &str)] = &[
+    (pg_state::INCONSISTENT, "inconsistent"),
+    (pg_state::SNAPTRIM_ERROR, "snaptrim_error"),
+    (pg_state::FAILED_REPAIR, "failed_repair"),
+    (pg_state::RECOVERY_UNFOUND, "recovery_unfound"),
+    (pg_state::BACKFILL_UNFOUND, "backfill_unfound"),
+];
+
+/// The checks that the manager raises. `now_secs` and `stuck_secs`: a PG counts as undersized only once
+/// it has been so for a while, as in Ceph.
+pub fn checks(pgs: &PgMap, now_secs: u32, stuck_secs: u32) -> BTreeMap<String, HealthCheck> {
+    let mut found = BTreeMap::new();
+    availability(pgs, &mut found);
+    degraded(pgs, now_secs, stuck_secs, &mut found);
+    damaged(pgs, &mut found);
+    unfound(pgs, &mut found);
+    found
+}
+
+fn detail(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(DETAIL_MAX);
+    let mut detail: Vec<String> = lines.take(DETAIL_MAX).collect();
+    if more > 0 {
+        detail.push(format!("{more} more pgs are not shown"));
+    }
+    detail
+}
+
+fn acting(stat: &PgStat) -> String {
+    let osds: Vec<String> = stat.acting.iter().map(ToString::to_string).collect();
+    format!("[{}]", osds.join(","))
+}
+
+fn describe((id, stat): &(&PgId, &PgStat)) -> String {
+    let mut line = format!("pg {id} is {}, acting {}", pg_state::to_string(stat.state), acting(stat));
+    if !stat.blocked_by.is_empty() {
+        let by: Vec<String> = stat.blocked_by.iter().map(|o| format!("osd.{o}")).collect();
+        line.push_str(&format!(", blocked by {}", by.join(",")));
+    }
+    line
+}
+
+fn with_state<'a>(pgs: &'a PgMap, wanted: impl Fn(&PgStat) -> bool + 'a) -> Vec<(&'a PgId, &'a PgStat)> {
+    pgs.pgs.iter().filter(|(_, s)| wanted(s)).collect()
+}
+
+/// `2 pgs inactive, 1 pg down`.
+fn counted(parts: &[(usize, &str)]) -> String {
+    let parts = parts.iter().filter(|(n, _)| *n > 0);
+    let parts: Vec<String> =
+        parts.map(|(n, what)| format!("{n} pg{} {what}", if *n == 1 { "" } else { "s" })).collect();
+    parts.join(", ")
+}
+
+fn availability(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
+    let inactive = with_state(pgs, |s| s.state & (pg_state::ACTIVE | pg_state::PEERED) == 0 || s.state == 0);
+    let peered = with_state(pgs, |s| s.state & pg_state::ACTIVE == 0 && s.state & pg_state::PEERED != 0);
+    let mut parts = vec![(inactive.len() + peered.len(), "inactive")];
+    let mut worst: BTreeMap<PgId, &PgStat> = inactive.iter().chain(&peered).map(|(id, s)| (**id, *s)).collect();
+    for (bit, name) in AVAILABILITY {
+        let these = with_state(pgs, |s| s.state & bit != 0);
+        parts.push((these.len(), name));
+        worst.extend(these.into_iter().map(|(id, s)| (*id, s)));
+    }
+    if worst.is_empty() {
+        return;
+    }
+    let check = HealthCheck {
+        severity: Severity::Warn,
+        summary: format!("Reduced data availability: {}", counted(&parts)),
+        count: worst.len() as u64,
+        detail: detail(worst.iter().map(|(id, s)| describe(&(id, s)))),
+    };
+    found.insert("PG_AVAILABILITY".into(), check);
+}
+
+fn degraded(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<String, HealthCheck>) {
+    let sum = pgs.total().stats.sum;
+    let stuck = |s: &PgStat, bit: u64| bit == pg_state::DEGRADED || now_secs.saturating_sub(s.last_fullsized.sec) > stuck_secs;
+    let mut parts = Vec::new();
+    let mut all: BTreeMap<PgId, &PgStat> = BTreeMap::new();
+    for (bit, name) in DEGRADED {
+        let these = with_state(pgs, |s| s.state & bit != 0 && stuck(s, *bit));
+        parts.push((these.len(), *name));
+        all.extend(these.into_iter().map(|(id, s)| (*id, s)));
+    }
+    let mut summary = Vec::new();
+    if sum.num_objects_degraded > 0 {
+        let (part, whole) = (sum.num_objects_degraded.max(0) as u64, sum.num_object_copies.max(0) as u64);
+        summary.push(format!("{part}/{whole} objects degraded ({}%)", text::percent(part, whole)));
+    }
+    let counts = counted(&parts);
+    if !counts.is_empty() {
+        summary.push(counts);
+    }
+    if summary.is_empty() {
+        return;
+    }
+    let check = HealthCheck {
+        severity: Severity::Warn,
+        summary: format!("Degraded data redundancy: {}", summary.join(", ")),
+        count: all.len() as u64,
+        detail: detail(all.iter().map(|(id, s)| describe(&(id, s)))),
+    };
+    found.insert("PG_DEGRADED".into(), check);
+}
+
+fn damaged(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
+    let parts: Vec<(usize, &str)> =
+        DAMAGED.iter().map(|(bit, name)| (with_state(pgs, |s| s.state & bit != 0).len(), *name)).collect();
+    let any = DAMAGED.iter().fold(0, |all, (bit, _)| all | bit);
+    let these = with_state(pgs, |s| s.state & any != 0);
+    if these.is_empty() {
+        return;
+    }
+    let check = HealthCheck {
+        severity: Severity::Err,
+        summary: format!("Possible data damage: {}", counted(&parts)),
+        count: these.len() as u64,
+        detail: detail(these.iter().map(describe)),
+    };
+    found.insert("PG_DAMAGED".into(), check);
+}
+
+fn unfound(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
+    let sum = pgs.total().stats.sum;
+    if sum.num_objects_unfound <= 0 {
+        return;
+    }
+    let (part, whole) = (sum.num_objects_unfound as u64, sum.num_objects.max(0) as u64);
+    let these = with_state(pgs, |s| s.stats.sum.num_objects_unfound > 0);
+    let line = |(id, s): &(&PgId, &PgStat)| format!("pg {id} has {} unfound objects", s.stats.sum.num_objects_unfound);
+    let check = HealthCheck {
+        severity: Severity::Warn,
+        summary: format!("{part}/{whole} objects unfound ({}%)", text::percent(part, whole)),
+        count: part,
+        detail: detail(these.iter().map(line)),
+    };
+    found.insert("OBJECT_UNFOUND".into(), check);
+}
