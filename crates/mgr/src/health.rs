@@ -62,7 +62,7 @@ fn describe((id, stat): &(&PgId, &PgStat)) -> String {
     line
 }
 
-fn with_state<'a>(pgs: &'a PgMap, wanted: impl Fn(&PgStat) -> bool + 'a) -> Vec<(&'a PgId, &'a PgStat)> {
+fn with_state<'a>(pgs: &'a PgMap, wanted: impl Fn(&PgStat) -> bool) -> Vec<(&'a PgId, &'a PgStat)> {
     pgs.pgs.iter().filter(|(_, s)| wanted(s)).collect()
 }
 
@@ -98,7 +98,8 @@ fn availability(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
 
 fn degraded(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<String, HealthCheck>) {
     let sum = pgs.total().stats.sum;
-    let stuck = |s: &PgStat, bit: u64| bit == pg_state::DEGRADED || now_secs.saturating_sub(s.last_fullsized.sec) > stuck_secs;
+    let stuck =
+        |s: &PgStat, bit: u64| bit == pg_state::DEGRADED || now_secs.saturating_sub(s.last_fullsized.sec) > stuck_secs;
     let mut parts = Vec::new();
     let mut all: BTreeMap<PgId, &PgStat> = BTreeMap::new();
     for (bit, name) in DEGRADED {

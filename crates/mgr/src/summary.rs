@@ -49,7 +49,7 @@ impl Summary {
         let mut classes: BTreeMap<String, StoreStatfs> = BTreeMap::new();
         for (osd, stat) in &pgs.osds {
             add_statfs(&mut statfs, &stat.statfs);
-            let class = map.crush.class_name_of(*osd).unwrap_or_default().to_owned();
+            let class = map.crush.item_class(*osd).unwrap_or_default().to_owned();
             add_statfs(classes.entry(class).or_default(), &stat.statfs);
         }
         Self {
@@ -78,9 +78,10 @@ impl Summary {
     /// `status`'s `pgmap`.
     pub fn status_dump(&self) -> Dump {
         let s = self.sum();
-        let states = self.by_count().into_iter().map(|(state, count)| {
-            Dump::obj().with("state_name", pg_state::to_string(state)).with("count", count)
-        });
+        let states = self
+            .by_count()
+            .into_iter()
+            .map(|(state, count)| Dump::obj().with("state_name", pg_state::to_string(state)).with("count", count));
         let mut d = Dump::obj()
             .with("pgs_by_state", Dump::arr("pg_by_state_element", states))
             .with("num_pgs", self.num_pgs)
@@ -99,8 +100,12 @@ impl Summary {
     /// How many PGs serve nothing, and of how many nothing is known.
     fn inactive(&self) -> (u64, u64) {
         let unknown = self.states.iter().filter(|(s, _)| *s == 0).map(|(_, n)| n).sum();
-        let inactive =
-            self.states.iter().filter(|(s, _)| *s != 0 && s & (pg_state::ACTIVE | pg_state::PEERED) == 0).map(|(_, n)| n).sum();
+        let inactive = self
+            .states
+            .iter()
+            .filter(|(s, _)| *s != 0 && s & (pg_state::ACTIVE | pg_state::PEERED) == 0)
+            .map(|(_, n)| n)
+            .sum();
         (inactive, unknown)
     }
 
@@ -241,10 +246,7 @@ impl Summary {
 
     /// `pg stat -f json`.
     pub fn pg_stat_dump(&self) -> Dump {
-        let states = self
-            .states
-            .iter()
-            .map(|(s, n)| Dump::obj().with("name", pg_state::to_string(*s)).with("num", *n));
+        let states = self.states.iter().map(|(s, n)| Dump::obj().with("name", pg_state::to_string(*s)).with("num", *n));
         let mut d = Dump::obj()
             .with("num_pg_by_state", Dump::arr("num_pg_by_state", states))
             .with("num_pgs", self.num_pgs)

@@ -118,7 +118,8 @@ impl Table {
         }
         for row in &self.rows {
             let blank = String::new();
-            let cells = self.columns.iter().enumerate().map(|(i, (_, _, side))| (row.get(i).unwrap_or(&blank).as_str(), *side));
+            let cells =
+                self.columns.iter().enumerate().map(|(i, (_, _, side))| (row.get(i).unwrap_or(&blank).as_str(), *side));
             self.line(&mut out, cells, &widths);
         }
         out

@@ -1,0 +1,537 @@
+//! The manager as a value: sessions, statistics, commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use denc::Decoder;
+use messages::{Body, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, Message};
+use node::{ConnId, Dest, Now, Output, Peer};
+use osdmap::OsdMap;
+use types::command::Args;
+use types::dump::{Dump, Format};
+use types::errno::{EAGAIN, EBUSY, EINVAL, ENOENT};
+use types::flags::pg_state;
+use types::options::{self, Source};
+use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, ServiceMap};
+
+use crate::digest::{Digest, PoolSum};
+use crate::stats::PgMap;
+use crate::summary::Summary;
+use crate::{COMMANDS, health, show, text};
+
+/// Reports beyond this are not asked for (Ceph: `mgr_stats_threshold`).
+const STATS_THRESHOLD: u32 = 5;
+
+/// One daemon or client that has opened a session.
+#[derive(Debug, Default)]
+struct Session {
+    peer: Option<Peer>,
+    /// `osd.3`, or a service daemon's `SERVICE.NAME`.
+    daemon: Option<String>,
+    is_service: bool,
+}
+
+/// A command's answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// 0, or a negative errno.
+    pub r: i32,
+    pub rs: String,
+    pub data: String,
+}
+
+type Answer = Result<Shown, (i32, String)>;
+
+enum Shown {
+    Text(String),
+    Tree(Dump, &'static str),
+}
+
+/// The options that a daemon told: name → level → value (Ceph: `CONF_DEFAULT` … `CONF_FINAL`).
+type DaemonConfig = BTreeMap<String, BTreeMap<i32, String>>;
+
+/// See the crate's documentation.
+#[derive(Debug)]
+pub struct Mgr {
+    pub stats: PgMap,
+    sessions: BTreeMap<ConnId, Session>,
+    configs: BTreeMap<String, DaemonConfig>,
+    services: ServiceMap,
+    stats_period: u32,
+    /// The epoch of the last map that was followed.
+    followed: types::Epoch,
+    stopped: bool,
+}
+
+impl Mgr {
+    pub fn new(stats_period: u32) -> Self {
+        Self {
+            stats: PgMap::default(),
+            sessions: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            services: ServiceMap::default(),
+            stats_period,
+            followed: 0,
+            stopped: false,
+        }
+    }
+
+    /// Whether it was stopped and not started since.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Drops all state and all sessions, as the death of a manager's process would.
+    pub fn stop(&mut self, out: &mut Vec<Output>) {
+        self.stopped = true;
+        self.stats.clear();
+        self.configs.clear();
+        self.followed = 0;
+        for conn in std::mem::take(&mut self.sessions).into_keys() {
+            out.push(Output::Close { conn });
+        }
+    }
+
+    pub fn start(&mut self) {
+        self.stopped = false;
+    }
+
+    pub fn set_stats_period(&mut self, secs: u32) {
+        self.stats_period = secs.max(1);
+    }
+
+    pub fn services(&self) -> &ServiceMap {
+        &self.services
+    }
+
+    pub fn connected(&mut self, conn: ConnId, peer: Peer, out: &mut Vec<Output>) {
+        if self.stopped {
+            return out.push(Output::Close { conn });
+        }
+        self.sessions.insert(conn, Session { peer: Some(peer), ..Session::default() });
+    }
+
+    pub fn reset(&mut self, now: Now, conn: ConnId) {
+        let Some(session) = self.sessions.remove(&conn) else { return };
+        if let (true, Some(daemon)) = (session.is_service, session.daemon) {
+            self.forget_service(now, &daemon);
+        }
+    }
+
+    fn forget_service(&mut self, now: Now, daemon: &str) {
+        let Some((service, name)) = daemon.split_once('.') else { return };
+        if let Some(s) = self.services.services.get_mut(service) {
+            s.daemons.remove(name);
+            if s.daemons.is_empty() {
+                self.services.services.remove(service);
+            }
+            self.services.epoch += 1;
+            self.services.modified = now.wall;
+        }
+    }
+
+    /// A message at the manager's address.
+    pub fn message(&mut self, now: Now, map: &OsdMap, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+        if self.stopped {
+            return out.push(Output::Close { conn });
+        }
+        match msg.body {
+            Body::MMgrOpen(m) => self.open(now, conn, &m, map, out),
+            Body::MMgrReport(m) => self.config_of(conn, m.config),
+            Body::MPGStats(m) => {
+                let from = self.sessions.get(&conn).and_then(|s| s.peer.as_ref()).map(|p| p.name);
+                if let Some(from) = from.filter(|n| n.is_osd()) {
+                    self.stats.report(now, from.num as OsdId, &m, map);
+                }
+            }
+            Body::MMgrClose(_) => {
+                self.reset(now, conn);
+                out.push(Output::Close { conn });
+            }
+            Body::MMgrUpdate(_) => {}
+            Body::MCommand(m) => {
+                let Reply { r, rs, data } = self.command(now, map, &m.cmd);
+                let reply = MCommandReply { r, rs, data: Bytes::from(data) };
+                let msg = Message { tid: msg.tid, ..Message::from(reply) };
+                out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
+            }
+            Body::MMgrCommand(m) => {
+                let m = MCommand { fsid: m.fsid, cmd: m.cmd, data: m.data };
+                let Reply { r, rs, data } = self.command(now, map, &m.cmd);
+                let reply = MMgrCommandReply { r, rs, data: Bytes::from(data) };
+                let msg = Message { tid: msg.tid, ..Message::from(reply) };
+                out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, now: Now, conn: ConnId, m: &MMgrOpen, map: &OsdMap, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let kind = session.peer.as_ref().map_or("unknown", |p| p.name.kind_str());
+        let service = if m.service_name.is_empty() { kind } else { &m.service_name };
+        session.daemon = Some(format!("{service}.{}", m.daemon_name));
+        session.is_service = m.service_daemon.is_some();
+        let addr = session.peer.as_ref().map_or_else(EntityAddr::default, |p| p.addrs.legacy_or_first());
+        let gid = session.peer.as_ref().map_or(0, |p| p.global_id);
+        if let Some((metadata, status)) = &m.service_daemon {
+            let daemon = ServiceDaemon {
+                gid,
+                addr,
+                start_epoch: map.epoch,
+                start_stamp: now.wall,
+                metadata: metadata.clone(),
+                task_status: status.clone(),
+            };
+            let entry: &mut Service = self.services.services.entry(m.service_name.clone()).or_default();
+            entry.daemons.insert(m.daemon_name.clone(), daemon);
+            self.services.epoch += 1;
+            self.services.modified = now.wall;
+        }
+        self.config_of(conn, m.config.clone());
+        let configure = MMgrConfigure::new(self.stats_period, STATS_THRESHOLD);
+        out.push(Output::Send { to: Dest::Conn(conn), msg: configure.into(), after: None });
+    }
+
+    /// A daemon's options, if it sent them and they decode.
+    fn config_of(&mut self, conn: ConnId, raw: Bytes) {
+        if raw.is_empty() {
+            return;
+        }
+        let Some(daemon) = self.sessions.get(&conn).and_then(|s| s.daemon.clone()) else { return };
+        if let Ok(config) = Decoder::new(raw).get::<DaemonConfig>() {
+            self.configs.insert(daemon, config);
+        }
+    }
+
+    /// About once a second: follows the map and sums up.
+    pub fn tick(&mut self, now: Now, map: &OsdMap, stuck_secs: u32) -> Digest {
+        self.follow(now, map);
+        self.stats.sample(now);
+        self.digest(now, map, stuck_secs)
+    }
+
+    /// A new map: what it changes shows at once.
+    pub fn follow(&mut self, now: Now, map: &OsdMap) {
+        if map.epoch != self.followed && !self.stopped {
+            self.followed = map.epoch;
+            self.stats.follow(now, map);
+        }
+    }
+
+    pub fn summary(&self, map: &OsdMap) -> Summary {
+        Summary::new(&self.stats, map)
+    }
+
+    pub fn digest(&self, now: Now, map: &OsdMap, stuck_secs: u32) -> Digest {
+        let summary = self.summary(map);
+        let pools = summary.pools.iter().map(|(id, p)| {
+            let sum = PoolSum {
+                bytes: p.stats.sum.num_bytes.max(0) as u64,
+                objects: p.stats.sum.num_objects.max(0) as u64,
+                stat: denc::to_bytes(p, types::features::ALL),
+            };
+            (*id, sum)
+        });
+        Digest {
+            pgs_by_state: summary.states.iter().map(|(s, n)| (pg_state::to_string(*s), *n)).collect(),
+            pools: pools.collect(),
+            kb: summary.statfs.total >> 10,
+            kb_used: summary.statfs.used_raw() >> 10,
+            kb_avail: summary.statfs.available >> 10,
+            objects: summary.total.stats.sum.num_objects.max(0) as u64,
+            checks: health::checks(&self.stats, now.wall.sec, stuck_secs),
+        }
+    }
+
+    /// Runs a command.
+    pub fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String]) -> Reply {
+        let failed = |errno: i32, rs: String| Reply { r: -errno, rs, data: String::new() };
+        if self.stopped {
+            return failed(EAGAIN, "the manager is stopped".into());
+        }
+        let args = match Args::parse(cmd) {
+            Ok(args) => args,
+            Err(why) => return failed(EINVAL, why),
+        };
+        let prefix = args.prefix().to_owned();
+        if prefix == "get_command_descriptions" {
+            return Reply { data: types::command::descriptions(COMMANDS).to_json(), ..Reply::default() };
+        }
+        if let Some(command) = COMMANDS.iter().find(|c| c.is_named(&prefix))
+            && let Err((errno, why)) = command.check(&args)
+        {
+            return failed(errno, why);
+        }
+        self.follow(now, map);
+        let format = Format::parse(args.format());
+        match self.answer(now, map, &prefix, &args, format.is_some()) {
+            Ok(Shown::Text(data)) => Reply { data, ..Reply::default() },
+            Ok(Shown::Tree(tree, root)) => {
+                let format = format.unwrap_or(Format::JsonPretty);
+                let mut data = tree.render(format, root);
+                if format == Format::Json {
+                    data.push('\n');
+                }
+                Reply { data, ..Reply::default() }
+            }
+            Err((errno, why)) => failed(errno, why),
+        }
+    }
+
+    /// `formatted`: a format other than plain was asked for.
+    fn answer(&self, now: Now, map: &OsdMap, prefix: &str, args: &Args, formatted: bool) -> Answer {
+        let pgs = &self.stats;
+        let either = |tree: &dyn Fn() -> Dump, text: &dyn Fn() -> String| -> Answer {
+            Ok(if formatted { Shown::Tree(tree(), "pg_map") } else { Shown::Text(text()) })
+        };
+        match prefix {
+            "pg stat" => either(
+                &|| Dump::obj().with("pg_ready", true).with("pg_summary", self.summary(map).pg_stat_dump()),
+                &|| format!("{}\n", self.summary(map).oneline()),
+            ),
+            "pg dump" | "pg dump_json" => {
+                let what = args.list("dumpcontents").first().cloned().unwrap_or_else(|| "all".into());
+                if prefix == "pg dump_json" {
+                    return Ok(Shown::Tree(show::pg_dump_tree(pgs, map, &what), "pg_map"));
+                }
+                either(&|| show::pg_dump_tree(pgs, map, &what), &|| show::pg_dump_text(pgs, map, &what))
+            }
+            "pg dump_pools_json" => Ok(Shown::Tree(show::pg_dump_tree(pgs, map, "pools"), "pg_map")),
+            "pg ls" | "pg ls-by-pool" | "pg ls-by-primary" | "pg ls-by-osd" => {
+                let chosen = self.choose_pgs(map, prefix, args)?;
+                either(&|| show::ls_tree(&chosen), &|| show::ls_text(now, &chosen))
+            }
+            "pg dump_stuck" => {
+                let mut kinds = args.list("stuckops");
+                if kinds.is_empty() {
+                    kinds.push("unclean".into());
+                }
+                let older = args.i64("threshold").and_then(|t| u32::try_from(t).ok()).unwrap_or(60);
+                let chosen = show::stuck(pgs, &kinds, older, now);
+                if formatted {
+                    return Ok(Shown::Tree(show::stuck_tree(&chosen), "stuck_pgs"));
+                }
+                Ok(Shown::Text(if chosen.is_empty() { "ok\n".into() } else { show::stuck_text(&chosen) }))
+            }
+            "osd perf" => either(&|| show::perf_tree(pgs), &|| show::perf_text(pgs)),
+            "osd df" => either(&|| show::osd_df_tree(pgs, map), &|| show::osd_df_text(pgs, map)),
+            "osd blocked-by" => either(&|| show::blocked_tree(pgs), &|| show::blocked_text(pgs)),
+            "osd pool stats" => {
+                let only = args.str("pool_name").map(|name| pool_id(map, name)).transpose()?;
+                either(&|| show::pool_stats_tree(pgs, map, only), &|| show::pool_stats_text(pgs, map, only))
+            }
+            "osd ok-to-stop" => self.ok_to_stop(map, args),
+            "osd safe-to-destroy" => self.safe_to_destroy(map, args, formatted),
+            "config show" | "config show-with-defaults" => self.config_show(prefix, args, formatted),
+            "progress" => Ok(Shown::Text(String::new())),
+            "progress json" => Ok(Shown::Tree(
+                Dump::obj()
+                    .with("events", Dump::arr("event", Vec::<Dump>::new()))
+                    .with("completed", Dump::arr("event", Vec::<Dump>::new())),
+                "progress",
+            )),
+            "balancer status" => Ok(Shown::Tree(
+                Dump::obj()
+                    .with("active", false)
+                    .with("last_optimize_duration", "")
+                    .with("last_optimize_started", "")
+                    .with("mode", "none")
+                    .with("no_optimization_needed", false)
+                    .with("optimize_result", "")
+                    .with("plans", Dump::arr("plan", Vec::<Dump>::new())),
+                "balancer",
+            )),
+            "device ls" => either(&|| Dump::arr("device", Vec::<Dump>::new()), &|| {
+                "DEVICE  HOST:DEV  DAEMONS  WEAR  LIFE EXPECTANCY\n".into()
+            }),
+            "crash ls" => either(&|| Dump::arr("crash", Vec::<Dump>::new()), &String::new),
+            "crash stat" => Ok(Shown::Text("0 crashes recorded\n".into())),
+            _ => Err((EINVAL, "command not known".into())),
+        }
+    }
+
+    /// The PGs that a `pg ls…` command means.
+    fn choose_pgs(&self, map: &OsdMap, prefix: &str, args: &Args) -> Result<Vec<(&PgId, &PgStat)>, (i32, String)> {
+        let pool = match prefix {
+            "pg ls-by-pool" => Some(pool_id(map, args.str("poolstr").unwrap_or_default())?),
+            _ => args.i64("pool"),
+        };
+        if let Some(pool) = pool.filter(|p| map.pool(*p).is_none()) {
+            return Err((ENOENT, format!("pool {pool} does not exist")));
+        }
+        let osd = args.text("osd").map(|text| osd_id(map, &text)).transpose()?;
+        let mut wanted = 0;
+        let mut unknown = false;
+        for name in args.list("states").iter().flat_map(|s| s.split('+')) {
+            match pg_state::by_name(name) {
+                Some(0) => unknown = true,
+                Some(bit) => wanted |= bit,
+                None if name == "all" => {}
+                None => {
+                    return Err((
+                        EINVAL,
+                        format!("'{name}' is not a valid pg state, available choices: {}", state_names()),
+                    ));
+                }
+            }
+        }
+        let fits = |id: &PgId, s: &PgStat| {
+            pool.is_none_or(|p| id.pool == p)
+                && s.state & wanted == wanted
+                && (!unknown || s.state == 0)
+                && osd.is_none_or(|o| match prefix {
+                    "pg ls-by-primary" => s.acting_primary == o,
+                    _ => s.acting.contains(&o) || s.up.contains(&o),
+                })
+        };
+        Ok(self.stats.pgs.iter().filter(|(id, s)| fits(id, s)).collect())
+    }
+
+    /// Which PGs would still serve without these OSDs.
+    fn ok_to_stop(&self, map: &OsdMap, args: &Args) -> Answer {
+        let ids = osd_ids(map, args)?;
+        let (mut ok, mut bad, mut degraded) = (0u32, Vec::new(), Vec::new());
+        for (id, s) in &self.stats.pgs {
+            if !s.acting.iter().any(|o| ids.contains(o)) {
+                continue;
+            }
+            let left = s.acting.iter().filter(|o| **o >= 0 && !ids.contains(o)).count();
+            let min_size = map.pool(id.pool).map_or(1, |p| p.min_size as usize);
+            if s.state & pg_state::ACTIVE != 0 && left >= min_size {
+                ok += 1;
+                degraded.push(*id);
+            } else {
+                bad.push(*id);
+            }
+        }
+        if !bad.is_empty() {
+            let why = format!(
+                "unsafe to stop osd(s) at this time ({} PGs are or would become offline): {}{}",
+                bad.len(),
+                bad.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                if bad.len() > 5 { ", …" } else { "" }
+            );
+            return Err((EBUSY, why));
+        }
+        let tree = Dump::obj()
+            .with("ok_to_stop", true)
+            .with("osds", Dump::arr("osd", ids))
+            .with("num_ok_pgs", ok)
+            .with("num_not_ok_pgs", 0u32)
+            .with("ok_become_degraded", Dump::arr("pgid", degraded));
+        Ok(Shown::Text(format!("{}\n", tree.to_json())))
+    }
+
+    fn safe_to_destroy(&self, map: &OsdMap, args: &Args, formatted: bool) -> Answer {
+        let ids = osd_ids(map, args)?;
+        let mapped = |o: &OsdId| self.stats.pgs.values().filter(|s| s.acting.contains(o) || s.up.contains(o)).count();
+        let (mut safe, mut active, mut missing, mut stored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut pgs = 0;
+        for osd in &ids {
+            let on_it = mapped(osd);
+            pgs += on_it;
+            match self.stats.osds.get(osd) {
+                _ if on_it > 0 => active.push(*osd),
+                Some(stat) if stat.num_pgs > 0 => stored.push(*osd),
+                None if map.is_up(*osd) => missing.push(*osd),
+                _ => safe.push(*osd),
+            }
+        }
+        if formatted {
+            let tree = Dump::obj()
+                .with("safe_to_destroy", Dump::arr("osd", safe))
+                .with("active", Dump::arr("osd", active))
+                .with("missing_stats", Dump::arr("osd", missing))
+                .with("stored_pgs", Dump::arr("osd", stored));
+            return Ok(Shown::Tree(tree, "osd_status"));
+        }
+        let names = |list: &[OsdId]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        if !active.is_empty() {
+            return Err((EBUSY, format!("OSD(s) {} have {pgs} pgs currently mapped to them. ", names(&active))));
+        }
+        if !stored.is_empty() {
+            return Err((EBUSY, format!("OSD(s) {} still hold data of PGs that are not clean. ", names(&stored))));
+        }
+        if !missing.is_empty() {
+            return Err((EAGAIN, format!("OSD(s) {} have not reported yet. ", names(&missing))));
+        }
+        Ok(Shown::Text(format!("OSD(s) {} are safe to destroy without reducing data durability.\n", names(&safe))))
+    }
+
+    fn config_show(&self, prefix: &str, args: &Args, formatted: bool) -> Answer {
+        let who = args.str("who").unwrap_or_default();
+        let Some(config) = self.configs.get(who) else {
+            return Err((ENOENT, format!("no config state for daemon {who}")));
+        };
+        let value_of = |name: &str| config.get(name).and_then(|levels| levels.last_key_value());
+        if let Some(key) = args.str("key") {
+            let name = options::normal_name(key);
+            return match (value_of(&name), options::find(&name)) {
+                (Some((_, value)), _) => Ok(Shown::Text(format!("{value}\n"))),
+                (None, Some(def)) => Ok(Shown::Text(format!("{}\n", def.default_for(true)))),
+                (None, None) => Err((ENOENT, format!("unrecognized key '{key}'"))),
+            };
+        }
+        let everything = prefix == "config show-with-defaults";
+        let names: BTreeSet<&str> = match everything {
+            true => options::all().map(|d| d.name).chain(config.keys().map(String::as_str)).collect(),
+            false => config.keys().map(String::as_str).collect(),
+        };
+        let rows = names.into_iter().map(|name| match value_of(name) {
+            Some((level, value)) => (name, value.clone(), level_name(*level)),
+            None => (name, options::find(name).map_or("", |d| d.default_for(true)).to_owned(), "default"),
+        });
+        if formatted {
+            let list = rows.map(|(name, value, source)| {
+                Dump::obj().with("name", name).with("value", value).with("source", source)
+            });
+            return Ok(Shown::Tree(Dump::arr("value", list), "config"));
+        }
+        let mut t = text::Table::new().left("NAME").left("VALUE").left("SOURCE").left("OVERRIDES").left("IGNORES");
+        for (name, value, source) in rows {
+            t.row(vec![name.to_owned(), value, source.to_owned()]);
+        }
+        Ok(Shown::Text(t.render()))
+    }
+}
+
+fn level_name(level: i32) -> &'static str {
+    match level {
+        1 => Source::Mon.as_str(),
+        2 => Source::File.as_str(),
+        3 => "env",
+        4 => Source::Cmdline.as_str(),
+        5 => Source::Override.as_str(),
+        6 => "final",
+        _ => "default",
+    }
+}
+
+fn state_names() -> String {
+    let names: Vec<&str> = pg_state::NAMES.iter().map(|(_, n)| *n).collect();
+    names.join("|")
+}
+
+fn pool_id(map: &OsdMap, name: &str) -> Result<PoolId, (i32, String)> {
+    map.pool_id(name).ok_or_else(|| (ENOENT, format!("pool {name} does not exist")))
+}
+
+/// `3` or `osd.3`.
+fn osd_id(map: &OsdMap, text: &str) -> Result<OsdId, (i32, String)> {
+    let id: OsdId = text
+        .trim_start_matches("osd.")
+        .parse()
+        .map_err(|_| (EINVAL, format!("'{text}' is no OSD: write 3 or osd.3")))?;
+    if map.exists(id) { Ok(id) } else { Err((ENOENT, format!("osd {id} does not exist"))) }
+}
+
+/// A list of OSDs; `all` and `any` mean all of them.
+fn osd_ids(map: &OsdMap, args: &Args) -> Result<Vec<OsdId>, (i32, String)> {
+    let words = args.list("ids");
+    let words: Vec<&str> = words.iter().flat_map(|w| w.split([',', ' '])).filter(|w| !w.is_empty()).collect();
+    if words.iter().any(|w| matches!(*w, "all" | "any" | "*")) {
+        return Ok(map.osds().collect());
+    }
+    words.into_iter().map(|w| osd_id(map, w)).collect()
+}

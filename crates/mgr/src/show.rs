@@ -1,0 +1,647 @@
+//! What the manager's commands print.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use node::Now;
+use osdmap::OsdMap;
+use types::dump::Dump;
+use types::flags::pg_state;
+use types::stats::PoolStat;
+use types::{OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs};
+
+use crate::stats::PgMap;
+use crate::summary::{Rates, Summary, recovery_rate};
+use crate::text::{self, Align, Table};
+
+const OMAP_NOTE: &str = "\n* NOTE: Omap statistics are gathered during deep scrub and may be inaccurate soon afterwards \
+depending on utilization. See http://docs.ceph.com/en/latest/dev/placement-group/#omap-statistics for further details.\n";
+
+fn osds(list: &[OsdId]) -> String {
+    let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+    format!("[{}]", list.join(","))
+}
+
+/// The columns of sums that PGs, pools and the total share.
+fn sum_cells(stats: &types::ObjectStatCollection, log: i64, ondisk_log: i64) -> Vec<String> {
+    let s = &stats.sum;
+    [
+        s.num_objects,
+        s.num_objects_missing_on_primary,
+        s.num_objects_degraded,
+        s.num_objects_misplaced,
+        s.num_objects_unfound,
+        s.num_bytes,
+        s.num_omap_bytes,
+        s.num_omap_keys,
+        log,
+        ondisk_log,
+    ]
+    .iter()
+    .map(ToString::to_string)
+    .collect()
+}
+
+fn sum_columns(first: &str) -> Table {
+    Table::new()
+        .left(first)
+        .mixed("OBJECTS")
+        .mixed("MISSING_ON_PRIMARY")
+        .mixed("DEGRADED")
+        .mixed("MISPLACED")
+        .mixed("UNFOUND")
+        .mixed("BYTES")
+        .mixed("OMAP_BYTES*")
+        .mixed("OMAP_KEYS*")
+        .mixed("LOG")
+        .mixed("DISK_LOG")
+}
+
+/// The head of every `pg dump`.
+pub fn basic_text(pgs: &PgMap) -> String {
+    format!("version {}\nstamp {}\nlast_osdmap_epoch 0\nlast_pg_scan 0\n", pgs.version, pgs.stamp)
+}
+
+/// `pg dump pgs` as a table, from the newest pool's last PG down.
+pub fn pgs_text(pgs: &PgMap) -> String {
+    let mut t = sum_columns("PG_STAT")
+        .mixed("STATE")
+        .mixed("STATE_STAMP")
+        .mixed("VERSION")
+        .mixed("REPORTED")
+        .mixed("UP")
+        .mixed("UP_PRIMARY")
+        .mixed("ACTING")
+        .mixed("ACTING_PRIMARY")
+        .mixed("LAST_SCRUB")
+        .mixed("SCRUB_STAMP")
+        .mixed("LAST_DEEP_SCRUB")
+        .mixed("DEEP_SCRUB_STAMP")
+        .mixed("SNAPTRIMQ_LEN");
+    for (id, s) in &pgs.pgs {
+        let mut row = vec![id.to_string()];
+        row.extend(sum_cells(&s.stats, s.log_size, s.ondisk_log_size));
+        row.extend([
+            pg_state::to_string(s.state),
+            s.last_change.to_string(),
+            s.version.to_string(),
+            format!("{}:{}", s.reported_epoch, s.reported_seq),
+            osds(&s.up),
+            s.up_primary.to_string(),
+            osds(&s.acting),
+            s.acting_primary.to_string(),
+            s.last_scrub.to_string(),
+            s.last_scrub_stamp.to_string(),
+            s.last_deep_scrub.to_string(),
+            s.last_deep_scrub_stamp.to_string(),
+            s.snaptrimq_len.to_string(),
+        ]);
+        t.row(row);
+    }
+    t.render()
+}
+
+pub fn pools_text(pools: &BTreeMap<PoolId, PoolStat>, heading: bool) -> String {
+    let mut t = sum_columns(if heading { "POOLID" } else { "" });
+    if !heading {
+        t = (0..10).fold(Table::new().left(""), |t, _| t.right(""));
+    }
+    for (id, p) in pools.iter().rev() {
+        let mut row = vec![id.to_string()];
+        row.extend(sum_cells(&p.stats, p.log_size, p.ondisk_log_size));
+        t.row(row);
+    }
+    t.render()
+}
+
+fn sum_text(total: &PoolStat, heading: bool) -> String {
+    let mut t = if heading { sum_columns("PG_STAT") } else { (0..10).fold(Table::new().left(""), |t, _| t.right("")) };
+    let mut row = vec!["sum".to_owned()];
+    row.extend(sum_cells(&total.stats, total.log_size, total.ondisk_log_size));
+    t.row(row);
+    t.render()
+}
+
+fn usage_cells(s: &StoreStatfs) -> Vec<String> {
+    vec![text::bytes(s.used()), text::bytes(s.available), text::bytes(s.used_raw()), text::bytes(s.total)]
+}
+
+fn osd_columns() -> Table {
+    Table::new().left("OSD_STAT").mixed("USED").mixed("AVAIL").mixed("USED_RAW").mixed("TOTAL")
+}
+
+pub fn osds_text(pgs: &PgMap) -> String {
+    let mut t = osd_columns().mixed("HB_PEERS").mixed("PG_SUM").mixed("PRIMARY_PG_SUM");
+    let mut sum = StoreStatfs::default();
+    for (osd, stat) in pgs.osds.iter().rev() {
+        crate::summary::add_statfs(&mut sum, &stat.statfs);
+        let primary = pgs.pgs.values().filter(|s| s.acting_primary == *osd).count();
+        let member = pgs.pgs.values().filter(|s| s.acting.contains(osd) || s.up.contains(osd)).count();
+        let mut row = vec![osd.to_string()];
+        row.extend(usage_cells(&stat.statfs));
+        row.extend([osds(&stat.hb_peers), member.to_string(), primary.to_string()]);
+        t.row(row);
+    }
+    let mut row = vec!["sum".to_owned()];
+    row.extend(usage_cells(&sum));
+    t.row(row);
+    t.render()
+}
+
+fn osd_sum_text(summary: &Summary) -> String {
+    let mut t = osd_columns();
+    let mut row = vec!["sum".to_owned()];
+    row.extend(usage_cells(&summary.statfs));
+    t.row(row);
+    t.render()
+}
+
+/// `pg dump WHAT` for people.
+pub fn pg_dump_text(pgs: &PgMap, map: &OsdMap, what: &str) -> String {
+    let summary = Summary::new(pgs, map);
+    let head = basic_text(pgs);
+    match what {
+        "summary" | "sum" => {
+            format!("{head}{}{}{OMAP_NOTE}", sum_text(&summary.total, true), osd_sum_text(&summary))
+        }
+        "pools" => format!("{}{OMAP_NOTE}", pools_text(&summary.pools, true)),
+        "osds" => osds_text(pgs),
+        "pgs" => format!("{}{OMAP_NOTE}", pgs_text(pgs)),
+        "pgs_brief" => brief_text(pgs.pgs.iter()),
+        _ => {
+            let blank = " ".repeat(40);
+            format!(
+                "{head}{}{blank}\n{}{blank}\n{}{}{OMAP_NOTE}",
+                pgs_text(pgs),
+                pools_text(&summary.pools, false),
+                sum_text(&summary.total, false),
+                osds_text(pgs)
+            )
+        }
+    }
+}
+
+fn brief_text<'a>(pgs: impl Iterator<Item = (&'a PgId, &'a PgStat)>) -> String {
+    let mut t = Table::new()
+        .left("PG_STAT")
+        .mixed("STATE")
+        .mixed("UP")
+        .mixed("UP_PRIMARY")
+        .mixed("ACTING")
+        .mixed("ACTING_PRIMARY");
+    for (id, s) in pgs {
+        t.row(vec![
+            id.to_string(),
+            pg_state::to_string(s.state),
+            osds(&s.up),
+            s.up_primary.to_string(),
+            osds(&s.acting),
+            s.acting_primary.to_string(),
+        ]);
+    }
+    t.render()
+}
+
+fn pg_dump(id: &PgId, s: &PgStat) -> Dump {
+    let mut d = Dump::obj().with("pgid", *id);
+    d.extend(s.dump());
+    d
+}
+
+fn brief_dump(id: &PgId, s: &PgStat) -> Dump {
+    Dump::obj()
+        .with("pgid", *id)
+        .with("state", pg_state::to_string(s.state))
+        .with("up", Dump::arr("osd", s.up.iter().copied()))
+        .with("acting", Dump::arr("osd", s.acting.iter().copied()))
+        .with("up_primary", s.up_primary)
+        .with("acting_primary", s.acting_primary)
+}
+
+fn pool_dump(id: PoolId, num_pg: u32, p: &PoolStat) -> Dump {
+    let mut d = Dump::obj().with("poolid", id).with("num_pg", num_pg);
+    d.extend(p.dump());
+    d
+}
+
+fn osd_dump(osd: OsdId, s: &OsdStat) -> Dump {
+    let mut d = Dump::obj().with("osd", osd);
+    d.extend(s.dump());
+    d
+}
+
+fn osd_total(pgs: &PgMap) -> OsdStat {
+    let mut total = OsdStat::default();
+    for s in pgs.osds.values() {
+        crate::summary::add_statfs(&mut total.statfs, &s.statfs);
+        total.num_pgs += s.num_pgs;
+        total.num_osds += s.num_osds;
+        total.num_per_pool_osds += s.num_per_pool_osds;
+        total.num_per_pool_omap_osds += s.num_per_pool_omap_osds;
+    }
+    total
+}
+
+/// `pg dump WHAT -f json`.
+pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
+    let pools = pgs.pools(map);
+    let pool_stats = || {
+        let num = |id: &PoolId| map.pool(*id).map_or(0, |p| p.pg_num);
+        Dump::arr("pool_stat", pools.iter().rev().map(|(id, p)| pool_dump(*id, num(id), p)))
+    };
+    let osd_stats = || Dump::arr("osd_stat", pgs.osds.iter().rev().map(|(osd, s)| osd_dump(*osd, s)));
+    let all_pgs = || Dump::arr("pg_stat", pgs.pgs.iter().map(|(id, s)| pg_dump(id, s)));
+    let basic = || {
+        let mut delta = PoolStat::default();
+        let (secs, sum) = pgs.delta(None).unwrap_or_default();
+        delta.stats.sum = sum;
+        let mut delta = delta.dump();
+        delta.put("stamp_delta", format!("{secs:.6}"));
+        Dump::obj()
+            .with("version", pgs.version)
+            .with("stamp", pgs.stamp)
+            .with("last_osdmap_epoch", 0u32)
+            .with("last_pg_scan", 0u32)
+            .with("pg_stats_sum", pgs.total().dump())
+            .with("osd_stats_sum", osd_total(pgs).dump())
+            .with("pg_stats_delta", delta)
+    };
+    let mut d = Dump::obj().with("pg_ready", true);
+    match what {
+        "pools" => d.put("pool_stats", pool_stats()),
+        "osds" => d.put("osd_stats", osd_stats()),
+        "pgs" => d.put("pg_stats", all_pgs()),
+        "pgs_brief" => d.put("pg_stats", Dump::arr("pg_stat", pgs.pgs.iter().map(|(id, s)| brief_dump(id, s)))),
+        "summary" | "sum" => d.put("pg_map", basic()),
+        "delta" => d.put("pg_map", Dump::obj().with("pg_stats_delta", pgs.total().dump())),
+        _ => {
+            let mut all = basic();
+            all.put("pg_stats", all_pgs());
+            all.put("pool_stats", pool_stats());
+            all.put("osd_stats", osd_stats());
+            all.put("pool_statfs", Dump::arr("item", pool_statfs(pgs)));
+            d.put("pg_map", all);
+        }
+    }
+    d
+}
+
+/// Each OSD's share of each pool that has PGs on it.
+fn pool_statfs(pgs: &PgMap) -> Vec<Dump> {
+    let mut shares: BTreeMap<(PoolId, OsdId), i64> = BTreeMap::new();
+    for (id, s) in &pgs.pgs {
+        for osd in &s.acting {
+            *shares.entry((id.pool, *osd)).or_default() += s.stats.sum.num_bytes;
+        }
+    }
+    shares
+        .into_iter()
+        .map(|((pool, osd), bytes)| {
+            let mut d = Dump::obj().with("poolid", pool).with("osd", osd);
+            d.extend(StoreStatfs { allocated: bytes, data_stored: bytes, ..StoreStatfs::default() }.dump());
+            d
+        })
+        .collect()
+}
+
+/// `pg ls…`: some PGs.
+pub fn ls_tree(chosen: &[(&PgId, &PgStat)]) -> Dump {
+    Dump::obj()
+        .with("pg_ready", true)
+        .with("pg_stats", Dump::arr("pg_stat", chosen.iter().map(|(id, s)| pg_dump(id, s))))
+}
+
+pub fn ls_text(now: Now, chosen: &[(&PgId, &PgStat)]) -> String {
+    let mut t = Table::new()
+        .left("PG")
+        .mixed("OBJECTS")
+        .mixed("DEGRADED")
+        .mixed("MISPLACED")
+        .mixed("UNFOUND")
+        .mixed("BYTES")
+        .mixed("OMAP_BYTES*")
+        .mixed("OMAP_KEYS*")
+        .mixed("LOG")
+        .mixed("STATE")
+        .mixed("SINCE")
+        .mixed("VERSION")
+        .mixed("REPORTED")
+        .mixed("UP")
+        .mixed("ACTING")
+        .mixed("SCRUB_STAMP")
+        .mixed("DEEP_SCRUB_STAMP");
+    for (id, s) in chosen {
+        let sum = &s.stats.sum;
+        t.row(vec![
+            id.to_string(),
+            sum.num_objects.to_string(),
+            sum.num_objects_degraded.to_string(),
+            sum.num_objects_misplaced.to_string(),
+            sum.num_objects_unfound.to_string(),
+            sum.num_bytes.to_string(),
+            sum.num_omap_bytes.to_string(),
+            sum.num_omap_keys.to_string(),
+            s.log_size.to_string(),
+            pg_state::to_string(s.state),
+            text::age(now.wall.sec.saturating_sub(s.last_change.sec).into()),
+            s.version.to_string(),
+            format!("{}:{}", s.reported_epoch, s.reported_seq),
+            format!("{}p{}", osds(&s.up), s.up_primary),
+            format!("{}p{}", osds(&s.acting), s.acting_primary),
+            s.last_scrub_stamp.to_string(),
+            s.last_deep_scrub_stamp.to_string(),
+        ]);
+    }
+    format!("{}{OMAP_NOTE}", t.render())
+}
+
+/// The kinds of stuck that `pg dump_stuck` knows, and since when each PG is not so.
+pub fn stuck<'a>(pgs: &'a PgMap, kinds: &[String], older_than: u32, now: Now) -> Vec<(&'a PgId, &'a PgStat)> {
+    let cut = now.wall.sec.saturating_sub(older_than);
+    let is_stuck = |s: &PgStat, kind: &str| match kind {
+        "inactive" => s.state & pg_state::ACTIVE == 0 && s.last_active.sec <= cut,
+        "unclean" => s.state & pg_state::CLEAN == 0 && s.last_clean.sec <= cut,
+        "undersized" => s.state & pg_state::UNDERSIZED != 0 && s.last_fullsized.sec <= cut,
+        "degraded" => s.state & pg_state::DEGRADED != 0 && s.last_undegraded.sec <= cut,
+        "stale" => s.state & pg_state::STALE != 0 && s.last_unstale.sec <= cut,
+        _ => false,
+    };
+    pgs.pgs.iter().filter(|(_, s)| kinds.iter().any(|k| is_stuck(s, k))).collect()
+}
+
+pub fn stuck_tree(chosen: &[(&PgId, &PgStat)]) -> Dump {
+    let list = chosen.iter().map(|(id, s)| pg_dump(id, s));
+    Dump::obj().with("pg_ready", true).with("stuck_pg_stats", Dump::arr("pg", list))
+}
+
+pub fn stuck_text(chosen: &[(&PgId, &PgStat)]) -> String {
+    if chosen.is_empty() { String::new() } else { brief_text(chosen.iter().copied()) }
+}
+
+/// `osd perf`.
+pub fn perf_tree(pgs: &PgMap) -> Dump {
+    let infos =
+        pgs.osds.iter().rev().map(|(osd, s)| Dump::obj().with("id", *osd).with("perf_stats", s.os_perf_stat.dump()));
+    Dump::obj()
+        .with("pg_ready", true)
+        .with("osdstats", Dump::obj().with("osd_perf_infos", Dump::arr("osd_perf_info", infos)))
+}
+
+pub fn perf_text(pgs: &PgMap) -> String {
+    let mut t = Table::new().right("osd").right("commit_latency(ms)").right("apply_latency(ms)");
+    for (osd, s) in pgs.osds.iter().rev() {
+        let ms = |ns: u64| (ns / 1_000_000).to_string();
+        t.row(vec![osd.to_string(), ms(s.os_perf_stat.os_commit_latency_ns), ms(s.os_perf_stat.os_apply_latency_ns)]);
+    }
+    t.render()
+}
+
+/// `osd blocked-by`: which OSDs others wait for.
+pub fn blocked_by(pgs: &PgMap) -> BTreeMap<OsdId, usize> {
+    let mut counts = BTreeMap::new();
+    for osd in pgs.pgs.values().flat_map(|s| &s.blocked_by) {
+        *counts.entry(*osd).or_default() += 1;
+    }
+    counts
+}
+
+pub fn blocked_tree(pgs: &PgMap) -> Dump {
+    let infos = blocked_by(pgs).into_iter().map(|(osd, n)| Dump::obj().with("id", osd).with("num_blocked", n));
+    Dump::obj()
+        .with("pg_ready", true)
+        .with("osd_blocked_by", Dump::obj().with("osd_blocked_by_infos", Dump::arr("osd_blocked_by_info", infos)))
+}
+
+pub fn blocked_text(pgs: &PgMap) -> String {
+    let mut t = Table::new().right("osd").right("num_blocked");
+    for (osd, n) in blocked_by(pgs) {
+        t.row(vec![osd.to_string(), n.to_string()]);
+    }
+    t.render()
+}
+
+/// `osd pool stats`.
+pub fn pool_stats_tree(pgs: &PgMap, map: &OsdMap, only: Option<PoolId>) -> Dump {
+    let sums = pgs.pools(map);
+    let pools = map.pools.keys().filter(|id| only.is_none_or(|o| o == **id)).map(|id| {
+        let mut recovery = Dump::obj();
+        if let Some(p) = sums.get(id) {
+            let s = &p.stats.sum;
+            let mut put = |what: &str, n: i64, of: i64| {
+                if n > 0 {
+                    recovery.put(format!("{what}_objects"), n);
+                    recovery.put(format!("{what}_total"), of);
+                    recovery.put(format!("{what}_ratio"), n as f64 / of.max(1) as f64);
+                }
+            };
+            put("degraded", s.num_objects_degraded, s.num_object_copies);
+            put("misplaced", s.num_objects_misplaced, s.num_object_copies);
+            put("unfound", s.num_objects_unfound, s.num_objects);
+        }
+        let delta = pgs.delta(Some(*id));
+        let mut rate = Dump::obj();
+        if let Some((secs, d)) = &delta
+            && (d.num_objects_recovered > 0 || d.num_bytes_recovered > 0)
+        {
+            let per_sec = |n: i64| (n.max(0) as f64 / secs) as u64;
+            rate.put("recovering_objects_per_sec", per_sec(d.num_objects_recovered));
+            rate.put("recovering_bytes_per_sec", per_sec(d.num_bytes_recovered));
+            rate.put("recovering_keys_per_sec", per_sec(d.num_keys_recovered));
+            rate.put("num_objects_recovered", d.num_objects_recovered);
+            rate.put("num_bytes_recovered", d.num_bytes_recovered);
+            rate.put("num_keys_recovered", d.num_keys_recovered);
+        }
+        let mut io = Dump::obj();
+        if let Some(r) = Rates::new(delta.as_ref()) {
+            if r.read_bytes > 0 {
+                io.put("read_bytes_sec", r.read_bytes);
+            }
+            if r.write_bytes > 0 {
+                io.put("write_bytes_sec", r.write_bytes);
+            }
+            io.put("read_op_per_sec", r.read_ops);
+            io.put("write_op_per_sec", r.write_ops);
+        }
+        Dump::obj()
+            .with("pool_name", map.pool_name(*id).unwrap_or_default())
+            .with("pool_id", *id)
+            .with("recovery", recovery)
+            .with("recovery_rate", rate)
+            .with("client_io_rate", io)
+    });
+    Dump::arr("pool", pools)
+}
+
+pub fn pool_stats_text(pgs: &PgMap, map: &OsdMap, only: Option<PoolId>) -> String {
+    let sums = pgs.pools(map);
+    let mut out = String::new();
+    if map.pools.is_empty() {
+        return "there are no pools!\n".to_owned();
+    }
+    for id in map.pools.keys().filter(|id| only.is_none_or(|o| o == **id)) {
+        let _ = writeln!(out, "pool {} id {id}", map.pool_name(*id).unwrap_or_default());
+        let mut lines = Vec::new();
+        if let Some(p) = sums.get(id) {
+            let s = &p.stats.sum;
+            let part = |n: i64, of: i64, what: &str| {
+                let share = text::percent(n.max(0) as u64, of.max(0) as u64);
+                (n > 0).then(|| format!("  {n}/{of} objects {what} ({share}%)"))
+            };
+            lines.extend(part(s.num_objects_degraded, s.num_object_copies, "degraded"));
+            lines.extend(part(s.num_objects_misplaced, s.num_object_copies, "misplaced"));
+            lines.extend(part(s.num_objects_unfound, s.num_objects, "unfound"));
+        }
+        let delta = pgs.delta(Some(*id));
+        lines.extend(recovery_rate(delta.as_ref()).map(|t| format!("  recovery io {t}")));
+        lines.extend(Rates::new(delta.as_ref()).map(|r| format!("  client io {}", r.text())));
+        if lines.is_empty() {
+            lines.push("  nothing is going on".to_owned());
+        }
+        let _ = writeln!(out, "{}\n", lines.join("\n"));
+    }
+    out
+}
+
+/// `osd df`: one OSD's row.
+struct DfRow {
+    osd: OsdId,
+    stat: StoreStatfs,
+    pgs: usize,
+    utilization: f64,
+}
+
+fn df_rows(pgs: &PgMap, map: &OsdMap) -> (Vec<DfRow>, StoreStatfs, f64) {
+    let mut total = StoreStatfs::default();
+    let rows: Vec<DfRow> = map
+        .osds()
+        .filter(|o| map.crush.item_weight(*o).is_some())
+        .map(|osd| {
+            let stat = pgs.osds.get(&osd).map(|s| s.statfs.clone()).unwrap_or_default();
+            crate::summary::add_statfs(&mut total, &stat);
+            let members = pgs.pgs.values().filter(|s| s.acting.contains(&osd)).count();
+            let utilization = stat.used_raw_ratio() * 100.0;
+            DfRow { osd, stat, pgs: members, utilization }
+        })
+        .collect();
+    let average = total.used_raw_ratio() * 100.0;
+    (rows, total, average)
+}
+
+fn spread(rows: &[DfRow], average: f64) -> (f64, f64, f64) {
+    let var = |r: &DfRow| if average > 0.0 { r.utilization / average } else { 0.0 };
+    let (mut min, mut max, mut sum) = (f64::INFINITY, 0.0f64, 0.0);
+    for r in rows {
+        min = min.min(var(r));
+        max = max.max(var(r));
+        sum += (r.utilization - average).powi(2);
+    }
+    let dev = if rows.is_empty() { 0.0 } else { (sum / rows.len() as f64).sqrt() };
+    (if min.is_finite() { min } else { 0.0 }, max, dev)
+}
+
+fn crush_weight(map: &OsdMap, osd: OsdId) -> f64 {
+    f64::from(map.crush.item_weight(osd).unwrap_or(0)) / 65_536.0
+}
+
+fn reweight(map: &OsdMap, osd: OsdId) -> f64 {
+    f64::from(map.weight(osd)) / 65_536.0
+}
+
+fn kb(bytes: u64) -> u64 {
+    bytes >> 10
+}
+
+pub fn osd_df_tree(pgs: &PgMap, map: &OsdMap) -> Dump {
+    let (rows, total, average) = df_rows(pgs, map);
+    let usage = |d: Dump, s: &StoreStatfs| {
+        d.with("kb", kb(s.total))
+            .with("kb_used", kb(s.used_raw()))
+            .with("kb_used_data", s.allocated >> 10)
+            .with("kb_used_omap", s.omap_allocated >> 10)
+            .with("kb_used_meta", s.internal_metadata >> 10)
+            .with("kb_avail", kb(s.available))
+    };
+    let nodes = rows.iter().map(|r| {
+        let d = Dump::obj()
+            .with("id", r.osd)
+            .with("device_class", map.crush.item_class(r.osd).unwrap_or_default())
+            .with("name", format!("osd.{}", r.osd))
+            .with("type", "osd")
+            .with("type_id", 0u32)
+            .with("crush_weight", crush_weight(map, r.osd))
+            .with("depth", 2u32)
+            .with("pool_weights", Dump::obj())
+            .with("reweight", reweight(map, r.osd));
+        usage(d, &r.stat)
+            .with("utilization", r.utilization)
+            .with("var", if average > 0.0 { r.utilization / average } else { 0.0 })
+            .with("pgs", r.pgs)
+            .with("status", if map.is_up(r.osd) { "up" } else { "down" })
+    });
+    let nodes = Dump::arr("item", nodes);
+    let (min, max, dev) = spread(&rows, average);
+    let summary = Dump::obj()
+        .with("total_kb", kb(total.total))
+        .with("total_kb_used", kb(total.used_raw()))
+        .with("total_kb_used_data", total.allocated >> 10)
+        .with("total_kb_used_omap", total.omap_allocated >> 10)
+        .with("total_kb_used_meta", total.internal_metadata >> 10)
+        .with("total_kb_avail", kb(total.available))
+        .with("average_utilization", average)
+        .with("min_var", min)
+        .with("max_var", max)
+        .with("dev", dev);
+    Dump::obj().with("nodes", nodes).with("stray", Dump::arr("item", Vec::<Dump>::new())).with("summary", summary)
+}
+
+pub fn osd_df_text(pgs: &PgMap, map: &OsdMap) -> String {
+    let (rows, total, average) = df_rows(pgs, map);
+    let mut t = Table::new()
+        .right("ID")
+        .right("CLASS")
+        .mixed("WEIGHT")
+        .mixed("REWEIGHT")
+        .mixed("SIZE")
+        .mixed("RAW USE")
+        .mixed("DATA")
+        .mixed("OMAP")
+        .mixed("META")
+        .mixed("AVAIL")
+        .mixed("%USE")
+        .mixed("VAR")
+        .mixed("PGS")
+        .column("STATUS", Align::Left, Align::Right);
+    let usage = |s: &StoreStatfs| {
+        [
+            text::bytes(s.total),
+            text::bytes(s.used_raw()),
+            text::bytes(s.allocated.max(0) as u64),
+            text::bytes(s.omap_allocated.max(0) as u64),
+            text::bytes(s.internal_metadata.max(0) as u64),
+            text::bytes(s.available),
+        ]
+    };
+    for r in &rows {
+        let mut row = vec![
+            r.osd.to_string(),
+            map.crush.item_class(r.osd).unwrap_or_default().to_owned(),
+            format!("{:.5}", crush_weight(map, r.osd)),
+            format!("{:.5}", reweight(map, r.osd)),
+        ];
+        row.extend(usage(&r.stat));
+        row.extend([
+            format!("{:.2}", r.utilization),
+            format!("{:.2}", if average > 0.0 { r.utilization / average } else { 0.0 }),
+            r.pgs.to_string(),
+            if map.is_up(r.osd) { "up" } else { "down" }.to_owned(),
+        ]);
+        t.row(row);
+    }
+    let mut row = vec![String::new(), String::new(), String::new(), "TOTAL".to_owned()];
+    row.extend(usage(&total));
+    row.push(format!("{average:.2}"));
+    t.row(row);
+    let (min, max, dev) = spread(&rows, average);
+    let dev = types::dump::general_float((dev * 100.0).round() / 100.0, 6);
+    format!("{}MIN/MAX VAR: {min:.2}/{max:.2}  STDDEV: {dev}\n", t.render())
+}

@@ -1,0 +1,64 @@
+//! The manager's commands, as data. The monitors serve their descriptions together with their own.
+
+use types::command::{Command, FLAG_MGR};
+
+const fn pg(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "pg", perm: "r", flags: FLAG_MGR }
+}
+
+const fn osd(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "osd", perm: "r", flags: FLAG_MGR }
+}
+
+const fn mgr(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "mgr", perm: "r", flags: FLAG_MGR }
+}
+
+pub static COMMANDS: &[Command] = &[
+    pg("pg stat", "how many placement groups are in which state"),
+    pg(
+        "pg dump name=dumpcontents,type=CephChoices,strings=all|summary|sum|delta|pools|osds|pgs|pgs_brief,n=N,req=false",
+        "the statistics of all placement groups (plain shows one part at a time)",
+    ),
+    pg(
+        "pg dump_json name=dumpcontents,type=CephChoices,strings=all|summary|sum|pools|osds|pgs,n=N,req=false",
+        "the statistics of all placement groups, always as JSON",
+    ),
+    pg("pg dump_pools_json", "each pool's statistics as JSON"),
+    pg("pg ls-by-pool name=poolstr,type=CephString name=states,type=CephString,n=N,req=false", "a pool's PGs"),
+    pg(
+        "pg ls-by-primary name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+        "the PGs of which an OSD is the primary",
+    ),
+    pg(
+        "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+        "the PGs that an OSD holds",
+    ),
+    pg("pg ls name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false", "PGs, by pool and state"),
+    pg(
+        "pg dump_stuck name=stuckops,type=CephChoices,strings=inactive|unclean|stale|undersized|degraded,n=N,req=false \
+         name=threshold,type=CephInt,req=false",
+        "PGs that have been in a bad state for long",
+    ),
+    osd("osd perf", "latencies of the OSDs' stores"),
+    osd(
+        "osd df name=output_method,type=CephChoices,strings=plain|tree,req=false \
+         name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",
+        "how full each OSD is",
+    ),
+    osd("osd blocked-by", "which OSDs others wait for"),
+    osd("osd pool stats name=pool_name,type=CephPoolname,req=false", "what clients and recovery do in each pool"),
+    osd(
+        "osd ok-to-stop name=ids,type=CephString,n=N name=max,type=CephInt,req=false",
+        "whether all data stays available if these OSDs stop",
+    ),
+    osd("osd safe-to-destroy name=ids,type=CephString,n=N", "whether these OSDs can be destroyed without losing data"),
+    mgr("config show name=who,type=CephString name=key,type=CephString,req=false", "the options in force for a daemon"),
+    mgr("config show-with-defaults name=who,type=CephString", "all options of a daemon"),
+    mgr("progress", "long-running work"),
+    mgr("progress json", "long-running work, as JSON"),
+    mgr("balancer status", "whether placement is being evened out"),
+    mgr("device ls", "devices that daemons told of"),
+    mgr("crash ls", "crashes that were recorded"),
+    mgr("crash stat", "how many crashes were recorded"),
+];
