@@ -101,6 +101,8 @@ pub struct Connection {
     /// The peer's address as we see it, to be told in our hello.
     peer_addr: EntityAddr,
     rx: FrameReader,
+    /// What frames may be like once the session is agreed.
+    limits: Limits,
     tx: TxQueue,
     codec: Codec,
     auth_rounds: u32,
@@ -118,7 +120,8 @@ impl Connection {
             phase: Phase::Banner,
             our_type,
             peer_addr,
-            rx: FrameReader::new(limits),
+            rx: FrameReader::new(limits.handshake()),
+            limits,
             tx: TxQueue::default(),
             codec: Codec::default(),
             auth_rounds: 0,
@@ -194,6 +197,7 @@ impl Connection {
 
     /// The session is agreed: messages may flow.
     pub fn open(&mut self) {
+        self.rx.set_limits(self.limits);
         self.phase = Phase::Open;
     }
 

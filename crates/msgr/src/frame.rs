@@ -10,6 +10,7 @@
 //! Invariants:
 //! - Nothing is reserved because a length announces it: a length over the limit of its segment ends
 //!   the connection, and within the limit the buffer grows as bytes arrive.
+//! - Whoever has no session yet can make us keep a control frame, and no more.
 //! - A frame is given out only when all of it is there and every checksum holds. Its segments share
 //!   the receive buffer.
 
@@ -86,6 +87,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a peer may send before its session is agreed: control frames only.
+    pub(crate) fn handshake(self) -> Self {
+        Self { control: self.control, front: 0, middle: 0, data: 0 }
+    }
+
     fn max(&self, tag: Tag, index: usize) -> u32 {
         match (tag, index) {
             (Tag::Message, 1) => self.front,
@@ -187,6 +193,10 @@ impl FrameReader {
 
     pub fn set_codec(&mut self, codec: Codec) {
         self.codec = codec;
+    }
+
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// A buffer with room, for the driver to read into behind what it holds.

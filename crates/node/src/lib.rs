@@ -73,6 +73,8 @@ pub struct Peer {
     /// What the peer says its addresses are (the socket's own for clients, with their nonce).
     pub addrs: EntityAddrVec,
     pub features: u64,
+    /// On an incoming connection the peer's; on one that we made ours, as the peer knows us (a
+    /// client learns its own from a monitor).
     pub global_id: u64,
     /// `client.admin` and the like; what a client calls itself.
     pub entity: String,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use msgr::{
-    Codec, Config, Control, Event, Frame, FrameReader, Hello, Limits, LinkError, Messenger, ProtocolError, Tag,
-    TxQueue, crc32c, open_message, put_frame,
+    AuthRequest, Codec, Config, Control, Event, Frame, FrameReader, Hello, Limits, LinkError, Messenger, ProtocolError,
+    Tag, TxQueue, crc32c, open_message, put_frame,
 };
 use types::EntityAddr;
 
@@ -64,7 +64,7 @@ fn each_misbehaviour_has_its_name() {
         (after_banner(&preamble(17, 2, [41, 0, 0, 0])), ProtocolError::LastSegmentEmpty),
         (
             after_banner(&preamble(17, 4, [41, 4, 0, u32::MAX])),
-            ProtocolError::SegmentTooLong { tag: Tag::Message, index: 3, len: u32::MAX, max: 512 << 20 },
+            ProtocolError::SegmentTooLong { tag: Tag::Message, index: 1, len: 4, max: 0 },
         ),
         (
             after_banner(&[&hello[..hello.len() - 1], &[!hello[hello.len() - 1]]].concat()),
@@ -86,8 +86,33 @@ fn each_misbehaviour_has_its_name() {
     for (bytes, error) in cases {
         assert_eq!(outcome(&bytes), Some(error));
     }
+    let mut open = FrameReader::new(Limits::default());
+    open.extend(&preamble(17, 4, [41, 4, 0, u32::MAX]));
+    let too_long = ProtocolError::SegmentTooLong { tag: Tag::Message, index: 3, len: u32::MAX, max: 512 << 20 };
+    assert_eq!(open.next_frame().unwrap_err(), too_long);
     let short = outcome(&after_banner(&frame(Tag::Hello, &[1])));
     assert!(matches!(short, Some(ProtocolError::Decode { tag: Tag::Hello, .. })));
+}
+
+#[test]
+fn a_peer_of_msgr_2_0_is_answered_in_its_own_frames() {
+    let mut m = Messenger::new(Config::new(name(0), "0", addr(0), lossy()));
+    let link = m.accept(Duration::ZERO, "127.0.0.1:9".parse().unwrap());
+    let hello = Control::Hello(Hello { entity_type: 8, peer_addr: EntityAddr::default() });
+    let request = Control::AuthRequest(AuthRequest { method: 1, preferred_modes: vec![1], payload: Bytes::new() });
+    let mut tx = TxQueue::default();
+    tx.put(&BANNER[..10]);
+    tx.put(&[0; 16]);
+    for control in [&hello, &request] {
+        let e = Bytes::new();
+        put_frame(&mut tx, Codec::CrcRev0, control.tag(), &control.payload(), [&e, &e, &e]);
+    }
+    m.handle_bytes(Duration::ZERO, link, &tx.take_all());
+    assert!(matches!(m.poll_event(), Some(Event::Auth { method: 1, .. })));
+    let mut reader = FrameReader::new(Limits::default());
+    reader.set_codec(Codec::CrcRev0);
+    reader.extend(&m.transmit(link).unwrap().take_all()[BANNER.len()..]);
+    assert_eq!(reader.next_frame().unwrap().unwrap().tag, Tag::Hello);
 }
 
 #[test]
