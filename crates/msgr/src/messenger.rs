@@ -92,7 +92,7 @@ impl Default for Timing {
 }
 
 /// Makes the credentials for one outgoing connection.
-pub trait AuthProvider: std::fmt::Debug {
+pub trait AuthProvider: std::fmt::Debug + Send {
     fn client(&self, peer_type: u8, us: EntityName, global_id: u64) -> Box<dyn AuthClient>;
 }
 

@@ -69,7 +69,7 @@ impl RuntimeConfig {
 ///
 /// # Errors
 /// What cannot be set up: the admin socket, the listeners, the signals.
-pub fn run_node<N: Node, D: Disk>(
+pub fn run_node<N: Node + Send + 'static, D: Disk + Send + 'static>(
     node: N,
     endpoints: Endpoints,
     disk: D,
@@ -82,10 +82,12 @@ pub fn run_node<N: Node, D: Disk>(
         .thread_name("disk-read")
         .build()
         .context("cannot make the event loop")?;
-    // One task polls many sockets, so tokio's budget of polls a task would only cut turns short.
-    let code = runtime.block_on(tokio::task::unconstrained(async move {
+    // A spawned task is woken within the thread; the one given to `block_on` would be woken through an
+    // eventfd. One task polls many sockets, so tokio's budget of polls a task would only cut turns short.
+    let task = runtime.spawn(tokio::task::unconstrained(async move {
         Driver::new(node, endpoints, disk, completions, config)?.run().await
     }));
+    let code = runtime.block_on(task).unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     // A read that hangs in a dying disk must not keep the process.
     runtime.shutdown_background();
     code
@@ -138,6 +140,8 @@ struct Driver<N, D> {
     admin_waiting: HashMap<u64, oneshot::Sender<String>>,
     admin_next: u64,
     terminate: Option<(Signal, Signal)>,
+    /// Nothing commits any more.
+    store_failed: bool,
     started: Instant,
     exit: Option<(i32, Duration)>,
     alarm: Wakeup,
@@ -191,6 +195,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
             admin_waiting: HashMap::new(),
             admin_next: 0,
             terminate,
+            store_failed: false,
             started: Instant::now(),
             exit: None,
             alarm: Wakeup::default(),
@@ -205,6 +210,9 @@ impl<N: Node, D: Disk> Driver<N, D> {
         loop {
             let more = self.turn();
             if let Some(code) = self.exit_code() {
+                if let Err(why) = self.disk.close() {
+                    tracing::error!("the store did not close: {why}");
+                }
                 return Ok(code);
             }
             if more || !self.wait().await {
@@ -239,7 +247,8 @@ impl<N: Node, D: Disk> Driver<N, D> {
             let (address, link) = split(*id);
             unsent |= self.addresses[address].messenger.transmit(link).is_some_and(|tx| !tx.is_empty());
         }
-        (self.now().mono >= until || (self.held.all_committed() && !unsent)).then_some(code)
+        let kept = self.held.all_committed() || self.store_failed;
+        (self.now().mono >= until || (kept && !unsent)).then_some(code)
     }
 
     fn now(&self) -> Now {
@@ -336,8 +345,13 @@ impl<N: Node, D: Disk> Driver<N, D> {
         let mut completed = std::mem::take(&mut self.completed);
         for done in completed.drain(..) {
             match done {
+                Completion::Committed(_) if self.store_failed => {}
                 Completion::Committed(token) => self.committed(token),
-                Completion::Failed { why } => self.input(Input::StoreFailed { why }),
+                Completion::Failed { .. } if self.store_failed => {}
+                Completion::Failed { why } => {
+                    self.store_failed = true;
+                    self.input(Input::StoreFailed { why });
+                }
                 Completion::ReadDone { token, result } => self.input(Input::ReadDone { token, result }),
             }
             self.drain_inbox();

@@ -21,9 +21,11 @@ mod held;
 mod log;
 mod net;
 mod sockets;
+mod store_disk;
 
 pub use admin::{AdminHandle, AdminQueue};
 pub use disk::{BulkRead, Completion, CompletionQueue, Completions, Disk, MemDisk, completions};
 pub use driver::{RuntimeConfig, run_node};
 pub use log::init_log;
 pub use net::{BindError, Endpoints, Listen};
+pub use store_disk::StoreDisk;

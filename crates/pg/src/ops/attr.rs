@@ -14,7 +14,7 @@ use super::exec::{Exec, Step, canceled, decoded, kib, split_name};
 /// What `BlueStore` allows, of which `osd_max_attr_name_len` may take away.
 const STORE_ATTR_NAME_MAX: u64 = 256;
 
-fn stored_name(name: &[u8]) -> ByteStr {
+pub(super) fn stored_name(name: &[u8]) -> ByteStr {
     [b"_", name].concat().into()
 }
 

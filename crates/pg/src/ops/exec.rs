@@ -12,7 +12,8 @@ use os::{Coll, ReadError, Transaction, TxOp};
 use types::errno::{EAGAIN, ECANCELED, EINVAL, ENOENT, ENOTCONN, EOPNOTSUPP, EOVERFLOW, ERANGE, ETIMEDOUT};
 use types::osd_op::{OpArgs, OsdOp, op, op_flag, watch_op};
 use types::{
-    GHObject, HObject, IntervalSet, ObjectCleanRegions, ObjectStatSum, SnapContext, SnapSet, WatchInfo, object_flag,
+    GHObject, HObject, IntervalSet, ObjectCleanRegions, ObjectStatSum, OsdReqId, SnapContext, SnapSet, UTime, Version,
+    WatchInfo, object_flag,
 };
 
 use super::access::{Access, Call};
@@ -39,6 +40,15 @@ pub(super) type Step<T = ()> = Result<T, Stop>;
 pub(super) static OI_NAME: LazyLock<ByteStr> = LazyLock::new(|| crate::object::OI_ATTR.into());
 pub(super) static SS_NAME: LazyLock<ByteStr> = LazyLock::new(|| crate::object::SS_ATTR.into());
 
+/// A source's version and times, which the copy keeps, and the requests that count as done with it.
+#[derive(Debug, Clone)]
+pub(super) struct CopiedStamp {
+    pub user_version: Version,
+    pub mtime: UTime,
+    pub reqids: Vec<(OsdReqId, Version)>,
+    pub reqid_return_codes: Vec<(u32, i32)>,
+}
+
 /// The state of a vector (Ceph: `OpContext`).
 pub(super) struct Exec<'a, 'e> {
     pub env: &'a mut OpEnv<'e>,
@@ -62,8 +72,8 @@ pub(super) struct Exec<'a, 'e> {
     /// Whether users see a change, that is, a new version.
     pub user_modify: bool,
     pub undirty: bool,
-    /// Set by `COPY_FROM`: the version that users see is the source's.
-    pub user_version: Option<u64>,
+    /// What `COPY_FROM` took over.
+    pub copied: Option<CopiedStamp>,
     pub effects: Vec<Effect>,
     /// Bulk reads that are still to be done.
     pub wanted: Vec<ReadRange>,
@@ -94,7 +104,7 @@ impl<'a, 'e> Exec<'a, 'e> {
             modify: false,
             user_modify: false,
             undirty: false,
-            user_version: None,
+            copied: None,
             effects: Vec::new(),
             wanted: Vec::new(),
         }
@@ -263,8 +273,8 @@ impl<'a, 'e> Exec<'a, 'e> {
                 Ok(None)
             }
             (op::OMAP_CMP, _) => self.omap_compare(input).map(|()| None),
-            (op::COPY_GET, OpArgs::CopyGet { max }) => {
-                out.outdata = self.copy_get(max, input)?;
+            (op::COPY_GET, _) => {
+                out.outdata = self.copy_get(input)?;
                 Ok(Some(0))
             }
             _ => self.run_write_op(osd_op).map(Some),
@@ -411,11 +421,9 @@ impl<'a, 'e> Exec<'a, 'e> {
                 }
                 self.effects.push(Effect::Ping { cookie });
             }
-            watch_op::UNWATCH => {
-                if self.obs.oi.watchers.remove(&key).is_some() {
-                    self.modify = true;
-                    self.effects.push(Effect::Disconnect { watch: key, tell: false });
-                }
+            watch_op::UNWATCH if self.obs.oi.watchers.remove(&key).is_some() => {
+                self.modify = true;
+                self.effects.push(Effect::Disconnect { watch: key, tell: false });
             }
             _ => (),
         }

@@ -150,6 +150,8 @@ impl Exec<'_, '_> {
         reply.result = result;
         reply.set_reply_versions(version, user_version);
         let effects = self.effects_of(user_version);
+        let (extra_reqids, extra_reqid_return_codes) =
+            self.copied.take().map(|c| (c.reqids, c.reqid_return_codes)).unwrap_or_default();
         log.push(LogEntry {
             op,
             soid: self.goid.hobj.clone(),
@@ -162,6 +164,8 @@ impl Exec<'_, '_> {
             op_returns: op_returns(&reply, self.access.returnvec),
             mod_desc: ObjectModDesc::unrollbackable(),
             clean_regions: self.clean,
+            extra_reqids,
+            extra_reqid_return_codes,
             ..LogEntry::default()
         });
         contexts.push(ObjectContext { obs: self.obs, ssc: self.snapset });
@@ -171,8 +175,8 @@ impl Exec<'_, '_> {
     /// The version that users see. At least the log's, which is all that old clients look at.
     fn bump_user_version(&mut self, version: EVersion) -> Version {
         let oi = &mut self.obs.oi;
-        if let Some(copied) = self.user_version {
-            oi.user_version = copied;
+        if let Some(copied) = &self.copied {
+            oi.user_version = copied.user_version;
         } else if self.user_modify {
             let next = self.env.last_user_version.max(oi.user_version) + 1;
             oi.user_version = next.max(version.version);
@@ -186,7 +190,9 @@ impl Exec<'_, '_> {
         oi.version = version;
         oi.prior_version = self.before.oi.version;
         oi.last_reqid = self.env.reqid;
-        if !self.msg.mtime.is_zero() {
+        if let Some(copied) = &self.copied {
+            oi.mtime = copied.mtime;
+        } else if !self.msg.mtime.is_zero() {
             oi.mtime = self.msg.mtime;
             oi.local_mtime = self.env.now.wall;
         }

@@ -39,6 +39,7 @@ mod precheck;
 mod write;
 
 pub use access::Access;
+pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
 
 /// What the PG knows that ops depend on.
 pub struct OpEnv<'a> {
@@ -71,6 +72,8 @@ pub struct OpEnv<'a> {
     pub reqid: OsdReqId,
     /// Data that was read because a former call returned [`Blocked::Read`].
     pub prefetched: &'a [(ReadRange, Bytes)],
+    /// What was fetched because a former call returned [`Blocked::Remote`].
+    pub copied: Option<&'a Copied>,
 }
 
 impl OpEnv<'_> {
@@ -131,17 +134,9 @@ pub enum Blocked {
     Read(Vec<ReadRange>),
     /// A local disk could not read the object; another copy may be good.
     Damaged { soid: HObject, why: String },
-    /// `COPY_FROM`: the source must be fetched with `COPY_GET` and handed in as
-    /// [`OpEnv::prefetched`] data.
+    /// `COPY_FROM`: the source must be got with a [`Fetch`] and handed in as [`OpEnv::copied`]; keep the lock
+    /// meanwhile.
     Remote(Box<RemoteCopy>),
-}
-
-/// Where a `COPY_FROM` reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteCopy {
-    pub source: HObject,
-    pub version: Version,
-    pub flags: u32,
 }
 
 /// A change to be made: everything of one op vector.

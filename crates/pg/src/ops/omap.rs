@@ -22,7 +22,7 @@ impl Exec<'_, '_> {
 
     /// Shows pairs in order to `take`, those with keys after `after` that start with `prefix`, until it
     /// returns false. Whether it did, that is, whether more would have followed.
-    fn scan(&mut self, after: &[u8], prefix: &[u8], mut take: impl FnMut(&ByteStr, &Bytes) -> bool) -> Step<bool> {
+    pub fn scan(&mut self, after: &[u8], prefix: &[u8], mut take: impl FnMut(&ByteStr, &Bytes) -> bool) -> Step<bool> {
         if !self.has_omap() {
             return Ok(false);
         }

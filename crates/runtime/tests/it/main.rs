@@ -2,5 +2,6 @@
 //! tests wait for that, not for time.
 
 mod ceph;
+mod durable;
 mod scripted;
 mod sockets;

@@ -10,9 +10,7 @@ use bytes::Bytes;
 use messages::{Body, Message, Wire};
 use node::{AuthReply, ConnId, Endpoint, Input, Node, Now, Output};
 use os::ObjectRead;
-use runtime::{
-    AdminHandle, CompletionQueue, Completions, Disk, Endpoints, Listen, MemDisk, RuntimeConfig, completions, run_node,
-};
+use runtime::{AdminHandle, CompletionQueue, Disk, Endpoints, Listen, MemDisk, RuntimeConfig, completions, run_node};
 use types::{EntityAddrVec, EntityName};
 
 /// What to do with an input.
@@ -67,20 +65,37 @@ pub struct Start {
     pub endpoint: Endpoint,
     pub nonce: u32,
     pub admin_socket: Option<PathBuf>,
-    pub make_disk: fn(Completions) -> Box<dyn Disk>,
 }
 
 impl Start {
     pub fn new(name: EntityName, endpoint: Endpoint) -> Self {
-        let make_disk = |completions| -> Box<dyn Disk> { Box::new(MemDisk::new(completions)) };
-        Self { name, endpoint, nonce: 1, admin_socket: None, make_disk }
+        Self { name, endpoint, nonce: 1, admin_socket: None }
+    }
+
+    /// As [`Self::run_on`], on a disk that remembers nothing.
+    pub fn run<S>(self, make: impl FnOnce(mpsc::Sender<String>) -> S) -> Running
+    where
+        S: FnMut(Input, &mut Vec<Output>) + Send + 'static,
+    {
+        self.run_on(
+            || {
+                let (completions, queue) = completions();
+                (MemDisk::new(completions), queue)
+            },
+            make,
+        )
     }
 
     /// `script` gets a function that reports to the test, and each input but those every node answers
     /// alike: authentication, `stop`.
-    pub fn run<S>(self, make: impl FnOnce(mpsc::Sender<String>) -> S) -> Running
+    pub fn run_on<S, D>(
+        self,
+        make_disk: impl FnOnce() -> (D, CompletionQueue) + Send + 'static,
+        make: impl FnOnce(mpsc::Sender<String>) -> S,
+    ) -> Running
     where
         S: FnMut(Input, &mut Vec<Output>) + Send + 'static,
+        D: Disk + Send + 'static,
     {
         let listen = Listen { endpoint: self.endpoint, addr: "127.0.0.1:0".parse().unwrap(), nonce: self.nonce };
         let endpoints = Endpoints::bind(&[listen]).expect("a free port");
@@ -102,10 +117,9 @@ impl Start {
             handle_signals: false,
             ..RuntimeConfig::new(self.name, self.name.num.to_string())
         };
-        let make_disk = self.make_disk;
         let thread = std::thread::spawn(move || {
-            let (completions, queue): (Completions, CompletionQueue) = completions();
-            run_node(node, endpoints, make_disk(completions), queue, config).expect("the node runs")
+            let (disk, queue) = make_disk();
+            run_node(node, endpoints, disk, queue, config).expect("the node runs")
         });
         Running { addrs, name: self.name, admin, seen, thread: Some(thread) }
     }

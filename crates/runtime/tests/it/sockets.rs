@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use bytes::Bytes;
 use node::{Dest, Endpoint, Input, Output, Token};
 use os::{Coll, ObjectRead, ReadError, Transaction};
-use runtime::{BulkRead, Completions, Disk, MemDisk, completions};
+use runtime::{BulkRead, Disk, MemDisk, completions};
 use types::{EntityAddrVec, EntityName, GHObject};
 
 use crate::scripted::{Running, Start, data_of, message, reply};
@@ -107,8 +107,6 @@ struct SlowDisk {
     submitted: mpsc::Sender<Token>,
 }
 
-static GATE: std::sync::Mutex<Option<(Completions, mpsc::Receiver<Token>)>> = std::sync::Mutex::new(None);
-
 impl Disk for SlowDisk {
     fn submit(&mut self, token: Token, txn: Transaction) {
         self.inner.submit(token, txn);
@@ -130,37 +128,37 @@ impl Disk for SlowDisk {
 
 #[test]
 fn a_reply_waits_for_its_commit_and_a_read_for_its_thread() {
-    let make_disk = |real: Completions| -> Box<dyn Disk> {
-        let (submitted, tokens) = mpsc::channel();
-        *GATE.lock().unwrap() = Some((real, tokens));
-        // What the inner disk says about commits goes nowhere.
-        Box::new(SlowDisk { inner: MemDisk::new(completions().0), submitted })
-    };
-    let start = Start { make_disk, ..Start::new(EntityName::mon(0), Endpoint::Public) };
-    let server = start.run(|report| {
-        let mut waiting = None;
-        move |input, out| match input {
-            Input::Start => report.send("started".into()).unwrap(),
-            Input::Message { conn, msg, .. } => {
-                let token = Token(msg.tid + 100);
-                waiting = Some(conn);
-                // The send first: it waits all the same.
-                out.push(Output::Send { to: Dest::Conn(conn), msg, after: Some(token) });
-                out.push(Output::Submit { token, txn: Transaction::new() });
+    let (real, queue) = completions();
+    let (submitted, tokens) = mpsc::channel();
+    // What the inner disk says about commits goes nowhere.
+    let disk = SlowDisk { inner: MemDisk::new(completions().0), submitted };
+    let start = Start::new(EntityName::mon(0), Endpoint::Public);
+    let server = start.run_on(
+        move || (disk, queue),
+        |report| {
+            let mut waiting = None;
+            move |input, out| match input {
+                Input::Start => report.send("started".into()).unwrap(),
+                Input::Message { conn, msg, .. } => {
+                    let token = Token(msg.tid + 100);
+                    waiting = Some(conn);
+                    // The send first: it waits all the same.
+                    out.push(Output::Send { to: Dest::Conn(conn), msg, after: Some(token) });
+                    out.push(Output::Submit { token, txn: Transaction::new() });
+                }
+                Input::Committed(token) => {
+                    report.send(format!("committed {}", token.0)).unwrap();
+                    out.push(Output::Read { token, coll: Coll::Meta, oid: GHObject::min(), off: 0, len: 10 });
+                }
+                Input::ReadDone { token, result } => {
+                    report.send(format!("read {} {result:?} {}", token.0, waiting.is_some())).unwrap();
+                }
+                _ => {}
             }
-            Input::Committed(token) => {
-                report.send(format!("committed {}", token.0)).unwrap();
-                out.push(Output::Read { token, coll: Coll::Meta, oid: GHObject::min(), off: 0, len: 10 });
-            }
-            Input::ReadDone { token, result } => {
-                report.send(format!("read {} {result:?} {}", token.0, waiting.is_some())).unwrap();
-            }
-            _ => {}
-        }
-    });
+        },
+    );
     server.until("started");
     let client = client_of(&server, &[5, 6]);
-    let (real, tokens) = GATE.lock().unwrap().take().unwrap();
     assert_eq!((tokens.recv().unwrap(), tokens.recv().unwrap()), (Token(100), Token(101)));
     assert_eq!(client.next(), "connected to mon.0 false 4242");
     assert!(client.seen.try_recv().is_err(), "no reply before the commit");

@@ -2,6 +2,7 @@
 
 mod class;
 mod compound;
+mod copy;
 mod io;
 mod listing;
 mod omap;
@@ -129,6 +130,7 @@ impl Rig {
             peer,
             reqid: OsdReqId { name: EntityName::client(self.client), tid: self.tid, inc: 0 },
             prefetched,
+            copied: None,
         }
     }
 
