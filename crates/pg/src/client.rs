@@ -292,6 +292,7 @@ impl Pg {
             peer: &op.peer,
             reqid: op.reqid,
             prefetched: &op.prefetched,
+            copied: None,
         };
         f(&mut op_env)
     }
