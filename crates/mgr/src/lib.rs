@@ -6,17 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod commands;
 pub mod digest;
 mod health;
 mod mgr;
 mod show;
 mod stats;
 pub mod summary;
-mod table;
 pub mod text;
 
+pub use commands::COMMANDS;
 pub use digest::{Digest, HealthCheck, PoolSum, Severity};
 pub use mgr::{Mgr, Reply};
 pub use stats::PgMap;
 pub use summary::Summary;
-pub use table::COMMANDS;
