@@ -149,8 +149,8 @@ impl Tunables {
 
 /// What a reader of the whole map must know.
 impl CrushMap {
-    fn uses_step(&self, ops: &[StepOp]) -> bool {
-        self.rules().any(|(_, r)| r.steps.iter().any(|s| ops.contains(&s.op)))
+    fn rule_uses(&self, id: u32, ops: &[StepOp]) -> bool {
+        self.rule(id).is_some_and(|r| r.steps.iter().any(|s| ops.contains(&s.op)))
     }
 
     pub fn has_v2_rules(&self) -> bool {
@@ -161,11 +161,15 @@ impl CrushMap {
     pub fn is_v2_rule(&self, id: u32) -> bool {
         const V2: [StepOp; 4] =
             [StepOp::ChooseIndep, StepOp::ChooseleafIndep, StepOp::SetChooseTries, StepOp::SetChooseleafTries];
-        self.rule(id).is_some_and(|r| r.steps.iter().any(|s| V2.contains(&s.op)))
+        self.rule_uses(id, &V2)
     }
 
     pub fn has_v3_rules(&self) -> bool {
-        self.uses_step(&[StepOp::SetChooseleafVaryR])
+        self.rules().any(|(id, _)| self.is_v3_rule(id))
+    }
+
+    pub fn is_v3_rule(&self, id: u32) -> bool {
+        self.rule_uses(id, &[StepOp::SetChooseleafVaryR])
     }
 
     pub fn has_v4_buckets(&self) -> bool {
@@ -173,7 +177,11 @@ impl CrushMap {
     }
 
     pub fn has_v5_rules(&self) -> bool {
-        self.uses_step(&[StepOp::SetChooseleafStable])
+        self.rules().any(|(id, _)| self.is_v5_rule(id))
+    }
+
+    pub fn is_v5_rule(&self, id: u32) -> bool {
+        self.rule_uses(id, &[StepOp::SetChooseleafStable])
     }
 
     /// Choose_args that cannot be folded into the plain weights for old readers.

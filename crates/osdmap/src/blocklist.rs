@@ -94,3 +94,42 @@ pub(crate) fn encode_map(map: &BTreeMap<EntityAddr, UTime>, e: &mut Encoder) {
 pub(crate) fn decode_map(d: &mut Decoder) -> Result<BTreeMap<EntityAddr, UTime>, DecodeError> {
     d.get()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn addr(text: &str) -> EntityAddr {
+        EntityAddr::parse(text, AddrType::Any).expect("an address")
+    }
+
+    #[test]
+    fn instances_hosts_and_networks_are_refused_and_nobody_else() {
+        let until = UTime { sec: 9, nsec: 0 };
+        let list = |all: &[&str]| all.iter().map(|a| (addr(a), until)).collect::<BTreeMap<_, _>>();
+        let blocklist = Blocklist {
+            entries: list(&["10.0.0.1:1234/99", "10.0.0.2:0/0"]),
+            ranges: list(&["cidr:192.168.4.0:0/22", "cidr:[fd00::]:0/8"]),
+        };
+        let map = OsdMap { require_osd_release: Release::PACIFIC, blocklist: Arc::new(blocklist), ..OsdMap::default() };
+        for refused in ["v2:10.0.0.1:1234/99", "v1:10.0.0.2:7/8", "v2:192.168.7.9:1/2", "v2:[fd12::1]:1/2"] {
+            assert!(map.is_blocklisted(&addr(refused)), "{refused}");
+        }
+        for served in ["v2:10.0.0.1:1234/98", "v2:10.0.0.1:1235/99", "v2:192.168.8.1:1/2", "v2:[fe00::1]:1/2"] {
+            assert!(!map.is_blocklisted(&addr(served)), "{served}");
+        }
+        assert!(!map.is_blocklisted(&EntityAddr::default()));
+        let bytes = denc::to_bytes(&map, map.encoding_features());
+        let back: OsdMap = denc::from_bytes(bytes).expect("decodes");
+        assert_eq!(back.blocklist, map.blocklist);
+    }
+
+    #[test]
+    fn addresses_are_ordered_as_ceph_orders_their_bytes() {
+        let all = [addr("10.0.0.1:0/256"), addr("10.0.0.1:0/1"), addr("9.0.0.1:80/1")];
+        let order: Vec<String> = in_order(all.iter()).into_iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["10.0.0.1:0/256", "10.0.0.1:0/1", "9.0.0.1:80/1"]);
+    }
+}

@@ -153,15 +153,10 @@ fn dump_xinfo(osd: OsdId, x: &OsdXInfo) -> Dump {
         .with("dead_epoch", x.dead_epoch)
 }
 
-/// An address of a blocklist: entries for every protocol are printed without one.
-pub(crate) fn blocklist_addr(addr: &EntityAddr) -> String {
-    addr.legacy_str()
-}
-
 fn dump_blocklist(list: &BTreeMap<EntityAddr, UTime>) -> Dump {
     let mut out = Dump::obj();
     for addr in in_order(list.keys()) {
-        out.put(blocklist_addr(addr), list[addr]);
+        out.put(addr.to_string(), list[addr]);
     }
     out
 }

@@ -23,9 +23,9 @@ impl OsdMap {
             when(!pool.tiers.is_empty() || pool.is_tier(), f::OSD_CACHEPOOL);
             let rule = self.crush.find_rule(pool.crush_rule.into(), pool.kind, pool.size.into());
             when(rule.is_some_and(|r| self.crush.is_v2_rule(r)), f::CRUSH_V2);
+            when(rule.is_some_and(|r| self.crush.is_v3_rule(r)), f::CRUSH_TUNABLES3);
+            when(rule.is_some_and(|r| self.crush.is_v5_rule(r)), f::CRUSH_TUNABLES5);
         }
-        when(self.crush.has_v3_rules(), f::CRUSH_TUNABLES3);
-        when(self.crush.has_v5_rules(), f::CRUSH_TUNABLES5);
         let unusual = |osd| self.primary_affinity(osd) != DEFAULT_PRIMARY_AFFINITY;
         when((0..self.max_osd()).any(unusual), f::OSD_PRIMARY_AFFINITY);
         when(self.require_min_compat_client >= Release::NAUTILUS, f::CEPHX_V2);

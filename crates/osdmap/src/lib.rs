@@ -14,6 +14,7 @@
 mod apply;
 mod blocklist;
 mod build;
+mod cluster;
 mod codec;
 mod crc;
 mod crush_dump;
@@ -32,6 +33,7 @@ mod whole;
 pub use apply::ApplyError;
 pub use blocklist::Blocklist;
 pub use build::NewCluster;
+pub use cluster::{FullOsds, PoolRuleError};
 pub use crush_dump::{dump_crush, dump_rule, dump_rules, dump_tunables};
 pub use dump::{dump_pg_pool, dump_pool_opts};
 pub use flags::{DEFAULT_PRIMARY_AFFINITY, WEIGHT_IN, flag, state};

@@ -7,7 +7,7 @@ use types::pool_opts::{HitSetParams, POOL_OPTS};
 use types::{OsdId, PgPool, PoolOptValue};
 
 use crate::blocklist::in_order;
-use crate::dump::{autoscale_name, blocklist_addr, cache_mode_name, fixed};
+use crate::dump::{autoscale_name, cache_mode_name, fixed};
 use crate::{DEFAULT_PRIMARY_AFFINITY, OsdMap, Release, state};
 
 /// A float as C++ streams print it.
@@ -44,7 +44,7 @@ impl OsdMap {
         }
         for (what, entries) in [("blocklist", &self.blocklist.entries), ("range blocklist", &self.blocklist.ranges)] {
             for addr in in_order(entries.keys()) {
-                let _ = writeln!(out, "{what} {} expires {}", blocklist_addr(addr), entries[addr]);
+                let _ = writeln!(out, "{what} {} expires {}", addr, entries[addr]);
             }
         }
         out

@@ -19,6 +19,8 @@ pub enum AddrType {
     Msgr2,
     /// Either (in blocklists).
     Any,
+    /// A network of hosts (in blocklists); the nonce is the length of its prefix.
+    Cidr,
 }
 
 impl AddrType {
@@ -32,6 +34,7 @@ impl AddrType {
             1 => Ok(Self::Legacy),
             2 => Ok(Self::Msgr2),
             3 => Ok(Self::Any),
+            4 => Ok(Self::Cidr),
             _ => Err(DecodeError::Invalid { what: "entity_addr_t type", value: code.into() }),
         }
     }
@@ -42,6 +45,7 @@ impl AddrType {
             Self::Legacy => "v1",
             Self::Msgr2 => "v2",
             Self::Any => "any",
+            Self::Cidr => "cidr",
         }
     }
 }
@@ -93,6 +97,7 @@ impl EntityAddr {
             Some(("v1", rest)) => (AddrType::Legacy, rest),
             Some(("v2", rest)) => (AddrType::Msgr2, rest),
             Some(("any", rest)) => (AddrType::Any, rest),
+            Some(("cidr", rest)) => (AddrType::Cidr, rest),
             _ => (default, text),
         };
         let (host, nonce) = match rest.split_once('/') {
@@ -196,6 +201,7 @@ impl fmt::Display for EntityAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.sock {
             None if self.kind == AddrType::None => f.write_str("-"),
+            Some(s) if self.kind == AddrType::Any => write!(f, "{s}/{}", self.nonce),
             None => write!(f, "{}:-/{}", self.kind.as_str(), self.nonce),
             Some(s) => write!(f, "{}:{s}/{}", self.kind.as_str(), self.nonce),
         }

@@ -67,3 +67,28 @@ fn garbage_with_a_right_checksum_is_refused_or_usable_but_never_panics() {
         assert!(from_bytes::<OsdMap>(bytes[..end].to_vec()).is_err());
     }
 }
+
+#[test]
+fn a_garbled_incremental_with_a_right_checksum_never_makes_an_apply_panic() {
+    let incs = support::hex_lines("incrementals.hex.gz");
+    let (epoch, bytes) = incs.iter().max_by_key(|(_, bytes)| bytes.len()).expect("there are some");
+    let mut map = support::map(39);
+    map.epoch = epoch - 1;
+    let mut applied = 0;
+    for at in 6..bytes.len() - 8 {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0xff;
+        let hole = bad.len() - 8;
+        let covered = [&bad[..hole], &bad[hole + 4..]].concat();
+        let crc = !crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &covered) as u32;
+        bad[hole..hole + 4].copy_from_slice(&crc.to_le_bytes());
+        let Ok(mut inc) = from_bytes::<Incremental>(bad) else { continue };
+        (inc.fsid, inc.epoch) = (map.fsid, *epoch);
+        let mut next = map.clone();
+        if next.apply(&inc).is_ok() {
+            next.encode_canonical();
+            applied += 1;
+        }
+    }
+    assert!(applied > 0);
+}
