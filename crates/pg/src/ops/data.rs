@@ -116,12 +116,14 @@ impl Exec<'_, '_> {
         truncate_size: u64,
         truncate_seq: u32,
         input: &Bytes,
+        out: &mut OpResult,
     ) -> Step {
         let mut size = self.obs.oi.size;
         if self.obs.oi.truncate_seq < u64::from(truncate_seq) && offset.saturating_add(length) > truncate_size {
             size = truncate_size;
         }
         let len = length.min(size.saturating_sub(offset));
+        out.op.args = OpArgs::Extent { offset, length: len, truncate_size, truncate_seq };
         let data = match len == 0 || !self.before.exists || self.before.oi.is_whiteout() {
             true => Bytes::new(),
             false => self.read_now(offset, len)?,
@@ -144,7 +146,15 @@ impl Exec<'_, '_> {
     }
 
     /// `CHECKSUM`: a count and that many sums, one a chunk; the input is the value to start each with.
-    pub fn checksum(&mut self, offset: u64, length: u64, chunk: u32, kind: u8, input: &Bytes) -> Step<Bytes> {
+    pub fn checksum(
+        &mut self,
+        offset: u64,
+        length: u64,
+        chunk: u32,
+        kind: u8,
+        input: &Bytes,
+        out: &mut OpResult,
+    ) -> Step {
         let aligned = |len: u64| chunk == 0 || len.is_multiple_of(chunk.into());
         if chunk > 0 && length == 0 || !aligned(length) {
             return Err(EINVAL.into());
@@ -152,9 +162,10 @@ impl Exec<'_, '_> {
         let size = self.obs.oi.size;
         let len = match (offset, length) {
             (0, 0) => size,
-            _ if offset >= size => return Ok(Bytes::new()),
+            _ if offset >= size => return Ok(()),
             _ => length.min(size - offset),
         };
+        out.op.args = OpArgs::Checksum { offset, length: len, chunk_size: chunk, kind };
         if !aligned(len) {
             return Err(EINVAL.into());
         }
@@ -180,6 +191,7 @@ impl Exec<'_, '_> {
                 _ => e.u32(crc32c(init as u32, piece)),
             }
         }
-        Ok(e.finish())
+        out.outdata = e.finish();
+        Ok(())
     }
 }

@@ -130,9 +130,12 @@ impl<'a, 'e> Exec<'a, 'e> {
 
     /// Makes sure that the object exists when the vector is done. The store needs no telling: writing the
     /// object's info creates it.
+    ///
+    /// What is there already, or remembered as a whiteout, counts as changed only if the op changes it: an
+    /// empty `WRITEFULL` does not bring a whiteout back (Ceph: `maybe_create_new_object`).
     pub fn create_object(&mut self) {
-        self.modify = true;
         if !self.obs.exists {
+            self.modify = true;
             self.stats.num_objects += 1;
             self.obs.exists = true;
             self.obs.oi.clear_data_digest();
@@ -195,11 +198,10 @@ impl<'a, 'e> Exec<'a, 'e> {
                 Ok(None)
             }
             (op::CMPEXT, OpArgs::Extent { offset, length, truncate_size, truncate_seq }) => {
-                self.compare_extent(offset, length, truncate_size, truncate_seq, input).map(|()| Some(0))
+                self.compare_extent(offset, length, truncate_size, truncate_seq, input, out).map(|()| Some(0))
             }
             (op::CHECKSUM, OpArgs::Checksum { offset, length, chunk_size, kind }) => {
-                out.outdata = self.checksum(offset, length, chunk_size, kind, input)?;
-                Ok(Some(0))
+                self.checksum(offset, length, chunk_size, kind, input, out).map(|()| Some(0))
             }
             (op::CALL, _) => self.call(osd_op, out).map(Some),
             (op::STAT, _) => {
@@ -277,11 +279,11 @@ impl<'a, 'e> Exec<'a, 'e> {
                 out.outdata = self.copy_get(input)?;
                 Ok(Some(0))
             }
-            _ => self.run_write_op(osd_op).map(Some),
+            _ => self.run_write_op(osd_op, out).map(Some),
         }
     }
 
-    fn run_write_op(&mut self, osd_op: &OsdOp) -> Step<i32> {
+    fn run_write_op(&mut self, osd_op: &OsdOp, out: &mut OpResult) -> Step<i32> {
         let (input, flags) = (&osd_op.indata, osd_op.flags);
         match (osd_op.op, without_old_truncate(osd_op.args)) {
             (op::WRITE, OpArgs::Extent { offset, length, truncate_size, truncate_seq }) => {
@@ -300,7 +302,7 @@ impl<'a, 'e> Exec<'a, 'e> {
             (op::WRITESAME, OpArgs::WriteSame { offset, length, data_length }) => {
                 self.write_same(offset, length, data_length, input, flags)
             }
-            (op::ZERO, OpArgs::Extent { offset, length, .. }) => self.zero(offset, length),
+            (op::ZERO, OpArgs::Extent { offset, length, .. }) => self.zero(offset, length, &mut out.op.op),
             (op::TRUNCATE, OpArgs::Extent { offset, truncate_seq, .. }) => self.truncate(offset, offset, truncate_seq),
             (op::TRIMTRUNC, OpArgs::Extent { truncate_size, truncate_seq, .. }) => {
                 self.truncate(truncate_size, truncate_size, truncate_seq)

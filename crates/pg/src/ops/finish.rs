@@ -102,6 +102,9 @@ impl Exec<'_, '_> {
     /// A vector that failed: a write's failure is logged, so that a resend fails alike.
     fn fail(self, mut reply: Box<MOSDOpReply>, errno: Errno) -> Executed {
         reply.result = -errno;
+        if self.access.write {
+            reply.set_reply_versions(self.env.next_version, self.before.oi.user_version);
+        }
         if errno == ENOENT {
             reply.set_enoent_reply_versions(self.env.last_update, self.env.last_user_version);
         }

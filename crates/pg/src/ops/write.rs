@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use os::TxOp;
 use types::errno::{EEXIST, EFBIG, EINVAL, ENOENT};
 use types::pool::flag;
-use types::{SnapId, object_flag, op_flag};
+use types::{SnapId, object_flag, op, op_flag};
 
 use super::digest::crc32c;
 use super::exec::{Exec, Step, decoded, kib};
@@ -49,6 +49,7 @@ impl Exec<'_, '_> {
         let len = data.len() as u64;
         self.check_range(offset, len)?;
         self.create_object();
+        self.modify = true;
         let size = self.obs.oi.size;
         self.digest_write(offset, &data);
         if len > 0 {
@@ -121,12 +122,17 @@ impl Exec<'_, '_> {
         self.write(offset, data.freeze(), 0, 0, flags)
     }
 
-    pub fn zero(&mut self, offset: u64, length: u64) -> Step {
+    /// `code` is the op's in the reply, which tells what was done.
+    pub fn zero(&mut self, offset: u64, length: u64, code: &mut u16) -> Step {
         let (max, size) = (self.env.cfg.max_object_size, self.obs.oi.size);
         let in_bounds = offset < max && (1..=max).contains(&length);
         if self.obs.exists && in_bounds && offset + length >= size {
             // Zeros up to the end are a shorter object; it may not become none, for its attributes' sake.
-            return if offset < size { self.truncate(offset, 0, 0) } else { Ok(()) };
+            if offset >= size {
+                return Ok(());
+            }
+            *code = op::TRUNCATE;
+            return self.truncate(offset, 0, 0);
         }
         self.check_range(offset, length)?;
         if length == 0 {
@@ -177,11 +183,13 @@ impl Exec<'_, '_> {
             decoded::<denc::ByteStr>(input)?;
         }
         self.create_object();
+        self.modify = true;
         Ok(())
     }
 
     pub fn set_alloc_hint(&mut self, object_size: u64, write_size: u64, flags: u32) {
         self.create_object();
+        self.modify = true;
         let oi = &mut self.obs.oi;
         let same = (oi.expected_object_size, oi.expected_write_size, oi.alloc_hint_flags);
         if same == (object_size, write_size, flags) {

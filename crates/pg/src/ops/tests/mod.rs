@@ -6,6 +6,7 @@ mod copy;
 mod io;
 mod listing;
 mod omap;
+mod replay;
 mod snap;
 mod watch;
 
@@ -38,6 +39,8 @@ struct Rig {
     cfg: PgConfig,
     now: Now,
     client: i64,
+    /// The client's, if not the usual one.
+    addr: Option<EntityAddr>,
     tid: u64,
     last_update: EVersion,
     last_user_version: u64,
@@ -80,6 +83,7 @@ impl Rig {
             cfg: PgConfig::new(&Config::daemon(), 1),
             now: Now { mono: Duration::from_secs(1000), wall: UTime { sec: 1_700_000_100, nsec: 0 } },
             client: 4100,
+            addr: None,
             tid: 0,
             last_update: EVersion::new(10, 0),
             last_user_version: 0,
@@ -92,7 +96,8 @@ impl Rig {
     }
 
     fn peer(&self) -> Peer {
-        let addr = EntityAddr::parse("v1:127.0.0.1:0/77", AddrType::Legacy).expect("an address");
+        let usual = EntityAddr::parse("v1:127.0.0.1:0/77", AddrType::Legacy).expect("an address");
+        let addr = self.addr.unwrap_or(usual);
         Peer {
             name: EntityName::client(self.client),
             addrs: addr.into(),
@@ -100,6 +105,15 @@ impl Rig {
             global_id: self.client as u64,
             entity: "client.admin".into(),
         }
+    }
+
+    /// Becomes the PG that a message is for; it has no objects yet.
+    fn adopt(&mut self, msg: &MOSDOp) {
+        self.msg.pgid = msg.pgid;
+        self.store = MemStore::new();
+        let mut txn = Transaction::new();
+        txn.push(TxOp::MkColl { coll: Coll::Pg(msg.pgid), bits: 0 });
+        self.store.apply(&txn).expect("a new collection");
     }
 
     /// Executes a message without applying what comes of it.
@@ -141,9 +155,14 @@ impl Rig {
         msg.hobj.hash = types::hash::rjenkins(oid.as_bytes());
         msg.hobj.oid = oid.into();
         msg.ops = ops;
+        self.deliver(&msg)
+    }
+
+    /// Runs a message and makes true what it decides.
+    fn deliver(&mut self, msg: &MOSDOp) -> Option<MOSDOpReply> {
         let mut prefetched = Vec::new();
         loop {
-            match self.execute(&msg, &prefetched) {
+            match self.execute(msg, &prefetched) {
                 Executed::Reply { reply, effects } => {
                     self.apply_effects(effects);
                     return Some(*reply);
