@@ -17,6 +17,7 @@
 mod build;
 mod class;
 mod codec;
+mod draw;
 mod edit;
 mod error;
 pub mod hash;
@@ -28,8 +29,9 @@ mod text;
 mod tree;
 mod tunables;
 mod validate;
+mod weigh;
 
-pub use edit::{Location, is_valid_name, weight_from_float};
+pub use edit::{Location, is_valid_name};
 pub use error::CrushError;
 pub use map::{Bucket, BucketAlg, ChooseArg, ChooseArgs, CrushMap, Rule, RuleKind, Step, StepOp, Weights};
 pub use mapper::Workspace;
@@ -38,6 +40,7 @@ pub use text::CompileError;
 pub use tree::{TreeItem, TreeWalk};
 pub use tunables::{Profile, Tunables};
 pub use validate::Invalid;
+pub use weigh::weight_from_float;
 
 /// No device could be found for this position (Ceph: `CRUSH_ITEM_NONE`).
 pub const ITEM_NONE: i32 = 0x7fff_ffff;

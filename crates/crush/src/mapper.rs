@@ -9,7 +9,8 @@
 //! dangling items count as bad ones, a descent is at most as deep as there are buckets, and a whole
 //! rule has a budget of draws far beyond what any real map uses.
 
-use crate::{Bucket, ChooseArg, ChooseArgs, CrushMap, ITEM_NONE, StepOp, Weights, hash, ln};
+use crate::draw::{draw_list, draw_straw, draw_straw2, draw_tree, hash3};
+use crate::{Bucket, ChooseArgs, CrushMap, ITEM_NONE, StepOp, Weights, hash};
 
 /// Not chosen yet; never leaves this file (Ceph: `CRUSH_ITEM_UNDEF`).
 const ITEM_UNDEF: i32 = 0x7fff_fffe;
@@ -503,78 +504,4 @@ fn stride(b: &Bucket, count: i32, failed: u32) -> i32 {
         matches!(b.weights, Weights::Uniform(_)) && b.items.len().is_multiple_of(count.unsigned_abs() as usize);
     let step = if multiple { count.wrapping_add(1) } else { count };
     step.wrapping_mul(failed.cast_signed())
-}
-
-/// Only rjenkins1 exists; other hash types give 0 (Ceph: `crush_hash32_3`).
-fn hash3(b: &Bucket, x: u32, y: u32, z: u32) -> u32 {
-    if b.hash == hash::RJENKINS1 { hash::hash3(x, y, z) } else { 0 }
-}
-
-fn hash4(b: &Bucket, x: u32, y: u32, z: u32, w: u32) -> u32 {
-    if b.hash == hash::RJENKINS1 { hash::hash4(x, y, z, w) } else { 0 }
-}
-
-/// From the newest item back, each is taken with its share of itself and all older ones.
-fn draw_list(b: &Bucket, weights: &[u32], sums: &[u32], x: u32, r: i32) -> Option<i32> {
-    for ((item, weight), sum) in b.items.iter().zip(weights).zip(sums).rev() {
-        let draw = hash4(b, x, item.cast_unsigned(), r.cast_unsigned(), b.id.cast_unsigned()) & 0xffff;
-        if (u64::from(draw) * u64::from(*sum)) >> 16 < u64::from(*weight) {
-            return Some(*item);
-        }
-    }
-    b.items.first().copied()
-}
-
-/// Down a binary tree whose node `n` has its children `2^(h-1)` to either side, h being its height.
-fn draw_tree(b: &Bucket, nodes: &[u32], x: u32, r: i32) -> Option<i32> {
-    let mut n = nodes.len() >> 1;
-    while n & 1 == 0 {
-        let node = u32::try_from(n).expect("a tree has fewer than 256 nodes");
-        let point = hash4(b, x, node, r.cast_unsigned(), b.id.cast_unsigned());
-        let draw = (u64::from(point) * u64::from(*nodes.get(n)?)) >> 32;
-        let half = 1usize.checked_shl(n.trailing_zeros().checked_sub(1)?)?;
-        let left = n.checked_sub(half)?;
-        n = if draw < u64::from(*nodes.get(left)?) { left } else { n + half };
-    }
-    b.items.get(n >> 1).copied()
-}
-
-/// The longest straw, scaled by a draw, wins.
-fn draw_straw(b: &Bucket, straws: &[u32], x: u32, r: i32) -> Option<i32> {
-    let mut best: Option<(u64, i32)> = None;
-    for (item, straw) in b.items.iter().zip(straws) {
-        let draw = hash3(b, x, item.cast_unsigned(), r.cast_unsigned()) & 0xffff;
-        let length = u64::from(draw) * u64::from(*straw);
-        if best.is_none_or(|(high, _)| length > high) {
-            best = Some((length, *item));
-        }
-    }
-    best.map(|(_, item)| item)
-}
-
-/// The smallest of exponential draws, one an item with its weight as the rate.
-fn draw_straw2(b: &Bucket, own: &[u32], arg: Option<&ChooseArg>, x: u32, r: i32, position: usize) -> Option<i32> {
-    let weights = match arg.map(|a| a.weight_set.as_slice()) {
-        None | Some([]) => own,
-        Some(sets) => sets[position.min(sets.len() - 1)].as_slice(),
-    };
-    let ids = match arg.map(|a| a.ids.as_slice()) {
-        None | Some([]) => &b.items,
-        Some(ids) => ids,
-    };
-    let mut best: Option<(i64, i32)> = None;
-    for ((item, id), weight) in b.items.iter().zip(ids).zip(weights) {
-        let draw = match weight.cast_signed() {
-            0 => i64::MIN,
-            weight => {
-                let u = hash3(b, x, id.cast_unsigned(), r.cast_unsigned()) & 0xffff;
-                let log = ln::ln(u as u16).cast_signed() - 0x1_0000_0000_0000;
-                log / i64::from(weight)
-            }
-        };
-        if best.is_none_or(|(high, _)| draw > high) {
-            best = Some((draw, *item));
-        }
-    }
-    best.map(|(_, item)| item)
 }
