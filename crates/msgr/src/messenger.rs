@@ -405,6 +405,11 @@ impl Messenger {
         link.and_then(|l| l.connection.as_ref()).map_or(0, Connection::unsent)
     }
 
+    /// Whether the peer made this connection.
+    pub fn is_incoming(&self, link: LinkKey) -> bool {
+        self.links.get(&link).and_then(|l| l.connection.as_ref()).is_some_and(|c| !c.is_client())
+    }
+
     /// The socket that carries a session at present, and its far end.
     pub fn link_of(&self, conn: ConnKey) -> Option<(LinkKey, SocketAddr)> {
         let link = self.sessions.get(&conn)?.link?;

@@ -6,7 +6,7 @@
 //! - Nothing here waits but [`Driver::wait`]; no read of a disk happens on this thread unless it is
 //!   known not to wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::{Future as _, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -22,6 +22,7 @@ use msgr::{
     Action, AuthDone, AuthOutcome, AuthVerdict, Config, ConnKey, Event, LinkError, LinkKey, MessageFrame, Messenger,
 };
 use node::{AuthReply, ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Peer, Token};
+use os::{Transaction, TxOp};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -47,6 +48,10 @@ pub struct RuntimeConfig {
     pub admin: Option<AdminQueue>,
     /// Bulk reads that may wait for the disk at once.
     pub read_threads: usize,
+    /// More bytes than this submitted and not yet durable, and no client's requests are read. (Ceph:
+    /// `osd_client_message_size_cap`, which counts requests instead.) Peers and monitors are always
+    /// read: what we wait for may come from them.
+    pub uncommitted_max: u64,
     /// Whether SIGTERM and SIGINT become [`Input::Shutdown`]; not for clients, which just die.
     pub handle_signals: bool,
 }
@@ -60,6 +65,7 @@ impl RuntimeConfig {
             admin_socket: None,
             admin: None,
             read_threads: 4,
+            uncommitted_max: 256 << 20,
             handle_signals: true,
         }
     }
@@ -100,6 +106,8 @@ const ENDPOINTS: u64 = 8;
 const READ_BUDGET: usize = 1 << 20;
 /// A peer that does not take what we send gets no more of its requests read.
 const UNSENT_MAX: usize = 64 << 20;
+/// Before accepting again when there are no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a node may go on by itself before sockets are looked at again.
 const CONTINUE_MAX: usize = 64;
 /// How long an ending node waits for its last writes.
@@ -140,6 +148,11 @@ struct Driver<N, D> {
     admin_waiting: HashMap<u64, oneshot::Sender<String>>,
     admin_next: u64,
     terminate: Option<(Signal, Signal)>,
+    /// Data that was submitted and is not yet durable, and the clients who wait for it to become less.
+    uncommitted: HashMap<Token, u64>,
+    uncommitted_bytes: u64,
+    uncommitted_max: u64,
+    waiting_for_disk: BTreeSet<u64>,
     /// Nothing commits any more.
     store_failed: bool,
     started: Instant,
@@ -195,6 +208,10 @@ impl<N: Node, D: Disk> Driver<N, D> {
             admin_waiting: HashMap::new(),
             admin_next: 0,
             terminate,
+            uncommitted: HashMap::new(),
+            uncommitted_bytes: 0,
+            uncommitted_max: config.uncommitted_max,
+            waiting_for_disk: BTreeSet::new(),
             store_failed: false,
             started: Instant::now(),
             exit: None,
@@ -367,7 +384,15 @@ impl<N: Node, D: Disk> Driver<N, D> {
             self.send_now(now, conn, message);
         }
         for token in tokens {
+            self.uncommitted_bytes -= self.uncommitted.remove(&token).unwrap_or(0);
             self.input(Input::Committed(token));
+        }
+        if self.uncommitted_bytes <= self.uncommitted_max {
+            for id in std::mem::take(&mut self.waiting_for_disk) {
+                if let Some(socket) = self.sockets.get(&id) {
+                    socket.alarm.ring();
+                }
+            }
         }
     }
 
@@ -410,6 +435,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
                 Ok(socket) => accepted.push(socket),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
+                    acceptor.alarm.ring_in(ACCEPT_PAUSE);
                     break;
                 }
             }
@@ -438,10 +464,17 @@ impl<N: Node, D: Disk> Driver<N, D> {
         let mut budget = READ_BUDGET;
         loop {
             let Some(socket) = self.sockets.get_mut(&id) else { return };
-            let messenger = &mut self.addresses[address].messenger;
+            let Address { endpoint, messenger, .. } = &mut self.addresses[address];
             let Some(tx) = messenger.transmit(link) else { return };
             if tx.len() > UNSENT_MAX {
                 socket.paused = true;
+                return;
+            }
+            if self.uncommitted_bytes > self.uncommitted_max
+                && *endpoint == Endpoint::Public
+                && messenger.is_incoming(link)
+            {
+                self.waiting_for_disk.insert(id);
                 return;
             }
             if budget == 0 {
@@ -590,7 +623,14 @@ impl<N: Node, D: Disk> Driver<N, D> {
     fn perform(&mut self, now: Now, output: Output) {
         match output {
             Output::Send { to, msg, after } => self.send(now.mono, to, msg, after),
-            Output::Submit { token, txn } => self.disk.submit(token, txn),
+            Output::Submit { token, txn } => {
+                let bytes = data_len(&txn);
+                if bytes > 0 {
+                    self.uncommitted_bytes += bytes;
+                    self.uncommitted.insert(token, bytes);
+                }
+                self.disk.submit(token, txn);
+            }
             Output::Read { token, coll, oid, off, len } => self.read(token, coll, oid, off, len),
             Output::Close { conn } => self.close(conn),
             Output::ClosePeer { via, addrs } => self.close_peer(via, &addrs),
@@ -775,6 +815,12 @@ fn join(address: usize, link: LinkKey) -> u64 {
 
 fn split(id: u64) -> (usize, LinkKey) {
     ((id % ENDPOINTS) as usize, LinkKey(id / ENDPOINTS))
+}
+
+/// Bytes of object data that a transaction writes.
+fn data_len(txn: &Transaction) -> u64 {
+    let len = |op: &TxOp| if let TxOp::Write { data, .. } = op { data.len() as u64 } else { 0 };
+    txn.ops.iter().map(len).sum()
 }
 
 fn link_error(error: &io::Error) -> LinkError {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use msgr::TxQueue;
@@ -97,6 +98,15 @@ impl Alarm {
     /// Puts the socket on the list again: there is more to do than one turn allows.
     pub fn ring(&self) {
         self.waker.wake_by_ref();
+    }
+
+    /// Rings after a while.
+    pub fn ring_in(&self, pause: Duration) {
+        let waker = self.waker.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            waker.wake();
+        });
     }
 }
 

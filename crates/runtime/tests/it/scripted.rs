@@ -65,11 +65,12 @@ pub struct Start {
     pub endpoint: Endpoint,
     pub nonce: u32,
     pub admin_socket: Option<PathBuf>,
+    pub uncommitted_max: u64,
 }
 
 impl Start {
     pub fn new(name: EntityName, endpoint: Endpoint) -> Self {
-        Self { name, endpoint, nonce: 1, admin_socket: None }
+        Self { name, endpoint, nonce: 1, admin_socket: None, uncommitted_max: 1 << 20 }
     }
 
     /// As [`Self::run_on`], on a disk that remembers nothing.
@@ -114,6 +115,7 @@ impl Start {
         let config = RuntimeConfig {
             admin: Some(queue),
             admin_socket: self.admin_socket,
+            uncommitted_max: self.uncommitted_max,
             handle_signals: false,
             ..RuntimeConfig::new(self.name, self.name.num.to_string())
         };

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use node::{Dest, Endpoint, Input, Output, Token};
-use os::{Coll, ObjectRead, ReadError, Transaction};
+use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
 use runtime::{BulkRead, Disk, MemDisk, completions};
 use types::{EntityAddrVec, EntityName, GHObject};
 
@@ -166,6 +166,47 @@ fn a_reply_waits_for_its_commit_and_a_read_for_its_thread() {
     assert_eq!((client.next(), client.next()), ("reply 0".into(), "reply 1".into()));
     for wanted in ["committed 100", "committed 101", "read 100 Ok(None) true", "read 101 Ok(None) true"] {
         assert_eq!(server.next(), wanted);
+    }
+    client.stop();
+    server.stop();
+}
+
+#[test]
+fn a_client_is_not_read_while_the_disk_is_far_behind() {
+    let (real, queue) = completions();
+    let (submitted, tokens) = mpsc::channel();
+    let disk = SlowDisk { inner: MemDisk::new(completions().0), submitted };
+    let start = Start::new(EntityName::mon(0), Endpoint::Public);
+    let server = start.run_on(
+        move || (disk, queue),
+        |_| {
+            let mut count = 0;
+            move |input, out| match input {
+                Input::Message { msg, .. } => {
+                    count += 1;
+                    let mut txn = Transaction::new();
+                    let (coll, oid) = (Coll::Meta, GHObject::min());
+                    txn.push(TxOp::Write { coll, oid, off: 0, data: data_of(&msg), fadvise: 0 });
+                    out.push(Output::Submit { token: Token(count), txn });
+                }
+                Input::Admin { id, .. } => out.push(Output::AdminReply { id, body: count.to_string() }),
+                _ => {}
+            }
+        },
+    );
+    let client = client_of(&server, &[256 << 10; 20]);
+    // The fifth goes over the limit of 1 MiB; one more may have come with it.
+    for token in 1..=5 {
+        assert_eq!(tokens.recv().unwrap(), Token(token));
+    }
+    for _ in 0..100 {
+        let count: u64 = server.admin.command_blocking("count".into()).unwrap().parse().unwrap();
+        assert!(count <= 6, "{count}");
+    }
+    real.committed(Token(5));
+    for token in 6..=20 {
+        assert_eq!(tokens.recv().unwrap(), Token(token));
+        real.committed(Token(token));
     }
     client.stop();
     server.stop();
