@@ -26,7 +26,8 @@ use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
 
 /// Whether the monitors vouch that an OSD that is down serves nobody any more.
 pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
-    !map.exists(osd) || map.is_down(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
+    // One that was removed may not have heard of it.
+    map.exists(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
 }
 
 impl Pg {
