@@ -110,6 +110,9 @@ impl Rig {
     /// Becomes the PG that a message is for; it has no objects yet.
     fn adopt(&mut self, msg: &MOSDOp) {
         self.msg.pgid = msg.pgid;
+        if msg.pgid.pgid.pool != POOL {
+            (self.pool.pg_num, self.pool.pgp_num) = (8, 8);
+        }
         self.store = MemStore::new();
         let mut txn = Transaction::new();
         txn.push(TxOp::MkColl { coll: Coll::Pg(msg.pgid), bits: 0 });
