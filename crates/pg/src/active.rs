@@ -20,6 +20,7 @@ use types::{EVersion, Epoch, OsdId, PastIntervals, PgInfo, PgPool, PgQueryKind};
 
 use crate::env::{Env, PgOutput};
 use crate::interval::members;
+use crate::lease::Readable;
 use crate::missing::Missing;
 use crate::peering::Chosen;
 use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
@@ -209,6 +210,7 @@ impl Pg {
         }
         active.all_activated = true;
         self.renew_leases(env);
+        self.waiting.wait = self.readable(env.now.mono) == Readable::Wait;
         self.plan_readable_check(env);
         if self.pool.has_flag(flag::CREATING) {
             env.out.push(PgOutput::Created);
@@ -220,6 +222,7 @@ impl Pg {
         self.share_info(env);
         self.begin_recovery(env);
         self.stat_changed(env);
+        self.release_pg_backoffs(env);
         self.requeue_for_activation();
     }
 

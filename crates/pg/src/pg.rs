@@ -678,6 +678,8 @@ impl Pg {
             return;
         }
         let mut dirty = std::mem::take(&mut self.dirty);
+        // The small record has no place for the log's tail.
+        dirty.info |= self.info.log_tail != self.log.tail;
         dirty.info |= dirty.fast && !fits_fast_info(&self.written_sum, &self.info.stats.stats.sum);
         if dirty.info || dirty.big {
             self.written_sum.clone_from(&self.info.stats.stats.sum);

@@ -453,6 +453,11 @@ impl Cluster {
         self.map().pg_to_up_acting(pgid().pgid).acting_primary
     }
 
+    /// Where a client sends ops: the primary, if there is one.
+    pub fn leader(&self) -> OsdId {
+        self.primary().max(0)
+    }
+
     /// Sends an op to an OSD as a client with its map would; gives the tid.
     pub fn send_op(&mut self, to: OsdId, name: &str, ops: Vec<OsdOp>) -> u64 {
         self.last_tid += 1;
@@ -494,6 +499,16 @@ impl Cluster {
             (0, false) => format!("ok {}", r.replay_version),
             (e, _) => format!("error {e}"),
         })
+    }
+
+    /// What clients were told of holding back.
+    pub fn take_backoffs(&mut self) -> String {
+        let told = std::mem::take(&mut self.replies);
+        let name = |m: &Message| match &m.body {
+            Body::MOSDBackoff(b) => Some(format!("{:?} {}", b.op, b.begin.oid)),
+            _ => None,
+        };
+        told.iter().filter_map(name).collect::<Vec<_>>().join(", ")
     }
 
     /// The primary's state and the members, as an operator sees them.

@@ -13,7 +13,7 @@ use types::OsdId;
 /// Runs one command; what it answers, if anything.
 fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
     let osds = || words[1..].iter().map(|w| w.parse().expect("an OSD's number")).collect::<Vec<OsdId>>();
-    let primary = c.primary();
+    let primary = c.leader();
     match words {
         ["cluster", osds, "size", size, "min", min] => {
             *c = Cluster::new(num(osds), num(size) as u8, num(min) as u8);
@@ -30,6 +30,9 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         // Only sends; the reply can be asked for later.
         ["send", "put", name, text] => {
             c.send_op(primary, name, put(text));
+        }
+        ["send", "get", name] => {
+            c.send_op(primary, name, get());
         }
         ["send", "append", name, text] => {
             c.send_op(primary, name, append(text));
@@ -89,6 +92,11 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.cfg.min_pg_log_entries = num(n) as usize;
             c.cfg.pg_log_trim_min = 1;
         }
+        ["norecover", on] => {
+            let on = *on == "on";
+            c.next_map(|inc, map| inc.set_flags(map, types::osdmap_flag::NORECOVER, on));
+        }
+        ["backoffs"] => return Some(c.take_backoffs()),
         ["chunk", n] => c.cfg.recovery_max_chunk = num(n) as u64,
         ["log", osd] => {
             let pg = c.hosts[&num(osd)].pg.as_ref().expect("a PG");
@@ -164,4 +172,4 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain);
+cases!(plain, peering, recovery, lease);
