@@ -2,15 +2,39 @@
 //!
 //! [`Mon`] is the node. Inputs that change state become *changes*; all changes that gather while the
 //! last proposal is being written travel in the next one; when it is committed they are applied,
-//! answers are sent and subscribers are told. Reads answer from applied state.
+//! subscribers are told and answers are sent. Reads answer from applied state.
+//!
+//! ```text
+//! input ─► handler ─► Pending ─propose─► quorum::Log ─committed─► State::apply ─► subscribers, answers
+//! ```
+//!
+//! Where to look: `commands/` for what a command does, `osd_service/` for who marks an OSD up or down,
+//! `health/` for a warning, `subs.rs` for what clients are sent, `state.rs` for what is kept.
+//!
+//! Invariants:
+//! - At most one proposal is under way. What would change state meanwhile is held, in order.
+//! - Nothing is answered before what it depends on is committed.
 
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
+mod auth;
+mod change;
+mod commands;
+mod config_db;
+mod core;
+mod handlers;
+mod health;
+mod mkfs;
+mod osd_service;
+mod pending;
+mod pgmap;
+mod session;
+mod state;
+mod subs;
 
-use node::{Input, Listening, Node, Now, Output};
-use os::ObjectRead;
 use types::Uuid;
+
+pub use crate::core::Mon;
 
 /// What a monitor is told when it is made.
 #[derive(Debug, Clone, Default)]
@@ -19,33 +43,12 @@ pub struct Setup {
     pub name: String,
     /// Of the cluster. An empty store is made for it; another cluster's store is refused.
     pub fsid: Uuid,
-    pub listening: Listening,
+    pub listening: node::Listening,
     /// From the configuration file and the command line: (option, value).
     pub options: Vec<(String, String)>,
+    pub hostname: String,
+    /// What the monitor tells of its host (kernel, distribution, CPU).
+    pub metadata: std::collections::BTreeMap<String, String>,
     /// For keys and ids; random in earnest, chosen in simulations.
     pub seed: u64,
-}
-
-/// The monitor, with its manager inside.
-#[derive(Debug)]
-pub struct Mon {
-    setup: Setup,
-}
-
-impl Mon {
-    pub fn new(setup: Setup) -> Self {
-        Self { setup }
-    }
-
-    pub fn name(&self) -> &str {
-        &self.setup.name
-    }
-}
-
-impl Node for Mon {
-    fn handle(&mut self, _now: Now, _store: &dyn ObjectRead, _input: Input, _out: &mut Vec<Output>) {}
-
-    fn next_wakeup(&self) -> Option<Duration> {
-        None
-    }
 }

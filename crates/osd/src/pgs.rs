@@ -327,10 +327,7 @@ impl Osd {
     ) {
         let Some(maps) = &self.maps else { return };
         let map = maps.current().clone();
-        let since = pg::creation_epoch(msg).unwrap_or(map.epoch);
-        let known = self.maps_between(store, since);
-        let lookup = |epoch: Epoch| known.get(&epoch).cloned();
-        let pg = Pg::create_for_peer(id, &mut self.env(now, store, &map), msg, &lookup);
+        let pg = Pg::create_for_peer(id, &mut self.env(now, store, &map), msg);
         self.adopt(now, store, id, pg, out);
     }
 

@@ -181,6 +181,11 @@ impl Args {
         self.map.get(name)
     }
 
+    /// All names and values.
+    pub fn entries(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.map.iter()
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }

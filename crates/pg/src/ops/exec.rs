@@ -25,8 +25,6 @@ use crate::watch::Effect;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Errno(Errno),
-    /// As [`Self::Errno`], but not to be remembered: a resend tries again.
-    Refused(Errno),
     Blocked(Blocked),
 }
 

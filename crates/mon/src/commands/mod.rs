@@ -1,0 +1,242 @@
+//! Commands: from the JSON that a client sends to the answer.
+//!
+//! What there is stands in the tables (`table_*.rs`); which function answers stands in [`handler`].
+//! A handler either answers from applied state, or adds to what is pending; in the latter case the
+//! answer leaves once that is committed. Commands that the manager answers carry `FLAG_MGR` in its own
+//! table, which is served along with ours.
+
+use bytes::Bytes;
+use messages::{MCommand, MCommandReply, MMonCommand, MMonCommandAck};
+use node::{ConnId, Now};
+use types::command::{Args, Command};
+use types::dump::{Dump, Format};
+use types::errno;
+
+use crate::core::{Cx, Mon};
+
+pub mod auth;
+mod cluster;
+mod config;
+mod config_key;
+mod crush;
+mod df;
+mod mons;
+mod osd;
+mod osd_change;
+mod pool;
+mod pool_op;
+mod pool_set;
+mod table_config;
+mod table_crush;
+mod table_mon;
+mod table_osd;
+mod table_pool;
+mod tell;
+
+const fn cmd(sig: &'static str, help: &'static str, module: &'static str, perm: &'static str, flags: u32) -> Command {
+    Command { sig, help, module, perm, flags }
+}
+
+/// Every command that the monitor answers.
+pub fn own() -> impl Iterator<Item = &'static Command> {
+    let tables =
+        [table_mon::COMMANDS, table_osd::COMMANDS, table_crush::COMMANDS, table_pool::COMMANDS, table_config::COMMANDS];
+    tables.into_iter().flatten()
+}
+
+/// A command's answer: what goes to the terminal (`rs`), and its output proper (`data`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    pub rs: String,
+    pub data: Bytes,
+}
+
+impl Reply {
+    pub fn says(rs: impl Into<String>) -> Self {
+        Self { rs: rs.into(), data: Bytes::new() }
+    }
+
+    pub fn data(data: impl Into<Bytes>) -> Self {
+        Self { rs: String::new(), data: data.into() }
+    }
+
+    pub fn and_says(self, rs: impl Into<String>) -> Self {
+        Self { rs: rs.into(), ..self }
+    }
+}
+
+/// Why a command fails: the errno (positive) and the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fail(pub i32, pub String);
+
+impl From<(i32, String)> for Fail {
+    fn from((errno, text): (i32, String)) -> Self {
+        Self(errno, text)
+    }
+}
+
+pub type CmdResult = Result<Reply, Fail>;
+
+pub fn fail<T>(errno: i32, text: impl Into<String>) -> Result<T, Fail> {
+    Err(Fail(errno, text.into()))
+}
+
+/// A command being answered.
+pub struct Cmd<'a, 'b, 'c> {
+    pub mon: &'a mut Mon,
+    pub cx: &'a mut Cx<'b>,
+    pub args: &'c Args,
+    /// What the client sent along (`-i FILE`).
+    pub data: Bytes,
+    pub conn: Option<ConnId>,
+}
+
+impl Cmd<'_, '_, '_> {
+    pub fn now(&self) -> Now {
+        self.cx.now
+    }
+
+    /// A string argument that the signature demands.
+    pub fn arg(&self, name: &str) -> Result<String, Fail> {
+        self.args.text(name).ok_or_else(|| Fail(errno::EINVAL, format!("missing required parameter {name}")))
+    }
+
+    /// `-f` as asked for; `None` for plain.
+    pub fn format(&self) -> Option<Format> {
+        Format::parse(self.args.format())
+    }
+
+    /// The tree in the format asked for, pretty JSON if none was.
+    pub fn dump(&self, root: &str, tree: &Dump) -> Reply {
+        Reply::data(tree.render(self.format().unwrap_or(Format::JsonPretty), root))
+    }
+
+    /// The tree in the format asked for, or text of its own.
+    pub fn dump_or(&self, root: &str, tree: impl FnOnce() -> Dump, plain: impl FnOnce() -> String) -> Reply {
+        Reply::data(match self.format() {
+            Some(format) => tree().render(format, root),
+            None => plain(),
+        })
+    }
+
+    /// Like [`Self::dump_or`], but the text goes to the terminal rather than to the output.
+    pub fn osd_arg(&self, name: &str) -> Result<types::OsdId, Fail> {
+        let text = self.arg(name)?;
+        parse_osd(&text).ok_or_else(|| Fail(errno::EINVAL, format!("unable to parse osd id value \"{text}\"")))
+    }
+}
+
+/// `3` or `osd.3`.
+pub fn parse_osd(text: &str) -> Option<types::OsdId> {
+    text.strip_prefix("osd.").unwrap_or(text).parse().ok().filter(|id| *id >= 0)
+}
+
+pub type Handler = fn(&mut Cmd) -> CmdResult;
+
+/// Who answers a command of our table.
+fn handler(prefix: &str) -> Option<Handler> {
+    cluster::handler(prefix)
+        .or_else(|| mons::handler(prefix))
+        .or_else(|| osd::handler(prefix))
+        .or_else(|| osd_change::handler(prefix))
+        .or_else(|| crush::handler(prefix))
+        .or_else(|| pool::handler(prefix))
+        .or_else(|| config::handler(prefix))
+        .or_else(|| config_key::handler(prefix))
+        .or_else(|| auth::handler(prefix))
+}
+
+impl Mon {
+    /// Whether a command may change the replicated state. What is not understood does not.
+    pub(crate) fn command_writes(&self, cmd: &[String]) -> bool {
+        Args::parse(cmd).is_ok_and(|args| own().any(|c| c.is_named(args.prefix()) && c.writes()))
+    }
+
+    pub(crate) fn mon_command(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: MMonCommand) {
+        let (r, reply) = self.run_command(cx, Some(conn), &m.cmd, m.data);
+        let ack = MMonCommandAck { paxos: 0.into(), r, rs: reply.rs, cmd: m.cmd.clone(), data: reply.data };
+        self.reply_message(cx, r == 0, conn, tid, ack);
+    }
+
+    /// `ceph tell mon.X …`: also what only this very monitor can answer.
+    pub(crate) fn tell_command(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: MCommand) {
+        let (r, reply) = self.run_tell(cx, Some(conn), &m.cmd, m.data);
+        self.reply_message(cx, r == 0, conn, tid, MCommandReply { r, rs: reply.rs, data: reply.data });
+    }
+
+    fn run_tell(&mut self, cx: &mut Cx, conn: Option<ConnId>, cmd: &[String], data: Bytes) -> (i32, Reply) {
+        if let Ok(args) = Args::parse(cmd)
+            && let Some(answer) = tell::handler(args.prefix())
+        {
+            let result = answer(&mut Cmd { mon: self, cx, args: &args, data, conn });
+            return finish(result);
+        }
+        self.run_command(cx, conn, cmd, data)
+    }
+
+    fn run_command(&mut self, cx: &mut Cx, conn: Option<ConnId>, cmd: &[String], data: Bytes) -> (i32, Reply) {
+        let args = match Args::parse(cmd) {
+            Ok(args) => args,
+            Err(why) => return finish(fail(errno::EINVAL, why)),
+        };
+        let prefix = args.prefix().to_owned();
+        if prefix == "get_command_descriptions" {
+            return finish(Ok(self.descriptions()));
+        }
+        let mut found = own().filter(|c| c.is_named(&prefix)).peekable();
+        if found.peek().is_none() {
+            return finish(fail(errno::EINVAL, "command not known"));
+        }
+        // Of two commands with the same words the one whose arguments fit is meant.
+        let checked: Vec<_> = found.map(|c| c.check(&args)).collect();
+        if !checked.iter().any(Result::is_ok)
+            && let Some(Err((errno, text))) = checked.into_iter().next()
+        {
+            return finish(fail(errno, text));
+        }
+        let Some(answer) = handler(&prefix) else {
+            return finish(fail(errno::EOPNOTSUPP, format!("'{prefix}' is not supported yet")));
+        };
+        let result = answer(&mut Cmd { mon: self, cx, args: &args, data, conn });
+        finish(result)
+    }
+
+    fn descriptions(&self) -> Reply {
+        let all = own().filter(|c| handler(&c.prefix()).is_some() || tell::handler(&c.prefix()).is_some());
+        Reply::data(types::command::descriptions(all.chain(mgr::COMMANDS)).to_json())
+    }
+
+    /// A command over the admin socket; gives whether it may change state, and what answers it.
+    pub(crate) fn admin_command(&self, command: &str) -> (bool, impl FnOnce(&mut Mon, &mut Cx) -> String + use<>) {
+        let cmd = vec![command.to_owned()];
+        let run_cmd = cmd.clone();
+        let run = move |mon: &mut Mon, cx: &mut Cx| {
+            let (r, reply) = mon.run_tell(cx, None, &run_cmd, Bytes::new());
+            match r {
+                0 if reply.data.is_empty() => reply.rs,
+                0 => String::from_utf8_lossy(&reply.data).into_owned(),
+                r => format!("ERROR: ({r}) {}", reply.rs),
+            }
+        };
+        (self.command_writes(&cmd), run)
+    }
+}
+
+fn finish(result: CmdResult) -> (i32, Reply) {
+    match result {
+        Ok(reply) => (0, reply),
+        Err(Fail(errno, text)) => (-errno, Reply::says(text)),
+    }
+}
+
+/// A time span as Ceph prints it: `45s`, `12m`, `3h`.
+pub fn age(span: std::time::Duration) -> String {
+    mgr::text::age(span.as_secs())
+}
+
+/// `[1,2,0]`.
+pub fn ids(osds: &[types::OsdId]) -> String {
+    let none = |osd: &types::OsdId| *osd == types::CRUSH_ITEM_NONE;
+    let text: Vec<_> = osds.iter().map(|o| if none(o) { "NONE".to_owned() } else { o.to_string() }).collect();
+    format!("[{}]", text.join(","))
+}

@@ -1,0 +1,292 @@
+//! Commands about monitors and managers.
+
+use std::collections::BTreeMap;
+
+use denc::to_bytes;
+use types::dump::{Dump, Format};
+use types::{errno, features};
+
+use super::{Cmd, CmdResult, Handler, Reply, cluster, fail, osd};
+use crate::change::Space;
+use crate::core::Mon;
+
+pub fn handler(prefix: &str) -> Option<Handler> {
+    Some(match prefix {
+        "mon dump" => mon_dump,
+        "mon stat" => mon_stat,
+        "mon getmap" => mon_getmap,
+        "mon metadata" => mon_metadata,
+        "mon count-metadata" => mon_count_metadata,
+        "mon versions" => mon_versions,
+        "mon feature ls" => mon_features,
+        "mon ok-to-stop" => ok_to_stop,
+        "mon ok-to-add-offline" => ok_to_add,
+        "mon ok-to-rm" => ok_to_rm,
+        "mon enable-msgr2" => nothing,
+        "quorum_status" => quorum_status,
+        "mgr dump" => mgr_dump,
+        "mgr stat" => mgr_stat,
+        "mgr services" => mgr_services,
+        "mgr metadata" => mgr_metadata,
+        "mgr count-metadata" => mgr_count_metadata,
+        "mgr versions" => mgr_versions,
+        "mgr module ls" => mgr_module_ls,
+        "mgr fail" => mgr_fail,
+        _ => return None,
+    })
+}
+
+fn nothing(_: &mut Cmd) -> CmdResult {
+    Ok(Reply::default())
+}
+
+/// Only the present map is kept.
+fn epoch_is_known(c: &Cmd) -> Result<(), super::Fail> {
+    let epoch = c.mon.monmap().epoch;
+    match c.args.i64("epoch").filter(|e| *e > 0 && *e != i64::from(epoch)) {
+        Some(other) => fail(errno::ENOENT, format!("there is no map for epoch {other}")),
+        None => Ok(()),
+    }
+}
+
+fn mon_dump(c: &mut Cmd) -> CmdResult {
+    epoch_is_known(c)?;
+    let map = c.mon.monmap();
+    let tree = || map.dump().with("quorum", Dump::arr("mon", [0u8]));
+    let reply = c.dump_or("monmap", tree, || map.text());
+    Ok(reply.and_says(format!("dumped monmap epoch {}", map.epoch)))
+}
+
+fn mon_stat(c: &mut Cmd) -> CmdResult {
+    let map = c.mon.monmap();
+    let name = c.mon.setup.name.clone();
+    let tree = || {
+        let quorum = Dump::obj().with("rank", 0u8).with("name", name.as_str());
+        Dump::obj()
+            .with("epoch", map.epoch)
+            .with("min_mon_release_name", "pacific")
+            .with("num_mons", map.ranks.len())
+            .with("leader", name.as_str())
+            .with("quorum", Dump::arr("mon", [quorum]))
+    };
+    let mons: Vec<_> = map.by_rank().map(|(_, m)| format!("{}={}", m.name, m.public_addrs)).collect();
+    let text = || {
+        format!(
+            "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch {}, leader 0 {name}, quorum 0 {name}",
+            map.epoch,
+            map.ranks.len(),
+            mons.join(","),
+            c.mon.log.term()
+        )
+    };
+    Ok(c.dump_or("mon_stat", tree, text))
+}
+
+fn mon_getmap(c: &mut Cmd) -> CmdResult {
+    epoch_is_known(c)?;
+    let map = c.mon.monmap();
+    Ok(Reply::data(to_bytes(&map, features::ALL)).and_says(format!("got monmap epoch {}", map.epoch)))
+}
+
+/// What daemons of one kind say of their hosts: of one, or of all.
+fn metadata(c: &Cmd, space: Space, arg: &str, key: &'static str) -> CmdResult {
+    let one = c.args.text(arg).map(|n| n.split_once('.').map_or(n.clone(), |(_, id)| id.to_owned()));
+    let dump = |name: &str| {
+        let fields = c.mon.state.value::<BTreeMap<String, String>>(space, name)?;
+        let mut d = Dump::obj().with(key, name);
+        fields.into_iter().for_each(|(k, v)| d.put(k, v));
+        Some(d)
+    };
+    match one {
+        Some(name) => match dump(&name) {
+            Some(d) => Ok(c.dump("metadata", &d)),
+            None => fail(errno::ENOENT, String::new()),
+        },
+        None => {
+            let all = c.mon.state.space(space).filter_map(|(name, _)| dump(name));
+            Ok(c.dump("metadata", &Dump::arr("daemon", all)))
+        }
+    }
+}
+
+fn count_metadata(c: &Cmd, space: Space) -> CmdResult {
+    let field = c.arg("property")?;
+    let values = c.mon.state.space(space).map(|(name, _)| {
+        let fields = c.mon.state.value::<BTreeMap<String, String>>(space, name).unwrap_or_default();
+        fields.get(&field).cloned().unwrap_or_else(|| "unknown".to_owned())
+    });
+    Ok(c.dump("count_metadata", &osd::count(values)))
+}
+
+fn mon_metadata(c: &mut Cmd) -> CmdResult {
+    metadata(c, Space::MonMetadata, "id", "name")
+}
+
+fn mon_count_metadata(c: &mut Cmd) -> CmdResult {
+    count_metadata(c, Space::MonMetadata)
+}
+
+fn mon_versions(c: &mut Cmd) -> CmdResult {
+    Ok(c.dump("version", &osd::count(cluster::mon_versions(c.mon).into_iter())))
+}
+
+fn mon_features(c: &mut Cmd) -> CmdResult {
+    let map = c.mon.monmap();
+    let all = types::MonFeatures::PACIFIC;
+    let list = |f: types::MonFeatures| Dump::arr("feature", f.names());
+    let text_of = |f: types::MonFeatures| format!("[{}]", f.names().collect::<Vec<_>>().join(","));
+    let tree = || {
+        Dump::obj().with("all", Dump::obj().with("supported", list(all)).with("persistent", list(all))).with(
+            "monmap",
+            Dump::obj()
+                .with("persistent", list(map.persistent_features))
+                .with("optional", list(map.optional_features))
+                .with("required", list(map.persistent_features)),
+        )
+    };
+    let text = || {
+        format!(
+            "all features\n\tsupported: {}\n\tpersistent: {}\non current monmap (epoch {})\n\tpersistent: {}\n\trequired: {}\n",
+            text_of(all),
+            text_of(all),
+            map.epoch,
+            text_of(map.persistent_features),
+            text_of(map.persistent_features)
+        )
+    };
+    Ok(c.dump_or("features", tree, text))
+}
+
+fn ok_to_stop(c: &mut Cmd) -> CmdResult {
+    let ids = c.args.list("ids");
+    let map = c.mon.monmap();
+    let left: Vec<&String> = map.ranks.iter().filter(|n| !ids.contains(n)).collect();
+    let names = left.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(",");
+    let stopped = ids.join(",");
+    if left.len() * 2 > map.ranks.len() {
+        return Ok(Reply::says(format!("quorum should be preserved ({names}) after stopping [{stopped}]")));
+    }
+    let text = format!("not enough monitors would be available ({names}) after stopping mons [{stopped}]");
+    fail(errno::EBUSY, text)
+}
+
+fn ok_to_add(_: &mut Cmd) -> CmdResult {
+    fail(errno::EBUSY, "adding a monitor is not safe as the quorum would be lost until it comes up")
+}
+
+fn ok_to_rm(c: &mut Cmd) -> CmdResult {
+    let id = c.arg("id")?;
+    if c.mon.monmap().rank_of(&id).is_none() {
+        return Ok(Reply::says(format!("mon.{id} does not exist")));
+    }
+    fail(errno::EBUSY, format!("removing mon.{id} would leave no monitor"))
+}
+
+impl Mon {
+    fn features_dump(&self) -> Dump {
+        Dump::obj()
+            .with("quorum_con", Dump::text(features::ALL))
+            .with("quorum_mon", Dump::arr("feature", self.monmap().persistent_features.names()))
+    }
+
+    /// `tell mon.X mon_status`, and part of a ping's answer.
+    pub(crate) fn mon_status(&self, now: node::Now) -> Dump {
+        let map = self.monmap();
+        let names = || Dump::arr("feature", map.persistent_features.names());
+        let none = |item: &'static str| Dump::arr(item, Vec::<Dump>::new());
+        let leads = self.log.is_leading();
+        let features = Dump::obj()
+            .with("required_con", Dump::text(REQUIRED_FEATURES))
+            .with("required_mon", names())
+            .with("quorum_con", Dump::text(features::ALL))
+            .with("quorum_mon", names());
+        Dump::obj()
+            .with("name", self.setup.name.as_str())
+            .with("rank", 0u8)
+            .with("state", if leads { "leader" } else { "electing" })
+            .with("election_epoch", self.log.term())
+            .with("quorum", Dump::arr("mon", leads.then_some(0u8)))
+            .with("quorum_age", self.quorum_age(now).as_secs())
+            .with("features", features)
+            .with("outside_quorum", none("mon"))
+            .with("extra_probe_peers", none("peer"))
+            .with("sync_provider", none("sync_provider"))
+            .with("monmap", map.dump())
+            .with("feature_map", self.feature_map())
+            .with("stretch_mode", false)
+    }
+}
+
+/// What Ceph 16 demands of a monitor (recorded).
+const REQUIRED_FEATURES: u64 = 2_449_958_747_317_026_820;
+
+fn quorum_status(c: &mut Cmd) -> CmdResult {
+    let mon: &Mon = c.mon;
+    let name = mon.setup.name.as_str();
+    let d = Dump::obj()
+        .with("election_epoch", mon.log.term())
+        .with("quorum", Dump::arr("mon", [0u8]))
+        .with("quorum_names", Dump::arr("mon", [name]))
+        .with("quorum_leader_name", name)
+        .with("quorum_age", mon.quorum_age(c.cx.now).as_secs())
+        .with("features", mon.features_dump())
+        .with("monmap", mon.monmap().dump());
+    // As in Ceph, plain is compact JSON here.
+    Ok(Reply::data(d.render(c.format().unwrap_or(Format::Json), "quorum_status")))
+}
+
+fn mgr_dump(c: &mut Cmd) -> CmdResult {
+    let map = c.mon.mgrmap();
+    if let Some(other) = c.args.i64("epoch").filter(|e| *e > 0 && *e != i64::from(map.epoch)) {
+        return fail(errno::ENOENT, format!("there is no map for epoch {other}"));
+    }
+    Ok(c.dump("mgrmap", &map.dump()))
+}
+
+fn mgr_stat(c: &mut Cmd) -> CmdResult {
+    let map = c.mon.mgrmap();
+    let d = Dump::obj()
+        .with("epoch", map.epoch)
+        .with("available", map.available)
+        .with("active_name", &map.active_name)
+        .with("num_standby", map.standbys.len());
+    Ok(c.dump("stat", &d))
+}
+
+fn mgr_services(c: &mut Cmd) -> CmdResult {
+    let mut d = Dump::obj();
+    c.mon.mgrmap().services.into_iter().for_each(|(name, uri)| d.put(name, uri));
+    Ok(c.dump("services", &d))
+}
+
+fn mgr_metadata(c: &mut Cmd) -> CmdResult {
+    metadata(c, Space::MgrMetadata, "who", "name")
+}
+
+fn mgr_count_metadata(c: &mut Cmd) -> CmdResult {
+    count_metadata(c, Space::MgrMetadata)
+}
+
+fn mgr_versions(c: &mut Cmd) -> CmdResult {
+    Ok(c.dump("version", &osd::count(cluster::mgr_versions(c.mon).into_iter())))
+}
+
+fn mgr_module_ls(c: &mut Cmd) -> CmdResult {
+    let none = |item: &'static str| Dump::arr(item, Vec::<Dump>::new());
+    let d = Dump::obj()
+        .with("always_on_modules", none("module"))
+        .with("enabled_modules", Dump::arr("module", &c.mon.mgrmap().modules))
+        .with("disabled_modules", none("module"));
+    Ok(c.dump("modules", &d))
+}
+
+fn mgr_fail(c: &mut Cmd) -> CmdResult {
+    let map = c.mon.mgrmap();
+    match c.args.text("who") {
+        Some(who) if who != map.active_name => Ok(Reply::says(format!("Daemon not found '{who}', already failed?"))),
+        _ => {
+            c.mon.announce(c.cx);
+            Ok(Reply::default())
+        }
+    }
+}

@@ -1,0 +1,651 @@
+//! Commands that change the OSD map, pools and CRUSH aside.
+
+use osdmap::{Release, WEIGHT_IN, flag, state};
+use types::{AddrType, EntityAddr, OsdId, PgId, UTime, Uuid, errno};
+
+use super::osd::osd_list;
+use super::{Cmd, CmdResult, Fail, Handler, Reply, fail};
+use crate::change::Space;
+
+pub fn handler(prefix: &str) -> Option<Handler> {
+    Some(match prefix {
+        "osd set" => set,
+        "osd unset" => unset,
+        "osd pause" => pause,
+        "osd unpause" => unpause,
+        "osd out" => out,
+        "osd in" => in_,
+        "osd down" => down,
+        "osd stop" => down,
+        "osd rm" => rm,
+        "osd add-noup" | "osd add-nodown" | "osd add-noin" | "osd add-noout" | "osd rm-noup" | "osd rm-nodown"
+        | "osd rm-noin" | "osd rm-noout" => state_bits,
+        "osd set-group" | "osd unset-group" => group,
+        "osd reweight" => reweight,
+        "osd reweightn" => reweightn,
+        "osd primary-affinity" => primary_affinity,
+        "osd lost" => lost,
+        "osd create" => create,
+        "osd new" => new,
+        "osd destroy-actual" => destroy,
+        "osd purge-actual" | "osd purge-new" => purge,
+        "osd blocklist" | "osd blacklist" => blocklist,
+        "osd blocklist clear" | "osd blacklist clear" => blocklist_clear,
+        "osd setmaxosd" => setmaxosd,
+        "osd set-full-ratio" | "osd set-backfillfull-ratio" | "osd set-nearfull-ratio" => ratio,
+        "osd set-require-min-compat-client" => min_compat,
+        "osd require-osd-release" => require_release,
+        "osd pg-temp" => pg_temp,
+        "osd primary-temp" => primary_temp,
+        "osd pg-upmap" => pg_upmap,
+        "osd rm-pg-upmap" => rm_pg_upmap,
+        "osd pg-upmap-items" => pg_upmap_items,
+        "osd rm-pg-upmap-items" => rm_pg_upmap_items,
+        "osd erasure-code-profile rm" => profile_rm,
+        "osd force-create-pg" => force_create,
+        "pg repeer" => repeer,
+        _ => return None,
+    })
+}
+
+// --- flags of the map
+
+fn flags_named(key: &str) -> Option<u32> {
+    match key {
+        "pause" => Some(flag::PAUSERD | flag::PAUSEWR),
+        "full" => Some(flag::FULL),
+        other => flag::from_name(other),
+    }
+}
+
+fn set_flag(c: &mut Cmd, key: &str, on: bool) -> CmdResult {
+    let Some(bits) = flags_named(key) else { return fail(errno::EINVAL, format!("unrecognized flag '{key}'")) };
+    c.mon.map().set_flag(bits, on);
+    let names = flag::string(bits);
+    let names = if bits == flag::FULL { "full".to_owned() } else { names };
+    Ok(Reply::says(format!("{names} is {}", if on { "set" } else { "unset" })))
+}
+
+fn set(c: &mut Cmd) -> CmdResult {
+    let key = c.arg("key")?;
+    set_flag(c, &key, true)
+}
+
+fn unset(c: &mut Cmd) -> CmdResult {
+    let key = c.arg("key")?;
+    set_flag(c, &key, false)
+}
+
+fn pause(c: &mut Cmd) -> CmdResult {
+    set_flag(c, "pause", true)
+}
+
+fn unpause(c: &mut Cmd) -> CmdResult {
+    set_flag(c, "pause", false)
+}
+
+// --- in, out, down
+
+/// The OSDs of `ids`, where `any`, `all` or `*` stand for those that `all` chooses.
+fn wanted(c: &mut Cmd, all: impl Fn(&crate::osd_service::PendingMap, OsdId) -> bool) -> Result<Vec<OsdId>, Fail> {
+    let ids = c.args.list("ids");
+    if ids.iter().any(|id| matches!(id.as_str(), "any" | "all" | "*")) {
+        let map = c.mon.map();
+        return Ok(map.osds().filter(|osd| all(map, *osd)).collect());
+    }
+    osd_list(c, "ids")
+}
+
+/// Does something to each OSD that exists, and joins what is said of each.
+fn each(c: &mut Cmd, osds: Vec<OsdId>, mut act: impl FnMut(&mut Cmd, OsdId) -> String) -> CmdResult {
+    let mut said = vec![];
+    for osd in osds {
+        if c.mon.map().exists(osd) {
+            said.push(act(c, osd));
+        } else {
+            said.push(format!("osd.{osd} does not exist. "));
+        }
+    }
+    Ok(Reply::says(said.join("\n").trim_end_matches('\n')))
+}
+
+fn out(c: &mut Cmd) -> CmdResult {
+    let osds = wanted(c, |map, osd| map.weight(osd) > 0)?;
+    each(c, osds, |c, osd| {
+        let base = c.mon.state.osdmap.clone();
+        let map = c.mon.map();
+        if map.weight(osd) == 0 {
+            return format!("osd.{osd} is already out. ");
+        }
+        map.inc.new_weight.insert(osd, 0);
+        if map.state(osd) & state::AUTOOUT != 0 {
+            map.set_state(osd, state::AUTOOUT, false);
+        }
+        // Taken out by a person, so it does not come back with its old weight by itself.
+        if base.xinfo(osd).old_weight > 0 {
+            map.inc.xinfo_mut(&base, osd).old_weight = 0;
+        }
+        format!("marked out osd.{osd}. ")
+    })
+}
+
+fn in_(c: &mut Cmd) -> CmdResult {
+    let osds = wanted(c, |map, osd| map.weight(osd) == 0)?;
+    each(c, osds, |c, osd| {
+        let base = c.mon.state.osdmap.clone();
+        let map = c.mon.map();
+        if map.weight(osd) > 0 {
+            return format!("osd.{osd} is already in. ");
+        }
+        let old = base.xinfo(osd).old_weight;
+        map.inc.new_weight.insert(osd, if old > 0 { old } else { WEIGHT_IN });
+        if old > 0 {
+            map.inc.xinfo_mut(&base, osd).old_weight = 0;
+        }
+        format!("marked in osd.{osd}. ")
+    })
+}
+
+fn down(c: &mut Cmd) -> CmdResult {
+    let dead = c.args.flag("definitely_dead");
+    let stop = c.args.prefix() == "osd stop";
+    let osds = wanted(c, |map, osd| map.is_up(osd))?;
+    each(c, osds, |c, osd| {
+        let (now, base) = (c.cx.now.wall, c.mon.state.osdmap.clone());
+        let map = c.mon.map();
+        if !map.is_up(osd) {
+            return format!("osd.{osd} is already down. ");
+        }
+        map.mark_down(now, osd);
+        if stop {
+            map.set_state(osd, state::STOP, true);
+            return format!("stop down osd.{osd}. ");
+        }
+        if dead {
+            map.inc.xinfo_mut(&base, osd).dead_epoch = base.epoch;
+            return format!("marked down and dead osd.{osd}. ");
+        }
+        format!("marked down osd.{osd}. ")
+    })
+}
+
+fn rm(c: &mut Cmd) -> CmdResult {
+    let osds = osd_list(c, "ids")?;
+    if let Some(osd) = osds.iter().find(|osd| c.mon.map().is_up(**osd)) {
+        return fail(errno::EBUSY, format!("osd.{osd} is still up; must be down before removal. "));
+    }
+    each(c, osds, |c, osd| {
+        let state = c.mon.map().state(osd);
+        c.mon.map().flip(osd, state);
+        c.mon.pending.rm(Space::OsdMetadata, osd.to_string());
+        format!("removed osd.{osd}")
+    })
+}
+
+fn bits_named(name: &str) -> Option<u32> {
+    match name {
+        "noup" => Some(state::NOUP),
+        "nodown" => Some(state::NODOWN),
+        "noin" => Some(state::NOIN),
+        "noout" => Some(state::NOOUT),
+        _ => None,
+    }
+}
+
+/// `osd add-noup IDS` and its kin.
+fn state_bits(c: &mut Cmd) -> CmdResult {
+    let prefix = c.args.prefix().to_owned();
+    let (verb, name) = prefix.trim_start_matches("osd ").split_once('-').unwrap_or_default();
+    let (on, bits) = (verb == "add", bits_named(name).unwrap_or(0));
+    let osds = wanted(c, |_, _| true)?;
+    for osd in osds.iter().filter(|osd| !c.mon.state.osdmap.exists(**osd)) {
+        return fail(errno::ENOENT, format!("osd.{osd} does not exist. "));
+    }
+    osds.iter().for_each(|osd| c.mon.map().set_state(*osd, bits, on));
+    Ok(Reply::default())
+}
+
+/// `osd set-group FLAGS WHO…`: of OSDs, of CRUSH buckets, of device classes.
+fn group(c: &mut Cmd) -> CmdResult {
+    let on = c.args.prefix() == "osd set-group";
+    let mut bits = 0;
+    for name in c.arg("flags")?.split(',') {
+        let found = bits_named(name.trim());
+        bits |= found.ok_or_else(|| Fail(errno::EINVAL, format!("unrecognized flag '{name}'")))?;
+    }
+    let base = c.mon.state.osdmap.clone();
+    let change = |old: u32| if on { old | bits } else { old & !bits };
+    for who in c.args.list("who") {
+        if let Some(osd) = super::parse_osd(&who).filter(|osd| base.exists(*osd)) {
+            c.mon.map().set_state(osd, bits, on);
+        } else if let Some(id) = base.crush.item_id(&who) {
+            let flags = &mut c.mon.map().inc.new_crush_node_flags;
+            let old = flags.get(&id).or(base.crush_node_flags.get(&id)).copied().unwrap_or(0);
+            flags.insert(id, change(old));
+        } else if let Some(class) = base.crush.class_id(&who) {
+            let flags = &mut c.mon.map().inc.new_device_class_flags;
+            let old = flags.get(&class).or(base.device_class_flags.get(&class)).copied().unwrap_or(0);
+            flags.insert(class, change(old));
+        } else {
+            return fail(errno::EINVAL, format!("unable to parse osd id or crush node or device class: \"{who}\". "));
+        }
+    }
+    Ok(Reply::default())
+}
+
+// --- weights
+
+fn fixed(weight: f64) -> u32 {
+    (weight * 65536.0) as u32
+}
+
+fn existing(c: &mut Cmd, name: &str) -> Result<OsdId, Fail> {
+    let osd = c.osd_arg(name)?;
+    if c.mon.map().exists(osd) { Ok(osd) } else { fail(errno::ENOENT, format!("osd.{osd} does not exist")) }
+}
+
+fn weight_arg(c: &Cmd) -> Result<f64, Fail> {
+    let weight = c.args.f64("weight").filter(|w| (0.0..=1.0).contains(w));
+    weight.ok_or_else(|| Fail(errno::EINVAL, "weight must be in the range [0..1]".to_owned()))
+}
+
+fn reweight(c: &mut Cmd) -> CmdResult {
+    let osd = existing(c, "id")?;
+    let weight = weight_arg(c)?;
+    let ww = fixed(weight);
+    c.mon.map().inc.new_weight.insert(osd, ww);
+    Ok(Reply::says(format!("reweighted osd.{osd} to {} ({ww:x})", types::dump::general_float(weight, 6))))
+}
+
+fn reweightn(c: &mut Cmd) -> CmdResult {
+    let text = c.arg("weights")?;
+    let parsed: Option<std::collections::BTreeMap<String, u32>> = types::command::Args::parse(&[text]).ok().map(|a| {
+        let all = a.entries().filter_map(|(k, v)| {
+            Some((k.clone(), u32::try_from(v.as_u64().or_else(|| v.as_str()?.parse().ok())?).ok()?))
+        });
+        all.collect()
+    });
+    let Some(weights) = parsed.filter(|w| !w.is_empty()) else {
+        return fail(errno::EINVAL, "unable to parse 'weights' value");
+    };
+    for (id, weight) in weights {
+        match super::parse_osd(&id).filter(|osd| c.mon.state.osdmap.exists(*osd)) {
+            Some(osd) => _ = c.mon.map().inc.new_weight.insert(osd, weight),
+            None => return fail(errno::ENOENT, format!("osd.{id} does not exist")),
+        }
+    }
+    Ok(Reply::default())
+}
+
+fn primary_affinity(c: &mut Cmd) -> CmdResult {
+    let osd = existing(c, "id")?;
+    let weight = weight_arg(c)?;
+    c.mon.map().inc.new_primary_affinity.insert(osd, fixed(weight));
+    let shown = types::dump::general_float(weight, 6);
+    Ok(Reply::says(format!("set osd.{osd} primary-affinity to {shown} ({})", fixed(weight))))
+}
+
+// --- OSDs come and go
+
+fn lost(c: &mut Cmd) -> CmdResult {
+    if !c.args.flag("yes_i_really_mean_it") {
+        let text =
+            "are you SURE?  this might mean real, permanent data loss.  pass --yes-i-really-mean-it if you really do.";
+        return fail(errno::EPERM, text);
+    }
+    let osd = existing(c, "id")?;
+    if c.mon.map().is_up(osd) {
+        return fail(errno::EBUSY, format!("osd.{osd} is not down or doesn't exist"));
+    }
+    let down_at = c.mon.state.osdmap.info(osd).down_at;
+    c.mon.map().inc.new_lost.insert(osd, down_at);
+    Ok(Reply::says(format!("marked osd lost in epoch {down_at}")))
+}
+
+fn uuid_arg(c: &Cmd) -> Result<Option<Uuid>, Fail> {
+    let Some(text) = c.args.text("uuid") else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Fail(errno::EINVAL, format!("invalid uuid '{text}'")))
+}
+
+/// The id of a new OSD: the one asked for, the one with this uuid, or the first that is free.
+fn allocate(c: &mut Cmd, uuid: Option<Uuid>) -> Result<OsdId, Fail> {
+    let base = c.mon.state.osdmap.clone();
+    let asked = match c.args.has("id") {
+        true => Some(c.osd_arg("id")?),
+        false => None,
+    };
+    let pending = uuid.and_then(|u| c.mon.map().inc.new_uuid.iter().find(|(_, v)| **v == u).map(|(osd, _)| *osd));
+    if let Some(osd) = uuid.and_then(|u| base.identify_osd(u)).or(pending) {
+        return match asked.filter(|a| *a != osd) {
+            Some(_) => {
+                fail(errno::EEXIST, format!("uuid {} already in use for different id {osd}", uuid.unwrap_or_default()))
+            }
+            None => Ok(osd),
+        };
+    }
+    let map = c.mon.map();
+    let osd = match asked {
+        Some(osd) if map.exists(osd) && map.state(osd) & state::DESTROYED == 0 => {
+            return fail(errno::EEXIST, format!("osd.{osd} has already been created"));
+        }
+        Some(osd) => osd,
+        None => (0..).find(|osd| !map.exists(*osd)).expect("there is no end of ids"),
+    };
+    if osd >= map.max_osd() {
+        map.inc.new_max_osd = Some(osd + 1);
+    }
+    if map.state(osd) & state::DESTROYED != 0 {
+        map.set_state(osd, state::DESTROYED, false);
+    }
+    map.set_state(osd, state::EXISTS | state::NEW, true);
+    if let Some(uuid) = uuid {
+        map.inc.new_uuid.insert(osd, uuid);
+    }
+    Ok(osd)
+}
+
+fn create(c: &mut Cmd) -> CmdResult {
+    let uuid = uuid_arg(c)?;
+    let osd = allocate(c, uuid)?;
+    Ok(created(c, osd))
+}
+
+fn created(c: &Cmd, osd: OsdId) -> Reply {
+    c.dump_or("created_osd", || types::dump::Dump::obj().with("osdid", osd), || format!("{osd}\n"))
+}
+
+fn new(c: &mut Cmd) -> CmdResult {
+    let uuid = uuid_arg(c)?;
+    if uuid.is_none_or(Uuid::is_zero) {
+        return fail(errno::EINVAL, "uuid must be given");
+    }
+    let osd = allocate(c, uuid)?;
+    Ok(created(c, osd))
+}
+
+fn destroy(c: &mut Cmd) -> CmdResult {
+    if !c.args.flag("yes_i_really_mean_it") {
+        let text = "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will mean real, permanent data \
+                    loss, as well as deletion of cephx keys.  Pass --yes-i-really-mean-it if you really do.";
+        return fail(errno::EPERM, text);
+    }
+    let osd = c.osd_arg("id")?;
+    let map = c.mon.map();
+    if !map.exists(osd) {
+        return Ok(Reply::says(format!("osd.{osd} does not exist")));
+    }
+    if map.is_up(osd) {
+        return fail(errno::EBUSY, format!("osd.{osd} is still up; must be down before destroyed."));
+    }
+    map.set_state(osd, state::DESTROYED, true);
+    map.inc.new_uuid.insert(osd, Uuid::default());
+    c.mon.pending.rm(Space::Auth, format!("osd.{osd}"));
+    Ok(Reply::says(format!("destroyed osd.{osd}")))
+}
+
+fn purge(c: &mut Cmd) -> CmdResult {
+    if !c.args.flag("yes_i_really_mean_it") {
+        let text = "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will mean real, permanent data \
+                    loss, as well as cephx keys.  Pass --yes-i-really-mean-it if you really do.";
+        return fail(errno::EPERM, text);
+    }
+    let osd = c.osd_arg("id")?;
+    let map = c.mon.map();
+    if !map.exists(osd) {
+        return Ok(Reply::says(format!("osd.{osd} does not exist.")));
+    }
+    if map.is_up(osd) {
+        return fail(errno::EBUSY, format!("osd.{osd} is not `down`."));
+    }
+    if c.args.prefix() == "osd purge-new" && map.state(osd) & state::NEW == 0 {
+        return fail(errno::EINVAL, "osd is not new");
+    }
+    let mut crush = map.crush();
+    if crush.item_exists(osd) && crush.remove_item(osd, false).is_ok() {
+        map.set_crush(&crush);
+    }
+    let state = map.state(osd);
+    map.flip(osd, state);
+    c.mon.pending.rm(Space::OsdMetadata, osd.to_string());
+    c.mon.pending.rm(Space::Auth, format!("osd.{osd}"));
+    Ok(Reply::says(format!("purged osd.{osd}")))
+}
+
+fn setmaxosd(c: &mut Cmd) -> CmdResult {
+    let new = c.args.i64("newmax").and_then(|n| OsdId::try_from(n).ok()).unwrap_or(-1);
+    let most = c.mon.config.i64("mon_max_osd");
+    if new < 0 || i64::from(new) > most {
+        return fail(errno::ERANGE, format!("cannot set max_osd to {new} which is > conf.mon_max_osd ({most})"));
+    }
+    let map = c.mon.map();
+    if let Some(osd) = (new..map.max_osd()).find(|osd| map.exists(*osd)) {
+        return fail(
+            errno::EBUSY,
+            format!("cannot shrink max_osd to {new} because osd.{osd} (and possibly others) still in use"),
+        );
+    }
+    map.inc.new_max_osd = Some(new);
+    Ok(Reply::says(format!("set new max_osd = {new}")))
+}
+
+// --- the blocklist
+
+fn blocklist(c: &mut Cmd) -> CmdResult {
+    let text = c.arg("addr")?;
+    let op = c.args.text("blocklistop").or_else(|| c.args.text("blacklistop")).unwrap_or_default();
+    let range = c.args.has("range");
+    let Some(mut addr) = EntityAddr::parse(&text, AddrType::Any) else {
+        return fail(errno::EINVAL, format!("unable to parse address {text}"));
+    };
+    addr.kind = AddrType::Any;
+    let base = c.mon.state.osdmap.clone();
+    let map = c.mon.map();
+    let (new, old, has) = if range {
+        (&mut map.inc.new_range_blocklist, &mut map.inc.old_range_blocklist, base.blocklist.ranges.contains_key(&addr))
+    } else {
+        (&mut map.inc.new_blocklist, &mut map.inc.old_blocklist, base.blocklist.entries.contains_key(&addr))
+    };
+    match op.as_str() {
+        "add" => {
+            let secs = c.args.f64("expire").unwrap_or_else(|| c.mon.config.f64("mon_osd_blocklist_default_expire"));
+            let until = plus(c.cx.now.wall, secs);
+            let map = c.mon.map();
+            let new = if range { &mut map.inc.new_range_blocklist } else { &mut map.inc.new_blocklist };
+            new.insert(addr, until);
+            let shown = types::dump::general_float(secs, 6);
+            Ok(Reply::says(format!("blocklisting {} until {until} ({shown} sec)", addr.legacy_str())))
+        }
+        "rm" => {
+            let pending = new.remove(&addr).is_some();
+            if !has && !pending {
+                return Ok(Reply::says(format!("{} isn't blocklisted", addr.legacy_str())));
+            }
+            if has {
+                old.push(addr);
+            }
+            Ok(Reply::says(format!("un-blocklisting {}", addr.legacy_str())))
+        }
+        _ => fail(errno::EINVAL, format!("unrecognized operation '{op}'")),
+    }
+}
+
+fn plus(now: UTime, secs: f64) -> UTime {
+    let span = std::time::Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or_default();
+    UTime::from_duration(now.to_duration().saturating_add(span))
+}
+
+fn blocklist_clear(c: &mut Cmd) -> CmdResult {
+    let base = c.mon.state.osdmap.clone();
+    let map = c.mon.map();
+    map.inc.new_blocklist.clear();
+    map.inc.new_range_blocklist.clear();
+    map.inc.old_blocklist = base.blocklist.entries.keys().copied().collect();
+    map.inc.old_range_blocklist = base.blocklist.ranges.keys().copied().collect();
+    Ok(Reply::says(" removed all blocklist entries"))
+}
+
+// --- settings of the map
+
+fn ratio(c: &mut Cmd) -> CmdResult {
+    let value = c.args.f64("ratio").filter(|r| (0.0..=1.0).contains(r));
+    let value = value.ok_or_else(|| Fail(errno::EINVAL, "ratio must be between 0 and 1".to_owned()))? as f32;
+    let prefix = c.args.prefix().to_owned();
+    let map = c.mon.map();
+    match prefix.as_str() {
+        "osd set-full-ratio" => map.inc.new_full_ratio = Some(value),
+        "osd set-backfillfull-ratio" => map.inc.new_backfillfull_ratio = Some(value),
+        _ => map.inc.new_nearfull_ratio = Some(value),
+    }
+    Ok(Reply::says(format!("{} {}", prefix.trim_start_matches("osd "), types::dump::general_float(value.into(), 6))))
+}
+
+fn min_compat(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("version")?;
+    let Some(release) = Release::from_name(&name) else {
+        return fail(errno::EINVAL, format!("version {name} is not recognized"));
+    };
+    let needed = c.mon.state.osdmap.min_compat_client();
+    if release < needed {
+        let text = format!(
+            "osdmap current utilizes features that require {needed}; cannot set require_min_compat_client below that to {release}"
+        );
+        return fail(errno::EPERM, text);
+    }
+    c.mon.map().inc.new_require_min_compat_client = Some(release);
+    Ok(Reply::says(format!("set require_min_compat_client to {release}")))
+}
+
+fn require_release(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("release")?;
+    let Some(release) = Release::from_name(&name) else {
+        return fail(errno::EINVAL, format!("unrecognized release {name}"));
+    };
+    let now = c.mon.state.osdmap.require_osd_release;
+    if release < now {
+        return fail(errno::EPERM, format!("require_osd_release cannot be lowered once it has been set"));
+    }
+    if release > now {
+        c.mon.map().inc.new_require_osd_release = Some(release);
+    }
+    Ok(Reply::default())
+}
+
+// --- placement by hand
+
+fn pgid(c: &Cmd) -> Result<PgId, Fail> {
+    let text = c.arg("pgid")?;
+    let parsed = text.parse::<PgId>().map_err(|_| Fail(errno::EINVAL, format!("invalid pgid '{text}'")))?;
+    if !c.mon.state.osdmap.pg_exists(parsed) {
+        return fail(errno::ENOENT, format!("pgid '{text}' does not exist"));
+    }
+    Ok(parsed)
+}
+
+fn known_osds(c: &Cmd) -> Result<Vec<OsdId>, Fail> {
+    let osds = osd_list(c, "id")?;
+    match osds.iter().find(|osd| !c.mon.state.osdmap.exists(**osd)) {
+        Some(osd) => fail(errno::ENOENT, format!("osd.{osd} does not exist")),
+        None => Ok(osds),
+    }
+}
+
+fn pg_temp(c: &mut Cmd) -> CmdResult {
+    let (pg, osds) = (pgid(c)?, known_osds(c)?);
+    let shown = super::ids(&osds);
+    c.mon.map().inc.new_pg_temp.insert(pg, osds);
+    Ok(Reply::says(format!("set {pg} pg_temp mapping to {shown}")))
+}
+
+fn primary_temp(c: &mut Cmd) -> CmdResult {
+    let pg = pgid(c)?;
+    let text = c.arg("id")?;
+    let osd = if text == "-1" { -1 } else { existing(c, "id")? };
+    c.mon.map().inc.new_primary_temp.insert(pg, osd);
+    Ok(Reply::says(format!("set {pg} primary_temp mapping to {osd}")))
+}
+
+fn needs_luminous(c: &Cmd) -> Result<(), Fail> {
+    if c.mon.state.osdmap.require_min_compat_client < Release::LUMINOUS {
+        let text = "min_compat_client must be at least luminous, which is required for pg-upmap. Try 'ceph osd \
+                    set-require-min-compat-client luminous' before using the new interface";
+        return fail(errno::EPERM, text);
+    }
+    Ok(())
+}
+
+fn pg_upmap(c: &mut Cmd) -> CmdResult {
+    needs_luminous(c)?;
+    let (pg, osds) = (pgid(c)?, known_osds(c)?);
+    let shown = super::ids(&osds);
+    c.mon.map().inc.new_pg_upmap.insert(pg, osds);
+    Ok(Reply::says(format!("set {pg} pg_upmap mapping to {shown}")))
+}
+
+fn rm_pg_upmap(c: &mut Cmd) -> CmdResult {
+    let pg = pgid(c)?;
+    c.mon.map().inc.new_pg_upmap.remove(&pg);
+    c.mon.map().inc.old_pg_upmap.insert(pg);
+    Ok(Reply::says(format!("clear {pg} pg_upmap mapping")))
+}
+
+fn pg_upmap_items(c: &mut Cmd) -> CmdResult {
+    needs_luminous(c)?;
+    let (pg, osds) = (pgid(c)?, known_osds(c)?);
+    if osds.len() % 2 != 0 {
+        return fail(errno::EINVAL, "you must specify pairs of osds");
+    }
+    let pairs: Vec<(OsdId, OsdId)> = osds.chunks(2).map(|p| (p[0], p[1])).filter(|(a, b)| a != b).collect();
+    let shown: Vec<String> = pairs.iter().map(|(a, b)| format!("{a}->{b}")).collect();
+    c.mon.map().inc.new_pg_upmap_items.insert(pg, pairs);
+    Ok(Reply::says(format!("set {pg} pg_upmap_items mapping to [{}]", shown.join(","))))
+}
+
+fn rm_pg_upmap_items(c: &mut Cmd) -> CmdResult {
+    let pg = pgid(c)?;
+    c.mon.map().inc.new_pg_upmap_items.remove(&pg);
+    c.mon.map().inc.old_pg_upmap_items.insert(pg);
+    Ok(Reply::says(format!("clear {pg} pg_upmap_items mapping")))
+}
+
+fn profile_rm(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("name")?;
+    let base = c.mon.state.osdmap.clone();
+    if let Some((id, _)) = base.pools.iter().find(|(_, p)| p.erasure_code_profile == name) {
+        let pool = base.pool_name(*id).unwrap_or_default();
+        return fail(errno::EBUSY, format!("{pool} pool(s) are using the erasure code profile '{name}'"));
+    }
+    if !base.erasure_code_profiles.contains_key(&name) {
+        return Ok(Reply::says(format!("erasure-code-profile {name} does not exist")));
+    }
+    c.mon.map().inc.old_erasure_code_profiles.push(name);
+    Ok(Reply::default())
+}
+
+fn force_create(c: &mut Cmd) -> CmdResult {
+    let pg = pgid(c)?;
+    if !c.args.flag("yes_i_really_mean_it") {
+        let text = "This command will recreate a lost (as in data lost) PG with data in it, such that the cluster will \
+                    give up ever trying to recover the lost data.  Do this only if you are certain that all copies of \
+                    the PG are in fact lost and you are willing to accept that the data is permanently destroyed.  \
+                    Pass --yes-i-really-mean-it to proceed.";
+        return fail(errno::EPERM, text);
+    }
+    let now = (c.mon.state.osdmap.epoch, c.cx.now.wall);
+    c.mon.pending.put_value(Space::Creating, pg.to_string(), &now);
+    Ok(Reply::says(format!("pg {pg} now creating, ok")))
+}
+
+fn repeer(c: &mut Cmd) -> CmdResult {
+    let pg = pgid(c)?;
+    let p = c.mon.state.osdmap.pg_to_up_acting(pg);
+    if p.acting_primary < 0 {
+        return fail(errno::EAGAIN, format!("pg has no primary"));
+    }
+    let map = c.mon.map();
+    let (wanted, said) = match p.acting.iter().any(|osd| *osd != p.acting_primary) {
+        true => (vec![p.acting_primary], format!("pg {pg} repeered")),
+        false => (vec![], format!("pg {pg} repeered")),
+    };
+    map.inc.new_pg_temp.insert(pg, wanted);
+    Ok(Reply::says(said))
+}

@@ -1,0 +1,121 @@
+//! Commands that only this very monitor answers: `ceph tell mon.X …`, and its admin socket.
+
+use types::dump::Dump;
+use types::errno;
+use types::options::Source;
+
+use super::cluster::release_of;
+use super::{Cmd, CmdResult, Handler, Reply, fail};
+use types::version;
+
+pub fn handler(prefix: &str) -> Option<Handler> {
+    Some(match prefix {
+        "version" => version_,
+        "mon_status" => mon_status,
+        "sessions" => sessions,
+        "compact" => nothing,
+        "ops" => ops,
+        "dump_historic_ops" | "dump_historic_slow_ops" => historic,
+        "injectargs" => injectargs,
+        "config get" => config_get,
+        "config set" => config_set,
+        "config show" => config_show,
+        _ => return None,
+    })
+}
+
+fn version_(c: &mut Cmd) -> CmdResult {
+    let d =
+        Dump::obj().with("version", version::SHORT).with("release", version::RELEASE).with("release_type", "stable");
+    Ok(c.dump("version", &d))
+}
+
+fn mon_status(c: &mut Cmd) -> CmdResult {
+    let d = c.mon.mon_status(c.cx.now);
+    Ok(c.dump("mon_status", &d))
+}
+
+fn nothing(_: &mut Cmd) -> CmdResult {
+    Ok(Reply::default())
+}
+
+fn sessions(c: &mut Cmd) -> CmdResult {
+    let all = c.mon.sessions.iter().map(|(_, s)| {
+        Dump::obj()
+            .with("name", s.peer.name)
+            .with("entity_name", &s.peer.entity)
+            .with("addrs", s.peer.addrs.dump())
+            .with("socket_addr", s.peer.addrs.legacy_or_first().dump())
+            .with("con_type", s.peer.name.kind_str())
+            .with("con_features", s.peer.features)
+            .with("con_features_hex", format!("{:x}", s.peer.features))
+            .with("con_features_release", release_of(s.peer.features))
+            .with("open", true)
+            .with("caps", Dump::obj().with("text", "allow *"))
+            .with("authenticated", true)
+            .with("global_id", s.peer.global_id)
+            .with("global_id_status", "none")
+            .with("osd_epoch", s.osd_epoch)
+            .with("remote_host", &s.host)
+    });
+    let d = Dump::arr("session", all);
+    Ok(c.dump("sessions", &d))
+}
+
+fn ops(c: &mut Cmd) -> CmdResult {
+    let d = Dump::obj().with("ops", Dump::arr("op", Vec::<Dump>::new())).with("num_ops", 0u8);
+    Ok(c.dump("ops", &d))
+}
+
+fn historic(c: &mut Cmd) -> CmdResult {
+    let d = Dump::obj().with("size", 20u8).with("duration", 600u16).with("ops", Dump::arr("op", Vec::<Dump>::new()));
+    Ok(c.dump("op_history", &d))
+}
+
+fn injectargs(c: &mut Cmd) -> CmdResult {
+    let text = c.args.list("injected_args").join(" ");
+    let mut said = vec![];
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let word = word.trim_start_matches('-');
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => (word, words.next().unwrap_or("true").to_owned()),
+        };
+        match c.mon.config.set(name, &value, Source::Override) {
+            Ok(()) => said.push(format!("{} = '{value}'", types::options::normal_name(name))),
+            Err(e) => return fail(errno::EINVAL, e.to_string()),
+        }
+    }
+    Ok(Reply::says(said.join(" ")))
+}
+
+fn config_get(c: &mut Cmd) -> CmdResult {
+    let Some(name) = c.args.text("var") else {
+        // `config get WHO` is the monitors' command, asked through a tell.
+        return super::config::get(c);
+    };
+    match c.mon.config.get(&name) {
+        Some(value) => Ok(c.dump("config_get", &Dump::obj().with(name.clone(), value))),
+        None => fail(errno::ENOENT, format!("unrecognized config option '{name}'")),
+    }
+}
+
+fn config_set(c: &mut Cmd) -> CmdResult {
+    let Some(name) = c.args.text("var") else { return super::config::set(c) };
+    let value = c.args.list("val").join(" ");
+    match c.mon.config.set(&name, &value, Source::Override) {
+        Ok(()) => Ok(c.dump("config_set", &Dump::obj().with("success", ""))),
+        Err(e) => fail(errno::EINVAL, e.to_string()),
+    }
+}
+
+fn config_show(c: &mut Cmd) -> CmdResult {
+    let mut d = Dump::obj().with("name", format!("mon.{}", c.mon.setup.name)).with("cluster", "ceph");
+    for def in types::options::all() {
+        if let Some(value) = c.mon.config.get(def.name) {
+            d.put(def.name, value);
+        }
+    }
+    Ok(c.dump("config_show", &d))
+}

@@ -1,0 +1,37 @@
+//! `OSDMAP_FLAGS`: flags of the map that keep the cluster from doing its work; `OSD_FLAGS` on single OSDs.
+
+use mgr::Severity;
+use node::Now;
+use osdmap::{flag, state};
+
+use super::{Checks, report};
+use crate::core::Mon;
+
+fn names(bits: u32) -> String {
+    state::names(bits).collect::<Vec<_>>().join(",")
+}
+
+pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
+    let map = &mon.state.osdmap;
+    let set = map.flags & flag::WARN;
+    if set != 0 {
+        let names = flag::string(set);
+        let count = names.len() as u64; // as Ceph counts: the length of the text
+        report(checks, "OSDMAP_FLAGS", Severity::Warn, format!("{names} flag(s) set"), count, vec![]);
+    }
+    let bits = state::NOUP | state::NODOWN | state::NOIN | state::NOOUT;
+    let mut lines: Vec<String> = map
+        .osds()
+        .filter(|osd| map.state(*osd) & bits != 0)
+        .map(|osd| format!("osd.{osd} has flags {}", names(map.state(osd) & bits)))
+        .collect();
+    for (id, flags) in &map.crush_node_flags {
+        let name = map.crush.item_name(*id).unwrap_or_default();
+        lines.push(format!("{name} has flags {}", names(*flags)));
+    }
+    if !lines.is_empty() {
+        let n = lines.len();
+        let summary = format!("{n} OSDs or CRUSH {{nodes, device-classes}} have {{NOUP,NODOWN,NOIN,NOOUT}} flags set");
+        report(checks, "OSD_FLAGS", Severity::Warn, summary, n as u64, lines);
+    }
+}

@@ -1,0 +1,189 @@
+//! Is the cluster well? One file a check; each looks at the state and adds what it finds.
+
+use std::collections::BTreeMap;
+
+use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
+use messages::ClogLevel;
+use mgr::{HealthCheck, Severity};
+use node::Now;
+use types::UTime;
+use types::dump::Dump;
+
+use crate::change::Space;
+use crate::core::{Cx, Mon};
+
+mod flags;
+mod insecure_auth;
+mod mgr_down;
+mod osd_down;
+mod pool_app;
+mod pool_full;
+mod too_few_osds;
+
+/// What is wrong, by code.
+pub type Checks = BTreeMap<String, HealthCheck>;
+
+/// A check: adds to `checks` what is wrong.
+type Check = fn(&Mon, Now, &mut Checks);
+
+const CHECKS: [Check; 7] = [
+    osd_down::check,
+    flags::check,
+    pool_full::check,
+    pool_app::check,
+    too_few_osds::check,
+    mgr_down::check,
+    insecure_auth::check,
+];
+
+/// Adds a check that has something to say.
+fn report(checks: &mut Checks, code: &str, severity: Severity, summary: String, count: u64, detail: Vec<String>) {
+    checks.insert(code.to_owned(), HealthCheck { severity, summary, count, detail });
+}
+
+/// `s` unless there is one.
+fn s(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// `health_mute_t`: a check that people do not want to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mute {
+    /// Stays when the check goes away.
+    pub sticky: bool,
+    /// Zero for ever.
+    pub until: UTime,
+    pub summary: String,
+    pub count: u64,
+}
+
+impl Encode for Mute {
+    fn encode(&self, e: &mut Encoder) {
+        e.versioned(1, 1, |e| {
+            e.bool(self.sticky);
+            e.put(&self.until);
+            e.string(&self.summary);
+            e.u64(self.count);
+        });
+    }
+}
+
+impl Decode for Mute {
+    const MIN_SIZE: usize = 27;
+    fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
+        d.versioned("health_mute_t", 1, |d, _| {
+            Ok(Self { sticky: d.bool()?, until: d.get()?, summary: d.string()?, count: d.u64()? })
+        })
+    }
+}
+
+/// What the log was last told.
+#[derive(Debug, Default)]
+pub struct HealthWatch {
+    told: Option<Checks>,
+}
+
+impl Mon {
+    pub(crate) fn health_checks(&self, now: Now) -> Checks {
+        let mut checks = self.digest.checks.clone();
+        CHECKS.iter().for_each(|check| check(self, now, &mut checks));
+        checks
+    }
+
+    fn mutes(&self) -> BTreeMap<String, Mute> {
+        let rows = self.state.space(Space::HealthMute);
+        rows.filter_map(|(code, v)| Some((code.clone(), denc::from_bytes(v.clone()).ok()?))).collect()
+    }
+
+    fn status_word(checks: &Checks, mutes: &BTreeMap<String, Mute>) -> &'static str {
+        let heard = checks.iter().filter(|(code, _)| !mutes.contains_key(*code));
+        heard.map(|(_, c)| c.severity).max().map_or("HEALTH_OK", Severity::as_str)
+    }
+
+    pub(crate) fn health_dump(&self, now: Now, detail: bool) -> Dump {
+        let (checks, mutes) = (self.health_checks(now), self.mutes());
+        let mut all = Dump::obj();
+        for (code, c) in &checks {
+            let summary = Dump::obj().with("message", &c.summary).with("count", c.count);
+            let mut d = Dump::obj().with("severity", c.severity.as_str()).with("summary", summary);
+            if detail {
+                let lines = c.detail.iter().map(|line| Dump::obj().with("message", line));
+                d.put("detail", Dump::arr("item", lines));
+            }
+            all.put(code.clone(), d.with("muted", mutes.contains_key(code)));
+        }
+        let muted = mutes.iter().map(|(code, m)| {
+            let mut d = Dump::obj().with("code", code);
+            if !m.until.is_zero() {
+                d.put("ttl", m.until);
+            }
+            d.with("sticky", m.sticky).with("summary", &m.summary).with("count", m.count)
+        });
+        Dump::obj()
+            .with("status", Self::status_word(&checks, &mutes))
+            .with("checks", all)
+            .with("mutes", Dump::arr("mute", muted))
+    }
+
+    /// The status, and each heard check's summary.
+    pub(crate) fn health_summary(&self, now: Now) -> Vec<String> {
+        let (checks, mutes) = (self.health_checks(now), self.mutes());
+        let mut lines = vec![Self::status_word(&checks, &mutes).to_owned()];
+        let heard = checks.iter().filter(|(code, _)| !mutes.contains_key(*code));
+        lines.extend(heard.map(|(_, c)| c.summary.clone()));
+        if !mutes.is_empty() {
+            let codes: Vec<_> = mutes.keys().map(String::as_str).collect();
+            lines.push(format!("(muted: {})", codes.join(" ")));
+        }
+        lines
+    }
+
+    pub(crate) fn health_text(&self, now: Now, detail: bool) -> String {
+        let (checks, mutes) = (self.health_checks(now), self.mutes());
+        let summary = self.health_summary(now);
+        let mut t = summary[0].clone();
+        if summary.len() > 1 {
+            t += " ";
+            t += &summary[1..].join("; ");
+        }
+        t.push('\n');
+        if detail {
+            for (code, c) in &checks {
+                let tag = if c.severity == Severity::Err { "[ERR]" } else { "[WRN]" };
+                let muted = if mutes.contains_key(code) { "(MUTED) " } else { "" };
+                t += &format!("{muted}{tag} {code}: {}\n", c.summary);
+                c.detail.iter().for_each(|line| t += &format!("    {line}\n"));
+            }
+        }
+        t
+    }
+
+    /// Notes in the cluster log what has become wrong, other, or right again.
+    pub(crate) fn watch_health(&mut self, cx: &mut Cx) {
+        let now = self.health_checks(cx.now);
+        let before = self.health.told.clone().unwrap_or_default();
+        for (code, c) in &now {
+            let level = if c.severity == Severity::Err { ClogLevel::Error } else { ClogLevel::Warn };
+            match before.get(code) {
+                None => self.pending.clog(level, format!("Health check failed: {} ({code})", c.summary)),
+                Some(old) if old.summary != c.summary || old.severity != c.severity => {
+                    self.pending.clog(level, format!("Health check update: {} ({code})", c.summary));
+                }
+                Some(_) => {}
+            }
+        }
+        for (code, old) in before.iter().filter(|(code, _)| !now.contains_key(*code)) {
+            self.pending.clog(ClogLevel::Info, format!("Health check cleared: {code} (was: {})", old.summary));
+        }
+        if now.is_empty() && !before.is_empty() {
+            self.pending.clog(ClogLevel::Info, "Cluster is now healthy".to_owned());
+        }
+        for (code, mute) in self.mutes() {
+            let over = !mute.until.is_zero() && mute.until < cx.now.wall;
+            if over || !mute.sticky && !now.contains_key(&code) {
+                self.pending.rm(Space::HealthMute, code);
+            }
+        }
+        self.health.told = Some(now);
+    }
+}

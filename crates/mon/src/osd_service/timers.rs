@@ -1,0 +1,101 @@
+//! What time alone brings: an OSD that stays down is marked out, blocked clients are let in again,
+//! pools reach or leave their quota.
+
+use messages::ClogLevel;
+use osdmap::{flag, state};
+use types::{OsdId, pool};
+
+use super::location;
+use crate::core::{Cx, Mon};
+
+impl Mon {
+    /// Ceph: `OSDMonitor::tick`, down to out.
+    pub(super) fn check_down_out(&mut self, cx: &mut Cx) {
+        let wait = self.config.secs("mon_osd_down_out_interval");
+        if wait.is_zero() {
+            return;
+        }
+        let due = |since: &std::time::Duration| cx.now.mono.saturating_sub(*since) >= wait;
+        let late: Vec<OsdId> = self.osd.down_since.iter().filter(|(_, s)| due(s)).map(|(o, _)| *o).collect();
+        for osd in late {
+            if !self.can_mark_out(osd) {
+                continue;
+            }
+            let secs = cx.now.mono.saturating_sub(self.osd.down_since[&osd]).as_secs();
+            let base = self.state.osdmap.clone();
+            let map = self.map();
+            map.inc.xinfo_mut(&base, osd).old_weight = base.weight(osd);
+            map.inc.new_weight.insert(osd, 0);
+            map.set_state(osd, state::AUTOOUT, true);
+            let text = format!("Marking osd.{osd} out (has been down for {secs} seconds), in {}", location(&base, osd));
+            self.pending.clog(ClogLevel::Info, text);
+        }
+    }
+
+    fn can_mark_out(&mut self, osd: OsdId) -> bool {
+        let least = self.config.f64("mon_osd_min_in_ratio");
+        let limit = self.config.str("mon_osd_down_out_subtree_limit").to_owned();
+        let base = self.state.osdmap.clone();
+        if base.is_forbidden(osd, flag::NOOUT, state::NOOUT) || self.subtree_is_down(osd, &limit) {
+            return false;
+        }
+        let map = self.map();
+        if map.is_up(osd) || map.weight(osd) == 0 {
+            return false;
+        }
+        let all = map.osds().count();
+        let inside = map.osds().filter(|o| map.weight(*o) > 0).count();
+        all > 0 && inside as f64 / all as f64 >= least
+    }
+
+    /// Whether everything in the OSD's rack (or whatever the limit names) is down: then the rack is
+    /// what failed, and moving all its data would be wrong.
+    fn subtree_is_down(&self, osd: OsdId, limit: &str) -> bool {
+        let map = &self.state.osdmap;
+        let Some(limit) = map.crush.type_id(limit) else { return false };
+        let ancestors = map.crush.ancestors(osd);
+        let place = ancestors.into_iter().find(|id| map.crush.item_type(*id) == limit);
+        place.is_some_and(|place| map.crush.devices_below(place).into_iter().all(|o| map.is_down(o)))
+    }
+
+    pub(super) fn check_blocklist(&mut self, cx: &mut Cx) {
+        let base = self.state.osdmap.clone();
+        let now = cx.now.wall;
+        if base.blocklist.entries.is_empty() && base.blocklist.ranges.is_empty() {
+            return;
+        }
+        let map = self.map();
+        let over = |(addr, until): (&types::EntityAddr, &types::UTime)| (*until < now).then_some(*addr);
+        map.inc.old_blocklist.extend(base.blocklist.entries.iter().filter_map(over));
+        map.inc.old_range_blocklist.extend(base.blocklist.ranges.iter().filter_map(over));
+    }
+
+    /// Ceph: `OSDMonitor::update_pools_status`.
+    pub(super) fn check_quotas(&mut self) {
+        let base = self.state.osdmap.clone();
+        let bits = pool::flag::FULL | pool::flag::FULL_QUOTA;
+        for (id, p) in &base.pools {
+            let Some(sum) = self.digest.pools.get(id).cloned() else { continue };
+            let (bytes, objects) = (p.quota_max_bytes, p.quota_max_objects);
+            let full = bytes > 0 && sum.bytes >= bytes || objects > 0 && sum.objects >= objects;
+            if full == p.has_flag(pool::flag::FULL_QUOTA) {
+                continue;
+            }
+            let name = base.pool_name(*id).unwrap_or_default().to_owned();
+            let Some(p) = self.map().pool_mut(*id) else { continue };
+            if full {
+                p.flags |= bits;
+                let text = if bytes > 0 && sum.bytes >= bytes {
+                    format!("pool '{name}' is full (reached quota's max_bytes: {})", mgr::text::bytes(bytes))
+                } else {
+                    format!("pool '{name}' is full (reached quota's max_objects: {objects})")
+                };
+                self.pending.clog(ClogLevel::Warn, text);
+            } else {
+                p.flags &= !bits;
+                let text = format!("pool '{name}' no longer out of quota; removing NO_QUOTA flag");
+                self.pending.clog(ClogLevel::Info, text);
+            }
+        }
+    }
+}

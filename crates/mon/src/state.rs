@@ -1,0 +1,315 @@
+//! The replicated state: what all committed proposals have made.
+//!
+//! Small things are keys and values, kept in memory whole and in the omap of one object; OSD maps are
+//! objects of their own, one full and one incremental an epoch. Applying an entry changes memory and
+//! adds to a transaction which also moves `applied`; so after a crash the state is that of some
+//! applied entry, and the log gives the rest again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use denc::{ByteStr, Encode, from_bytes, to_bytes};
+use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
+use osdmap::{Incremental, OsdMap};
+use quorum::{Entry, Index};
+use types::{Epoch, GHObject, HObject, UTime};
+
+use crate::change::{Change, Proposal, Space};
+
+/// Keys of [`Space::Meta`].
+pub mod meta {
+    pub const FSID: &str = "fsid";
+    /// Global ids below it may have been given out.
+    pub const GLOBAL_ID_MAX: &str = "global_id_max";
+    pub const MONMAP: &str = "monmap";
+    pub const MGRMAP: &str = "mgrmap";
+    pub const CONFIG_VERSION: &str = "config_version";
+    pub const LOG_NEXT: &str = "log_next";
+    pub const SERVICEMAP: &str = "servicemap";
+}
+
+const APPLIED: &str = "applied";
+const FIRST_MAP: &str = "osdmap_first";
+const READ_STEP: usize = 512;
+/// So many epochs are kept (Ceph: `mon_min_osdmap_epochs`), and trimmed by as many at once.
+const KEEP_EPOCHS: Epoch = 500;
+const TRIM_STEP: Epoch = 100;
+/// Encoded maps held in memory.
+const CACHED_MAPS: usize = 64;
+
+/// Why a store's state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("reading the monitor's state")]
+    Read(#[from] ReadError),
+    #[error("the monitor's state holds what it cannot hold: {what}")]
+    Decode {
+        what: String,
+        #[source]
+        source: denc::DecodeError,
+    },
+    #[error("the OSD map of epoch {0} is missing")]
+    MapMissing(Epoch),
+}
+
+/// What an applied entry changed; subscribers are told by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    pub osdmap: bool,
+    pub spaces: BTreeSet<Space>,
+    pub keys: Vec<(Space, String)>,
+}
+
+/// See the file's documentation.
+#[derive(Debug)]
+pub struct State {
+    pub applied: Index,
+    /// Stamp of the last proposal.
+    pub stamp: UTime,
+    pub osdmap: Arc<OsdMap>,
+    /// The oldest epoch whose map is kept.
+    pub first_map: Epoch,
+    kv: BTreeMap<Space, BTreeMap<String, Bytes>>,
+    full: BTreeMap<Epoch, Bytes>,
+    inc: BTreeMap<Epoch, Bytes>,
+}
+
+fn object(name: String) -> GHObject {
+    GHObject::from(HObject { oid: name.into(), pool: -1, snap: types::SNAP_HEAD, ..HObject::default() })
+}
+
+fn kv_object() -> GHObject {
+    object("mon_state".to_owned())
+}
+
+fn full_object(epoch: Epoch) -> GHObject {
+    object(format!("osdmap.{epoch}"))
+}
+
+fn inc_object(epoch: Epoch) -> GHObject {
+    object(format!("inc_osdmap.{epoch}"))
+}
+
+fn kv_key(space: Space, key: &str) -> ByteStr {
+    format!("{}/{key}", space.as_str()).into()
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            applied: 0,
+            stamp: UTime::ZERO,
+            osdmap: Arc::new(OsdMap::default()),
+            first_map: 0,
+            kv: BTreeMap::new(),
+            full: BTreeMap::new(),
+            inc: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// Reads the state back; an empty store gives the empty state.
+    ///
+    /// # Errors
+    /// If the store cannot read, or holds what [`State::apply`] never writes.
+    pub fn load(store: &dyn ObjectRead) -> Result<Self, LoadError> {
+        let mut state = Self::default();
+        if !store.collection_exists(Coll::Meta) || store.stat(Coll::Meta, &kv_object())?.is_none() {
+            return Ok(state);
+        }
+        let mut epoch: Epoch = 0;
+        let mut after: Option<ByteStr> = None;
+        loop {
+            let (page, more) =
+                store.omap_range(Coll::Meta, &kv_object(), after.as_ref().map(ByteStr::as_bytes), READ_STEP)?;
+            for (key, value) in &page {
+                let key = key.to_string_lossy();
+                let wrong = |source| LoadError::Decode { what: key.to_string(), source };
+                match &*key {
+                    APPLIED => (state.applied, state.stamp, epoch) = from_triple(value.clone()).map_err(wrong)?,
+                    FIRST_MAP => state.first_map = from_bytes(value.clone()).map_err(wrong)?,
+                    _ => state.take(&key, value.clone()),
+                }
+            }
+            after = page.last().map(|(key, _)| key.clone());
+            if !more || after.is_none() {
+                break;
+            }
+        }
+        if epoch > 0 {
+            let bytes = state.full_map(store, epoch)?.ok_or(LoadError::MapMissing(epoch))?;
+            let map = denc::from_bytes::<OsdMap>(bytes)
+                .map_err(|source| LoadError::Decode { what: format!("OSD map {epoch}"), source })?;
+            state.osdmap = Arc::new(map);
+        }
+        Ok(state)
+    }
+
+    fn take(&mut self, key: &str, value: Bytes) {
+        let Some((space, key)) = key.split_once('/') else { return };
+        if let Some(space) = Space::ALL.into_iter().find(|s| s.as_str() == space) {
+            self.kv.entry(space).or_default().insert(key.to_owned(), value);
+        }
+    }
+
+    pub fn get(&self, space: Space, key: &str) -> Option<&Bytes> {
+        self.kv.get(&space)?.get(key)
+    }
+
+    /// A value in our own encoding; `None` if it is not there (or not readable, which no writer of
+    /// ours makes).
+    pub fn value<T: denc::Decode>(&self, space: Space, key: &str) -> Option<T> {
+        from_bytes(self.get(space, key)?.clone()).ok()
+    }
+
+    pub fn text(&self, space: Space, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(space, key)?).ok()
+    }
+
+    pub fn space(&self, space: Space) -> impl DoubleEndedIterator<Item = (&String, &Bytes)> {
+        self.kv.get(&space).into_iter().flatten()
+    }
+
+    /// Whether nothing was ever applied.
+    pub fn is_new(&self) -> bool {
+        self.osdmap.epoch == 0
+    }
+
+    /// The full map of an epoch, encoded, if it is kept.
+    ///
+    /// # Errors
+    /// If the store cannot read.
+    pub fn full_map(&self, store: &dyn ObjectRead, epoch: Epoch) -> Result<Option<Bytes>, ReadError> {
+        match self.full.get(&epoch) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => store.read(Coll::Meta, &full_object(epoch), 0, u64::MAX),
+        }
+    }
+
+    /// The incremental that leads to an epoch, encoded, if it is kept.
+    ///
+    /// # Errors
+    /// If the store cannot read.
+    pub fn inc_map(&self, store: &dyn ObjectRead, epoch: Epoch) -> Result<Option<Bytes>, ReadError> {
+        match self.inc.get(&epoch) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => store.read(Coll::Meta, &inc_object(epoch), 0, u64::MAX),
+        }
+    }
+
+    /// Applies a committed entry, adding to `txn` what is to be kept.
+    ///
+    /// # Panics
+    /// If the entry is not one that a leader of ours makes: then this member must not go on.
+    pub fn apply(&mut self, entry: &Entry, txn: &mut Transaction) -> Effects {
+        let mut effects = Effects::default();
+        if !entry.data.is_empty() {
+            let proposal: Proposal = from_bytes(entry.data.clone()).expect("the log holds what a leader encoded");
+            self.stamp = proposal.stamp;
+            let mut puts = BTreeMap::new();
+            for change in proposal.changes {
+                self.apply_one(change, txn, &mut puts, &mut effects);
+            }
+            flush_puts(txn, &mut puts);
+        }
+        self.applied = entry.index;
+        self.keep(txn, APPLIED, &((self.applied, self.stamp), self.osdmap.epoch));
+        effects
+    }
+
+    fn apply_one(
+        &mut self,
+        change: Change,
+        txn: &mut Transaction,
+        puts: &mut BTreeMap<ByteStr, Bytes>,
+        effects: &mut Effects,
+    ) {
+        match change {
+            Change::Put { space, key, value } => {
+                puts.insert(kv_key(space, &key), value.clone());
+                effects.spaces.insert(space);
+                effects.keys.push((space, key.clone()));
+                self.kv.entry(space).or_default().insert(key, value);
+            }
+            Change::Rm { space, key } => {
+                flush_puts(txn, puts);
+                txn.push(TxOp::OmapRm { coll: Coll::Meta, oid: kv_object(), keys: vec![kv_key(space, &key)] });
+                self.kv.entry(space).or_default().remove(&key);
+                effects.spaces.insert(space);
+                effects.keys.push((space, key));
+            }
+            Change::FirstOsdMap(bytes) => {
+                let map = denc::from_bytes::<OsdMap>(bytes.clone()).expect("the leader encoded the first map");
+                self.first_map = map.epoch;
+                self.keep(txn, FIRST_MAP, &self.first_map);
+                self.new_map(map, bytes, txn);
+                effects.osdmap = true;
+            }
+            Change::OsdMapInc(bytes) => {
+                let inc = denc::from_bytes::<Incremental>(bytes.clone()).expect("the leader encoded the incremental");
+                // Two leaders may have proposed a successor of one map; only the first one counts.
+                if inc.epoch != self.osdmap.epoch + 1 {
+                    return;
+                }
+                let mut map = OsdMap::clone(&self.osdmap);
+                map.apply(&inc).expect("the leader applied it before it proposed it");
+                let full = map.encode_canonical();
+                put_object(txn, inc_object(inc.epoch), bytes.clone());
+                cache(&mut self.inc, inc.epoch, bytes);
+                self.new_map(map, full, txn);
+                self.trim(txn);
+                effects.osdmap = true;
+            }
+        }
+    }
+
+    fn new_map(&mut self, map: OsdMap, full: Bytes, txn: &mut Transaction) {
+        put_object(txn, full_object(map.epoch), full.clone());
+        cache(&mut self.full, map.epoch, full);
+        self.osdmap = Arc::new(map);
+    }
+
+    /// Forgets the oldest maps. An OSD that is behind them starts from the oldest full one.
+    fn trim(&mut self, txn: &mut Transaction) {
+        if self.osdmap.epoch - self.first_map < KEEP_EPOCHS + TRIM_STEP {
+            return;
+        }
+        for epoch in self.first_map..self.first_map + TRIM_STEP {
+            txn.push(TxOp::Remove { coll: Coll::Meta, oid: full_object(epoch) });
+            txn.push(TxOp::Remove { coll: Coll::Meta, oid: inc_object(epoch) });
+        }
+        self.first_map += TRIM_STEP;
+        self.keep(txn, FIRST_MAP, &self.first_map);
+    }
+
+    fn keep(&self, txn: &mut Transaction, key: &str, value: &impl Encode) {
+        let keys = [(key.into(), to_bytes(value, 0))].into();
+        txn.push(TxOp::OmapSet { coll: Coll::Meta, oid: kv_object(), keys });
+    }
+}
+
+type Triple = (Index, UTime, Epoch);
+
+fn from_triple(bytes: Bytes) -> Result<Triple, denc::DecodeError> {
+    let ((applied, stamp), epoch) = from_bytes::<((Index, UTime), Epoch)>(bytes)?;
+    Ok((applied, stamp, epoch))
+}
+
+fn flush_puts(txn: &mut Transaction, puts: &mut BTreeMap<ByteStr, Bytes>) {
+    if !puts.is_empty() {
+        txn.push(TxOp::OmapSet { coll: Coll::Meta, oid: kv_object(), keys: std::mem::take(puts) });
+    }
+}
+
+fn put_object(txn: &mut Transaction, oid: GHObject, data: Bytes) {
+    txn.push(TxOp::Write { coll: Coll::Meta, oid, off: 0, data, fadvise: 0 });
+}
+
+fn cache(maps: &mut BTreeMap<Epoch, Bytes>, epoch: Epoch, bytes: Bytes) {
+    maps.insert(epoch, bytes);
+    while maps.len() > CACHED_MAPS {
+        maps.pop_first();
+    }
+}

@@ -1,0 +1,7 @@
+//! The monitor as a value: inputs in, outputs looked at.
+
+mod commands;
+mod harness;
+mod osds;
+mod restart;
+mod sessions;
