@@ -455,6 +455,10 @@ impl<'a> Search<'a> {
     /// The bucket's choice number `r`; `None` if a malformed bucket has none.
     fn draw(&mut self, b: &'a Bucket, r: i32, position: usize) -> Option<i32> {
         self.spend(b.items.len());
+        // Whatever is drawn, the only item wins: so are roots over one host, on one machine.
+        if let [only] = b.items[..] {
+            return Some(only);
+        }
         let x = self.x;
         match &b.weights {
             Weights::Uniform(_) => self.permuted(b, r),

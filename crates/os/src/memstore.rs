@@ -81,9 +81,11 @@ impl Object {
     fn read(&self, off: u64, len: u64) -> Bytes {
         let end = off.saturating_add(len).min(self.size);
         let mut out = BytesMut::zeroed(end.saturating_sub(off) as usize);
-        for (start, n) in self.extents(off, len) {
-            for at in start..start + n {
-                out[(at - off) as usize] = self.pages[&(at / PAGE)][(at % PAGE) as usize];
+        for (i, page) in self.pages.range(off / PAGE..) {
+            let (start, stop) = (off.max(i * PAGE), end.min((i + 1) * PAGE));
+            if start < stop {
+                let part = &page[(start - i * PAGE) as usize..(stop - i * PAGE) as usize];
+                out[(start - off) as usize..(stop - off) as usize].copy_from_slice(part);
             }
         }
         out.freeze()

@@ -327,7 +327,10 @@ impl Osd {
     ) {
         let Some(maps) = &self.maps else { return };
         let map = maps.current().clone();
-        let pg = Pg::create_for_peer(id, &mut self.env(now, store, &map), msg);
+        let since = pg::creation_epoch(msg).unwrap_or(map.epoch);
+        let known = self.maps_between(store, since);
+        let lookup = |epoch: Epoch| known.get(&epoch).cloned();
+        let pg = Pg::create_for_peer(id, &mut self.env(now, store, &map), msg, &lookup);
         self.adopt(now, store, id, pg, out);
     }
 

@@ -20,13 +20,15 @@ use types::{EVersion, Epoch, OsdId, PastIntervals, PgInfo, PgPool, PgQueryKind};
 
 use crate::env::{Env, PgOutput};
 use crate::interval::members;
+use crate::lease::Readable;
 use crate::missing::Missing;
 use crate::peering::Chosen;
 use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
 
 /// Whether the monitors vouch that an OSD that is down serves nobody any more.
 pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
-    !map.exists(osd) || map.is_down(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
+    // One that was removed may not have heard of it.
+    map.exists(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
 }
 
 impl Pg {
@@ -208,6 +210,7 @@ impl Pg {
         }
         active.all_activated = true;
         self.renew_leases(env);
+        self.waiting.wait = self.readable(env.now.mono) == Readable::Wait;
         self.plan_readable_check(env);
         if self.pool.has_flag(flag::CREATING) {
             env.out.push(PgOutput::Created);
@@ -219,6 +222,7 @@ impl Pg {
         self.share_info(env);
         self.begin_recovery(env);
         self.stat_changed(env);
+        self.release_pg_backoffs(env);
         self.requeue_for_activation();
     }
 

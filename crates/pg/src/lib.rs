@@ -42,4 +42,4 @@ pub mod watch;
 
 pub use env::{ClockDelta, Env, PgConfig, PgOutput, Tokens};
 pub use pg::{LoadError, Pg};
-pub use route::{Stray, route, stray_message};
+pub use route::{Stray, creation_epoch, route, stray_message};

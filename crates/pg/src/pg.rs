@@ -255,7 +255,7 @@ impl Pg {
         stamp: UTime,
         maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
     ) -> Self {
-        let mut history = PgHistory {
+        let history = PgHistory {
             epoch_created: created,
             epoch_pool_created: created,
             same_up_since: created,
@@ -266,14 +266,44 @@ impl Pg {
             last_clean_scrub_stamp: stamp,
             ..PgHistory::default()
         };
-        let mut past = PastIntervals::default();
+        Self::create_with(id, env, history, PastIntervals::default(), created, maps)
+    }
+
+    /// Makes a PG because a peer's message (see [`crate::stray_message`]) supposes it. As in
+    /// [`Self::create`], `maps` gives the maps since the epoch that the message speaks of.
+    pub fn create_for_peer(
+        id: SpgId,
+        env: &mut Env,
+        msg: &Message,
+        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
+    ) -> Self {
+        let epoch = crate::route::creation_epoch(msg).unwrap_or(env.map.epoch);
+        let (history, past) = match &msg.body {
+            Body::MOSDPGNotify2(m) => (m.notify.info.history.clone(), m.notify.past_intervals.clone()),
+            Body::MOSDPGLog(m) => (m.info.history.clone(), m.past_intervals.clone()),
+            _ => Default::default(),
+        };
+        Self::create_with(id, env, history, past, epoch, maps)
+    }
+
+    /// Makes an empty PG whose history is as told in epoch `since`, and takes it to `env.map`.
+    fn create_with(
+        id: SpgId,
+        env: &mut Env,
+        mut history: PgHistory,
+        mut past: PastIntervals,
+        since: Epoch,
+        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
+    ) -> Self {
+        let mut reset = since.min(env.map.epoch);
         let mut last: Option<(Arc<OsdMap>, UpActing)> = None;
-        for map in (created..=env.map.epoch).filter_map(maps).filter(|m| m.pool(id.pgid.pool).is_some()) {
+        for map in (since..=env.map.epoch).filter_map(maps).filter(|m| m.pool(id.pgid.pool).is_some()) {
             let now = UpActing::of(&map, id.pgid);
             if let Some((before, was)) = &last
                 && is_new_interval(was, &now, before, &map, id.pgid)
             {
                 note_past_interval(&mut past, was, &history, before, map.epoch, id.pgid);
+                reset = map.epoch;
                 history.same_interval_since = map.epoch;
                 if was.up != now.up || was.up_primary != now.up_primary {
                     history.same_up_since = map.epoch;
@@ -284,23 +314,10 @@ impl Pg {
             }
             last = Some((map, now));
         }
-        Self::create_with(id, env, history, past)
-    }
-
-    /// Makes a PG because a peer's message (see [`crate::stray_message`]) supposes it.
-    pub fn create_for_peer(id: SpgId, env: &mut Env, msg: &Message) -> Self {
-        let (history, past) = match &msg.body {
-            Body::MOSDPGNotify2(m) => (m.notify.info.history.clone(), m.notify.past_intervals.clone()),
-            Body::MOSDPGLog(m) => (m.info.history.clone(), m.past_intervals.clone()),
-            _ => Default::default(),
-        };
-        Self::create_with(id, env, history, past)
-    }
-
-    fn create_with(id: SpgId, env: &mut Env, history: PgHistory, past: PastIntervals) -> Self {
         let info = PgInfo { history, ..PgInfo::new(id) };
         let mut pg = Self::new(id, env, info);
         pg.past = past;
+        pg.last_peering_reset = reset;
         let (coll, meta) = (Coll::Pg(id), GHObject::pgmeta(id.pgid));
         pg.txn.push(TxOp::MkColl { coll, bits: id.pgid.split_bits(pg.pool.pg_num) });
         pg.txn.push(TxOp::MkColl { coll: Coll::Temp(id), bits: 0 });
@@ -661,6 +678,8 @@ impl Pg {
             return;
         }
         let mut dirty = std::mem::take(&mut self.dirty);
+        // The small record has no place for the log's tail.
+        dirty.info |= self.info.log_tail != self.log.tail;
         dirty.info |= dirty.fast && !fits_fast_info(&self.written_sum, &self.info.stats.stats.sum);
         if dirty.info || dirty.big {
             self.written_sum.clone_from(&self.info.stats.stats.sum);

@@ -31,6 +31,15 @@ pub fn route(msg: &Message) -> Option<(SpgId, Epoch)> {
     })
 }
 
+/// The epoch from which on [`crate::Pg::create_for_peer`] needs maps for this message.
+pub fn creation_epoch(msg: &Message) -> Option<Epoch> {
+    match &msg.body {
+        Body::MOSDPGNotify2(m) => Some(m.notify.epoch_sent),
+        Body::MOSDPGLog(m) => Some(m.query_epoch),
+        _ => None,
+    }
+}
+
 /// What to do with a peer's message for a PG that this OSD does not have.
 #[derive(Debug)]
 pub enum Stray {

@@ -1,7 +1,7 @@
-//! What the event loop costs: a node that answers 4 KiB messages, and clients that each keep one under
+//! What the event loop costs: a node that sends messages back, and clients that each keep one under
 //! way. Prints the server thread's CPU time an operation.
 //!
-//! `cargo run --release -p runtime --example echo -- [CLIENTS] [SECONDS]`
+//! `cargo run --release -p runtime --example echo -- [CLIENTS] [SECONDS] [BYTES]`
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -42,15 +42,19 @@ impl Node for Echo {
     }
 }
 
-fn client(addrs: &EntityAddrVec, nonce: u32, stop: &AtomicBool, ops: &AtomicU64) {
+fn client(addrs: &EntityAddrVec, nonce: u32, bytes: usize, stop: &AtomicBool, ops: &AtomicU64) {
     let policies =
         Policies { incoming: Policy::stateless_server(), outgoing: Policy::lossy_client(), by_type: Vec::new() };
     let mut config = Config::new(EntityName::client(-1), "admin", EntityAddrVec::default(), policies);
     config.nonce = nonce;
     let mut m = Messenger::new(config);
     let conn = m.peer(Duration::ZERO, EntityName::mon(0), addrs);
-    let op =
-        MessageFrame { kind: 9999, front: Bytes::from(vec![1; 256]), data: vec![7; 4096].into(), ..Default::default() };
+    let op = MessageFrame {
+        kind: 9999,
+        front: Bytes::from(vec![1; 256]),
+        data: vec![7; bytes].into(),
+        ..Default::default()
+    };
     m.send(Duration::ZERO, conn, op.clone());
     let Some(Action::Dial { link, addr }) = m.poll_action() else { return };
     let mut socket = TcpStream::connect(addr).expect("the server listens");
@@ -81,6 +85,7 @@ fn cpu() -> Duration {
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1).map(|a| a.parse::<u64>().expect("a number"));
     let (clients, seconds) = (args.next().unwrap_or(16), args.next().unwrap_or(3));
+    let bytes = args.next().unwrap_or(4096) as usize;
     let addr: SocketAddr = "127.0.0.1:0".parse()?;
     let endpoints = Endpoints::bind(&[Listen { endpoint: Endpoint::Public, addr, nonce: 0 }])?;
     let addrs: EntityAddrVec = endpoints.addr(Endpoint::Public).into();
@@ -88,7 +93,7 @@ fn main() -> anyhow::Result<()> {
     let (stop, ops) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     for nonce in 0..clients {
         let (addrs, stop, ops) = (addrs.clone(), stop.clone(), ops.clone());
-        std::thread::spawn(move || client(&addrs, nonce as u32, &stop, &ops));
+        std::thread::spawn(move || client(&addrs, nonce as u32, bytes, &stop, &ops));
     }
     let (timer_stop, timer_ops) = (stop.clone(), ops.clone());
     std::thread::spawn(move || {

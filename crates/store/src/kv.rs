@@ -103,14 +103,20 @@ impl RedbBase {
     pub fn open(device: Arc<dyn BlockDevice>, cache_bytes: usize) -> Result<Self, KvError> {
         let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(device)).map_err(db)?;
         let base = Self { view: RwLock::new(None), db };
-        let txn = base.db.begin_write().map_err(self::db)?;
-        for table in Table::ALL {
-            txn.open_table(table.definition()).map_err(self::db)?;
+        if base.refresh().is_err() {
+            base.make_tables()?;
+            base.refresh()?;
         }
-        txn.open_table(STATE).map_err(self::db)?;
-        txn.commit().map_err(self::db)?;
-        base.refresh()?;
         Ok(base)
+    }
+
+    fn make_tables(&self) -> Result<(), KvError> {
+        let txn = self.db.begin_write().map_err(db)?;
+        for table in Table::ALL {
+            txn.open_table(table.definition()).map_err(db)?;
+        }
+        txn.open_table(STATE).map_err(db)?;
+        txn.commit().map_err(db)
     }
 
     fn view(&self) -> Arc<[ReadTable; 4]> {

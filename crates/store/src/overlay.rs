@@ -83,6 +83,9 @@ impl Overlay {
     }
 }
 
+/// What is done with each row of a table.
+pub type EachRow<'a, E> = dyn FnMut(&[u8], &Bytes) -> Result<(), E> + 'a;
+
 /// All layers below a running transaction.
 #[derive(Debug)]
 pub struct Layers {
@@ -103,6 +106,17 @@ impl Layers {
             }
         }
         self.base.get(table, key)
+    }
+
+    /// Calls `each` for all rows of a table, until it fails.
+    pub fn scan_all<E: From<KvError>>(&self, table: Table, each: &mut EachRow<'_, E>) -> Result<(), E> {
+        let mut result = Ok(());
+        // No key begins with 16 bytes of 0xff: they begin with a small number.
+        self.scan(None, table, &[], &[0xff; 16], &mut |key, value| {
+            result = each(key, value);
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        result
     }
 
     /// Calls `each` for rows in `from..to` in order, until it breaks. `top` is looked at first.

@@ -32,8 +32,6 @@ pub enum Lost {
 struct Faults {
     /// Writes and syncs that still succeed; `None` means all.
     ops_left: Option<u64>,
-    /// Syncs promise and do nothing: what a test of tests needs.
-    syncs_lie: bool,
     ops: u64,
     syncs: u64,
 }
@@ -102,6 +100,7 @@ struct Inner {
     synced: Content,
     /// Since the last sync: a counter over the whole disk, the page and what it became.
     unsynced: Vec<(u64, u64, Page)>,
+    syncs_lie: bool,
 }
 
 /// One device of a [`SimDisk`].
@@ -117,8 +116,13 @@ fn locked<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SimDevice {
     fn new(faults: &Arc<Mutex<Faults>>, content: Content) -> Arc<Self> {
-        let inner = Inner { now: content.clone(), synced: content, unsynced: Vec::new() };
+        let inner = Inner { now: content.clone(), synced: content, ..Inner::default() };
         Arc::new(Self { faults: faults.clone(), inner: inner.into() })
+    }
+
+    /// From now on syncs keep nothing: a store's tests must notice.
+    pub fn make_syncs_lie(&self) {
+        locked(&self.inner).syncs_lie = true;
     }
 
     /// Flips the bits of `mask` in one byte, synced or not.
@@ -179,15 +183,14 @@ impl BlockDevice for SimDevice {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let lies = {
+        {
             let mut faults = locked(&self.faults);
             faults.spend()?;
             faults.syncs += 1;
-            faults.syncs_lie
-        };
-        if !lies {
-            let mut inner = locked(&self.inner);
-            let Inner { now, synced, unsynced } = &mut *inner;
+        }
+        let mut inner = locked(&self.inner);
+        if !inner.syncs_lie {
+            let Inner { now, synced, unsynced, .. } = &mut *inner;
             for (_, page, content) in unsynced.drain(..) {
                 synced.pages.insert(page, content);
             }
@@ -253,11 +256,6 @@ impl SimDisk {
     /// Lets `n` more writes and syncs succeed, and none after; `None` repairs the disk.
     pub fn fail_after(&self, n: Option<u64>) {
         locked(&self.faults).ops_left = n;
-    }
-
-    /// From now on syncs keep nothing: a store's tests must notice.
-    pub fn make_syncs_lie(&self) {
-        locked(&self.faults).syncs_lie = true;
     }
 
     /// Writes and syncs so far.

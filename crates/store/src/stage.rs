@@ -508,7 +508,9 @@ impl<'a> Stage<'a> {
     /// Large data goes straight to its place, small data through the log.
     fn keep(&mut self, pieces: Vec<Piece>) {
         let bytes: usize = pieces.iter().map(|p| p.data.len()).sum();
-        if bytes >= self.shared.options.large_write || self.logged_bytes + bytes > LOGGED_MAX {
+        if bytes >= self.shared.options.large_write
+            || self.logged_bytes + bytes > LOGGED_MAX.min(self.shared.record_max() / 2)
+        {
             self.direct.extend(pieces);
         } else {
             self.logged_bytes += bytes;

@@ -232,7 +232,7 @@ pub fn copy_piece(piece: &Piece, first: u32, buf: &mut [u8]) {
     to[have..].fill(0);
 }
 
-fn verify(blocks: &[Block], data: &[u8]) -> Result<(), (usize, String)> {
+pub fn verify(blocks: &[Block], data: &[u8]) -> Result<(), (usize, String)> {
     for (i, (block, bytes)) in blocks.iter().zip(data.chunks_exact(BLOCK as usize)).enumerate() {
         let got = crc32c(bytes);
         if got != block.crc {

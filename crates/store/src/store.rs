@@ -105,7 +105,7 @@ impl Store {
                 _ => {}
             }
         }
-        let devices = Devices::open_files(dir)?;
+        let devices = Devices::open_files(dir, true)?;
         devices.block.set_len(geometry.size)?;
         RedbBase::open(devices.kv.clone(), 1 << 20)?;
         let Geometry { uuid, size, wal_ring } = *geometry;
@@ -151,7 +151,7 @@ impl Store {
     pub fn open_quiet(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let lock = superblock::lock(dir)?;
         let superblock = Superblock::read(dir)?;
-        let devices = Devices::open_files(dir)?;
+        let devices = Devices::open_files(dir, false)?;
         let mut store = Self::open_devices(devices, options, &dir.display().to_string(), &superblock)?;
         store._lock = Some(lock);
         Ok(store)
@@ -294,7 +294,7 @@ impl Drop for Store {
 }
 
 /// Replays the log into the checkpoint.
-fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superblock) -> Result<Wal, OpenError> {
+pub(crate) fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superblock) -> Result<Wal, OpenError> {
     let mark = base.mark()?;
     let mut wal = Wal::new(devices.wal.clone(), superblock.wal_ring, superblock.tag(), mark);
     let mut replayed = Overlay::default();
@@ -330,31 +330,17 @@ fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superblock) -> Res
     Ok(wal)
 }
 
-/// Everything there is, in order.
-fn scan_all(
-    layers: &Layers,
-    table: Table,
-    each: &mut dyn FnMut(&[u8], &Bytes) -> Result<(), OpenError>,
-) -> Result<(), OpenError> {
-    let mut result = Ok(());
-    layers.scan(None, table, &[], &[0xff; 16], &mut |key, value| {
-        result = each(key, value);
-        if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    result
-}
-
 fn claim_blocks(layers: &Layers, size: u64) -> Result<Allocator, OpenError> {
     let mut alloc = Allocator::new(size / BLOCK);
     let mut claim = |chunk: &Chunk, owner: &dyn Fn() -> String| {
         let bad = chunk.blocks().find(|b| !alloc.claim(b.phys));
         bad.map_or(Ok(()), |b| Err(OpenError::BadBlock { block: b.phys, owner: owner() }))
     };
-    scan_all(layers, Table::Object, &mut |key, row| {
+    layers.scan_all::<OpenError>(Table::Object, &mut |key, row| {
         let onode: Onode = decode_row(Table::Object, row.clone())?;
         claim(&onode.inline, &|| key::parse_object(key).map_or(String::new(), |(c, o)| format!("{c} {o}")))
     })?;
-    scan_all(layers, Table::Chunk, &mut |key, row| {
+    layers.scan_all::<OpenError>(Table::Chunk, &mut |key, row| {
         claim(&decode_row(Table::Chunk, row.clone())?, &|| format!("chunk {key:02x?}"))
     })?;
     Ok(alloc)
@@ -362,7 +348,7 @@ fn claim_blocks(layers: &Layers, size: u64) -> Result<Allocator, OpenError> {
 
 fn read_colls(layers: &Layers) -> Result<BTreeMap<Coll, u32>, OpenError> {
     let mut colls = BTreeMap::new();
-    scan_all(layers, Table::Coll, &mut |key, row| {
+    layers.scan_all::<OpenError>(Table::Coll, &mut |key, row| {
         let bad = || OpenError::BadRow(format!("collection {key:02x?}"));
         let bits = row.as_ref().try_into().map_err(|_| bad())?;
         colls.insert(key::parse_coll(key).ok_or_else(bad)?, u32::from_le_bytes(bits));

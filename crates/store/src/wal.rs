@@ -34,6 +34,9 @@ const ALIGN: u64 = 64;
 /// The file grows by this much, with zeros written, so that later syncs change no file-system metadata.
 const GROWTH: usize = 4 << 20;
 
+/// Pieces from this size on are written round the page cache; below, waiting for each costs more.
+const LARGE: usize = 512 << 10;
+
 /// Object data at its place on the block device; bytes missing at its end are zeros.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
@@ -48,7 +51,8 @@ impl Piece {
         let at = u64::from(self.phys) * BLOCK;
         let full = self.blocks as usize * BLOCK as usize;
         if self.data.len() == full {
-            return device.write_at(at, &self.data);
+            let large = full >= LARGE;
+            return if large { device.write_large_at(at, &self.data) } else { device.write_at(at, &self.data) };
         }
         let mut padded = Vec::with_capacity(full);
         padded.extend_from_slice(&self.data);

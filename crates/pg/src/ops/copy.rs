@@ -286,7 +286,7 @@ impl Exec<'_, '_> {
             Some(copied) if copied.source == source => copied,
             _ => return Err(Stop::Blocked(Blocked::Remote(Box::new(source)))),
         };
-        let data = copied.outcome.clone()?;
+        let data = copied.outcome.clone().map_err(Stop::Refused)?;
         self.take_copy(data, truncate)
     }
 

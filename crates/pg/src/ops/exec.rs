@@ -25,6 +25,8 @@ use crate::watch::Effect;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Errno(Errno),
+    /// As [`Self::Errno`], but not to be remembered: a resend tries again.
+    Refused(Errno),
     Blocked(Blocked),
 }
 

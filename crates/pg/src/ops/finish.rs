@@ -14,6 +14,7 @@ use types::{
 
 use super::clone::TxnHead;
 use super::exec::{Exec, OI_NAME, SS_NAME, Stop};
+use super::precheck::refuse;
 use super::{Executed, OpEnv, WriteSet};
 use crate::object::{ObjectContext, ObjectState};
 use crate::watch::{Effect, Effects};
@@ -31,6 +32,7 @@ impl Exec<'_, '_> {
             Ok(result) => result,
             Err(Stop::Errno(EAGAIN)) => return Executed::Drop,
             Err(Stop::Errno(errno)) => return self.fail(reply, errno),
+            Err(Stop::Refused(errno)) => return refuse(self.env, self.msg, errno),
             Err(Stop::Blocked(why)) => return Executed::Blocked(why),
         };
         if !self.modify {
@@ -44,7 +46,11 @@ impl Exec<'_, '_> {
         }
         match self.bound_returns(&mut reply, result) {
             Ok(result) => self.write_out(reply, result),
-            Err(errno) => self.fail(reply, errno),
+            // As in Ceph, this is not remembered.
+            Err(errno) => {
+                reply.result = -errno;
+                Executed::Reply { reply, effects: None }
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn execute(env: &mut OpEnv, msg: &MOSDOp) -> Executed {
     }
     match run(env, msg, access, &head) {
         Ok(executed) => executed,
-        Err(Stop::Errno(errno)) => refuse(env, msg, errno),
+        Err(Stop::Errno(errno) | Stop::Refused(errno)) => refuse(env, msg, errno),
         Err(Stop::Blocked(why)) => Executed::Blocked(why),
     }
 }
@@ -73,9 +73,8 @@ fn is_held_back(env: &OpEnv, msg: &MOSDOp) -> bool {
 }
 
 /// An answer without results, that is not remembered.
-fn refuse(env: &OpEnv, msg: &MOSDOp, errno: Errno) -> Executed {
-    let reached = msg.flags & (osd_flag::ACK | osd_flag::ONDISK);
-    let reply = MOSDOpReply::to(msg, -errno, env.epoch, reached | osd_flag::ONDISK);
+pub(super) fn refuse(env: &OpEnv, msg: &MOSDOp, errno: Errno) -> Executed {
+    let reply = MOSDOpReply::to(msg, -errno, env.epoch, msg.flags & (osd_flag::ACK | osd_flag::ONDISK));
     Executed::Reply { reply: Box::new(reply), effects: None }
 }
 

@@ -1,5 +1,7 @@
 //! Random transactions over a few objects, and the comparison of two stores.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use bytes::Bytes;
 use denc::ByteStr;
 use os::{Coll, MemStore, ObjectRead, Transaction, TxOp};
@@ -36,7 +38,7 @@ pub fn object(n: u64) -> GHObject {
 
 pub fn superblock() -> Superblock {
     let Geometry { uuid, size, wal_ring } =
-        Geometry { uuid: Uuid::from_random([9; 16]), size: 256 << 20, wal_ring: 1 << 20 };
+        Geometry { uuid: Uuid::from_random([9; 16]), size: 64 << 20, wal_ring: 256 << 10 };
     Superblock { uuid, size, wal_ring, meta: Default::default() }
 }
 
@@ -124,8 +126,13 @@ pub fn contents(s: &dyn ObjectRead) -> Result<Vec<String>, os::ReadError> {
             let extents = s.extents(coll, &oid, 0, u64::MAX)?;
             let (attrs, header) = (s.attrs(coll, &oid)?, s.omap_header(coll, &oid)?);
             let omap = s.omap_range(coll, &oid, None, usize::MAX)?;
-            let sum = data.iter().fold(0u64, |h, b| h.wrapping_mul(1_000_003).wrapping_add(u64::from(*b)));
-            out.push(format!("{oid} {size} {} {sum:x} {extents:?} {attrs:?} {header:?} {omap:?}", data.len()));
+            let mut sum = DefaultHasher::new();
+            sum.write(&data);
+            out.push(format!(
+                "{oid} {size} {} {:x} {extents:?} {attrs:?} {header:?} {omap:?}",
+                data.len(),
+                sum.finish()
+            ));
         }
     }
     Ok(out)

@@ -3,7 +3,7 @@
 use types::errno::{ECANCELED, EDQUOT, ENOENT, ENOSPC, EOVERFLOW, ERANGE, MAX_ERRNO};
 use types::osd_op::cmpxattr;
 use types::pool::flag;
-use types::{LogOp, op_flag, osd_flag};
+use types::{op_flag, osd_flag};
 
 use super::*;
 
@@ -150,8 +150,7 @@ fn writes_return_data_only_to_those_who_ask() {
     assert_eq!((reply.result, &reply.ops[0].outdata[..]), (42, &b"you might see this"[..]));
     let reply = r.reply("o", vec![OsdOp::call("hello", "write_too_much_return_data", b"")]).expect("an answer");
     assert_eq!((reply.result, reply.ops[0].rval), (-EOVERFLOW, -EOVERFLOW));
-    let last = r.log.last().expect("logged");
-    assert_eq!((last.op, last.return_code), (LogOp::Error, -EOVERFLOW));
+    assert_eq!(r.log.len(), 2, "not remembered");
 }
 
 #[test]

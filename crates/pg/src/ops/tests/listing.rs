@@ -14,7 +14,7 @@ impl Rig {
         let op = OsdOp::new(op::PGNLS, OpArgs::Pgls { count, start_epoch: 0 }, denc::to_bytes(cursor, 0));
         let msg =
             MOSDOp { ops: vec![op], hobj: HObject { oid: "".into(), ..self.msg.hobj.clone() }, ..self.msg.clone() };
-        let Executed::Reply { reply, .. } = self.execute(&msg, &[]) else { panic!("listing only reads") };
+        let Executed::Reply { reply, .. } = self.execute(&msg, &[], None) else { panic!("listing only reads") };
         if reply.result < 0 {
             return (reply.result, HObject::min(), Vec::new());
         }

@@ -23,7 +23,7 @@ use types::{
     PgPool, SNAP_HEAD, SpgId, UTime, op,
 };
 
-use super::{Access, Blocked, Executed, NothingMissing, OpEnv, ReadRange, WriteSet};
+use super::{Access, Blocked, Copied, Executed, Fetch, NothingMissing, OpEnv, ReadRange, RemoteCopy, WriteSet};
 use crate::env::PgConfig;
 use crate::object::ObjectContexts;
 use crate::watch::{Expired, Watches};
@@ -108,8 +108,9 @@ impl Rig {
     }
 
     /// Becomes the PG that a message is for; it has no objects yet.
-    fn adopt(&mut self, msg: &MOSDOp) {
+    fn adopt(&mut self, msg: &MOSDOp, pg_num: u32) {
         self.msg.pgid = msg.pgid;
+        (self.pool.pg_num, self.pool.pgp_num) = (pg_num, pg_num);
         self.store = MemStore::new();
         let mut txn = Transaction::new();
         txn.push(TxOp::MkColl { coll: Coll::Pg(msg.pgid), bits: 0 });
@@ -117,10 +118,24 @@ impl Rig {
     }
 
     /// Executes a message without applying what comes of it.
-    fn execute(&mut self, msg: &MOSDOp, prefetched: &[(ReadRange, Bytes)]) -> Executed {
+    fn execute(&mut self, msg: &MOSDOp, prefetched: &[(ReadRange, Bytes)], copied: Option<&Copied>) -> Executed {
         let peer = self.peer();
-        let mut env = self.env(&peer, prefetched);
+        let mut env = OpEnv { copied, ..self.env(&peer, prefetched) };
         super::execute(&mut env, msg)
+    }
+
+    /// Fetches the source of a copy from this very PG, as if it were another.
+    fn fetch(&mut self, source: RemoteCopy) -> Copied {
+        let mut fetch = Fetch::new(source);
+        let pgid = self.msg.pgid;
+        for _ in 0..100 {
+            let hash = types::hash::rjenkins(fetch.source().oid.as_bytes());
+            let reply = self.deliver(&fetch.request(pgid, hash, 10)).expect("an answer");
+            if let Some(copied) = fetch.absorb(&reply) {
+                return copied;
+            }
+        }
+        panic!("a copy comes to an end");
     }
 
     fn env<'a>(&'a mut self, peer: &'a Peer, prefetched: &'a [(ReadRange, Bytes)]) -> OpEnv<'a> {
@@ -160,9 +175,9 @@ impl Rig {
 
     /// Runs a message and makes true what it decides.
     fn deliver(&mut self, msg: &MOSDOp) -> Option<MOSDOpReply> {
-        let mut prefetched = Vec::new();
+        let (mut prefetched, mut copied) = (Vec::new(), None);
         loop {
-            match self.execute(msg, &prefetched) {
+            match self.execute(msg, &prefetched, copied.as_ref()) {
                 Executed::Reply { reply, effects } => {
                     self.apply_effects(effects);
                     return Some(*reply);
@@ -177,6 +192,7 @@ impl Rig {
                         self.bulk_reads.push(r);
                     }
                 }
+                Executed::Blocked(Blocked::Remote(source)) => copied = Some(self.fetch(*source)),
                 Executed::Blocked(other) => panic!("blocked: {other:?}"),
             }
         }

@@ -1,0 +1,612 @@
+//! One PG on several OSDs, with monitors of a few lines, a network and disks that do what a case says.
+//!
+//! Each OSD has a store as it would be after a crash (`durable`) and one as its PG sees it (`live`).
+//! Every message goes through its encoding.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use messages::{Body, MOSDOp, Message};
+use node::{ConnId, Now, Peer, Token};
+use os::{Coll, MemStore, ObjectRead, Transaction};
+use osdmap::{Incremental, OsdMap};
+use pg::{ClockDelta, Env, Pg, PgConfig, PgOutput, Stray, Tokens};
+use types::options::{Config, Source};
+use types::{
+    EntityAddr, EntityAddrVec, EntityName, Epoch, GHObject, HObject, OsdId, OsdOp, PgId, PgPool, SNAP_HEAD, SpgId,
+    UTime, Uuid, features, op, osd_flag, pg_state,
+};
+
+const POOL: i64 = 1;
+
+pub fn pgid() -> SpgId {
+    PgId::new(POOL, 0).into()
+}
+
+pub struct Host {
+    pub live: MemStore,
+    pub durable: MemStore,
+    /// Submitted and not committed, in order.
+    unsynced: VecDeque<(Token, Transaction)>,
+    /// Messages that wait for a commit.
+    held: Vec<(Token, PgOutput)>,
+    pub pg: Option<Pg>,
+    /// The process runs.
+    pub running: bool,
+    tokens: Tokens,
+    /// Commits do not come.
+    pub slow_disk: bool,
+    /// New maps do not come.
+    pub deaf: bool,
+    reads: VecDeque<(Token, Coll, GHObject, u64, u64)>,
+    recoveries: u32,
+}
+
+pub struct Cluster {
+    pub maps: Vec<Arc<OsdMap>>,
+    pub hosts: BTreeMap<OsdId, Host>,
+    net: VecDeque<(OsdId, OsdId, Message)>,
+    /// Pairs between which nothing gets through.
+    pub cut: BTreeSet<(OsdId, OsdId)>,
+    stuck: VecDeque<(OsdId, OsdId, Message)>,
+    pub now: Duration,
+    pub cfg: PgConfig,
+    clocks: BTreeMap<OsdId, ClockDelta>,
+    client: Arc<Peer>,
+    last_tid: u64,
+    sent: BTreeMap<u64, MOSDOp>,
+    /// Everything that clients got.
+    pub replies: Vec<Message>,
+    /// The monitors answer requests of OSDs.
+    pub mon: bool,
+    wanted: Vec<Wanted>,
+    pub log: Vec<String>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Wanted {
+    UpThru(OsdId, Epoch),
+    PgTemp(Vec<OsdId>),
+}
+
+fn addr(osd: OsdId, nonce: u32) -> EntityAddrVec {
+    let sock = format!("127.0.0.1:{}", 6800 + osd).parse().expect("an address");
+    EntityAddr::msgr2(sock, nonce).into()
+}
+
+impl Cluster {
+    pub fn new(osds: i32, size: u8, min_size: u8) -> Self {
+        let mut config = Config::daemon();
+        config.set("osd_delete_sleep", "0", Source::Override).expect("an option");
+        let entity = EntityName::client(4100);
+        let client = Peer {
+            name: entity,
+            addrs: addr(100, 9),
+            features: features::ALL,
+            global_id: 4100,
+            entity: "client.admin".into(),
+        };
+        let mut c = Self {
+            maps: vec![Arc::new(OsdMap::default())],
+            hosts: BTreeMap::new(),
+            net: VecDeque::new(),
+            cut: BTreeSet::new(),
+            stuck: VecDeque::new(),
+            now: Duration::from_secs(1000),
+            cfg: PgConfig::new(&config, 1),
+            clocks: BTreeMap::new(),
+            client: Arc::new(client),
+            last_tid: 0,
+            sent: BTreeMap::new(),
+            replies: Vec::new(),
+            mon: true,
+            wanted: Vec::new(),
+            log: Vec::new(),
+        };
+        c.next_map(|inc, _| {
+            inc.new_max_osd = Some(osds);
+            for osd in 0..osds {
+                inc.new_state.insert(osd, types::osd_state::EXISTS);
+                inc.new_weight.insert(osd, 0x10000);
+                inc.new_uuid.insert(osd, Uuid([osd as u8 + 1; 16]));
+                boot(inc, osd, 1);
+            }
+        });
+        c.next_map(|inc, _| {
+            let pool = PgPool {
+                kind: types::pool::POOL_TYPE_REPLICATED,
+                size,
+                min_size,
+                pg_num: 1,
+                pgp_num: 1,
+                pg_num_pending: 1,
+                pg_num_target: 1,
+                pgp_num_target: 1,
+                object_hash: 2,
+                ..PgPool::default()
+            };
+            inc.new_pools.insert(POOL, pool);
+            inc.new_pool_names.insert(POOL, "rbd".into());
+            inc.new_pg_upmap.insert(pgid().pgid, (0..i32::from(size)).collect());
+        });
+        for osd in 0..osds {
+            c.clocks.insert(osd, ClockDelta { lb: Some(0), ub: Some(0) });
+            c.hosts.insert(osd, Host::new());
+        }
+        c.create_pg();
+        c
+    }
+
+    /// The monitors tell the primary to create the PG.
+    fn create_pg(&mut self) {
+        let map = self.map();
+        let primary = map.pg_to_up_acting(pgid().pgid).acting_primary;
+        let (created, maps) = (map.epoch, self.maps.clone());
+        let lookup = move |e: Epoch| maps.get(e as usize).cloned();
+        self.with_env(primary, &map, |host, env| {
+            host.pg = Some(Pg::create(pgid(), env, created, UTime { sec: 7, nsec: 0 }, &lookup));
+        });
+        self.with_pg(primary, Pg::activate_map);
+    }
+
+    pub fn map(&self) -> Arc<OsdMap> {
+        self.maps.last().expect("there is a map").clone()
+    }
+
+    pub fn next_map(&mut self, change: impl FnOnce(&mut Incremental, &OsdMap)) {
+        let mut map = (*self.map()).clone();
+        let mut inc = Incremental::new(Uuid([9; 16]), map.epoch + 1);
+        change(&mut inc, &map);
+        map.apply(&inc).expect("a good incremental");
+        self.maps.push(Arc::new(map));
+    }
+
+    // --- hosts
+
+    fn with_env<R>(&mut self, osd: OsdId, map: &Arc<OsdMap>, f: impl FnOnce(&mut Host, &mut Env) -> R) -> R {
+        let mut out = Vec::new();
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        let mut tokens = std::mem::take(&mut host.tokens);
+        let store = host.live.clone();
+        let wall = UTime::from_duration(Duration::from_secs(1_700_000_000) + self.now);
+        let mut env = Env {
+            now: Now { mono: self.now, wall },
+            whoami: osd,
+            map,
+            store: &store,
+            cfg: &self.cfg,
+            failsafe_full: false,
+            clocks: &self.clocks,
+            tokens: &mut tokens,
+            out: &mut out,
+        };
+        let result = f(host, &mut env);
+        host.tokens = tokens;
+        self.perform(osd, out);
+        result
+    }
+
+    pub fn with_pg(&mut self, osd: OsdId, f: impl FnOnce(&mut Pg, &mut Env)) {
+        let Some(map) = self.hosts[&osd].pg.as_ref().map(|pg| pg.map().clone()) else { return };
+        self.with_env(osd, &map, |host, env| {
+            let mut pg = host.pg.take().expect("just looked");
+            f(&mut pg, env);
+            host.pg = Some(pg);
+        });
+    }
+
+    fn perform(&mut self, osd: OsdId, out: Vec<PgOutput>) {
+        for output in out {
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            match output {
+                PgOutput::ToOsd { after: Some(t), .. } | PgOutput::ToClient { after: Some(t), .. }
+                    if host.unsynced.iter().any(|(u, _)| *u >= t) =>
+                {
+                    host.held.push((t, output));
+                }
+                PgOutput::ToOsd { osd: to, msg, .. } => self.net.push_back((osd, to, recoded(msg))),
+                PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
+                PgOutput::Submit { token, txn } => {
+                    host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
+                    host.unsynced.push_back((token, txn));
+                }
+                PgOutput::Read { token, coll, oid, off, len } => host.reads.push_back((token, coll, oid, off, len)),
+                PgOutput::UpThru { want } => self.want(Wanted::UpThru(osd, want)),
+                PgOutput::PgTemp { want, .. } => self.want(Wanted::PgTemp(want)),
+                PgOutput::ReserveLocal { .. } => self.with_pg(osd, Pg::local_reserved),
+                PgOutput::ReserveRemote { .. } => self.with_pg(osd, Pg::remote_reserved),
+                PgOutput::QueueRecovery { .. } => host.recoveries += 1,
+                PgOutput::ClusterLog { text, .. } => self.log.push(format!("osd.{osd}: {text}")),
+                PgOutput::Removed => host.pg = None,
+                PgOutput::PgTempDone
+                | PgOutput::Created
+                | PgOutput::CancelLocal
+                | PgOutput::CancelRemote
+                | PgOutput::RecoveryDone { .. }
+                | PgOutput::StatChanged
+                | PgOutput::PeersChanged => (),
+            }
+        }
+    }
+
+    fn want(&mut self, wanted: Wanted) {
+        if !self.wanted.contains(&wanted) {
+            self.wanted.push(wanted);
+        }
+    }
+
+    // --- one step at a time
+
+    /// Lets everything happen that can, until nothing does.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn step(&mut self) -> bool {
+        self.take_maps() | self.deliver() | self.commit() | self.read() | self.recover() | self.delete() | self.decide()
+    }
+
+    fn take_maps(&mut self) -> bool {
+        let mut any = false;
+        for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let mut moved = false;
+            loop {
+                let host = &self.hosts[&osd];
+                let at = host.pg.as_ref().filter(|_| host.running && !host.deaf).map(|pg| pg.map().epoch as usize);
+                let Some(next) = at.and_then(|at| self.maps.get(at + 1).cloned()) else { break };
+                self.with_env(osd, &next, |host, env| host.pg.as_mut().expect("there").advance_map(env));
+                moved = true;
+            }
+            if moved {
+                self.with_pg(osd, Pg::activate_map);
+            }
+            any |= moved;
+        }
+        any
+    }
+
+    fn deliver(&mut self) -> bool {
+        let Some((from, to, msg)) = self.net.pop_front() else { return false };
+        if self.cut.contains(&(from.min(to), from.max(to))) {
+            self.stuck.push_back((from, to, msg));
+            return true;
+        }
+        let map = self.map();
+        let host = &self.hosts[&to];
+        if !host.running || !self.hosts[&from].running || map.is_down(to) && !host.deaf {
+            return true;
+        }
+        if host.pg.is_some() {
+            self.with_pg(to, |pg, env| pg.peer_message(env, from, msg));
+            return true;
+        }
+        match self.with_env(to, &map, |_, env| pg::stray_message(env, from, &msg)) {
+            Stray::Create => {
+                let maps = self.maps.clone();
+                let lookup = move |e: Epoch| maps.get(e as usize).cloned();
+                self.with_env(to, &map, |host, env| {
+                    host.pg = Some(Pg::create_for_peer(pgid(), env, &msg, &lookup));
+                });
+                self.with_pg(to, Pg::activate_map);
+                self.with_pg(to, |pg, env| pg.peer_message(env, from, msg));
+            }
+            Stray::Reply(reply) => self.net.push_back((to, from, *reply)),
+            Stray::Ignore => (),
+        }
+        true
+    }
+
+    fn commit(&mut self) -> bool {
+        let mut any = false;
+        for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            if host.slow_disk || !host.running {
+                continue;
+            }
+            let Some((token, txn)) = host.unsynced.pop_front() else { continue };
+            host.durable.apply(&txn).expect("it was applied once");
+            let (go, keep) = std::mem::take(&mut host.held).into_iter().partition(|(t, _)| *t <= token);
+            host.held = keep;
+            let go: Vec<(Token, PgOutput)> = go;
+            self.perform(osd, go.into_iter().map(|(_, o)| o).collect());
+            self.with_pg(osd, |pg, env| pg.committed(env, token));
+            any = true;
+        }
+        any
+    }
+
+    fn read(&mut self) -> bool {
+        let mut any = false;
+        for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            let Some((token, coll, oid, off, len)) = host.reads.pop_front() else { continue };
+            let result = host.live.read(coll, &oid, off, len);
+            self.with_pg(osd, |pg, env| pg.read_done(env, token, result));
+            any = true;
+        }
+        any
+    }
+
+    fn recover(&mut self) -> bool {
+        let mut any = false;
+        for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            if std::mem::take(&mut host.recoveries) > 0 {
+                self.with_pg(osd, |pg, env| {
+                    pg.recover(env, 3);
+                });
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn delete(&mut self) -> bool {
+        let deleting = |h: &Host| h.pg.as_ref().is_some_and(Pg::is_deleting);
+        let osds: Vec<OsdId> = self.hosts.iter().filter(|(_, h)| deleting(h)).map(|(o, _)| *o).collect();
+        let mut any = false;
+        for osd in osds {
+            self.with_pg(osd, |pg, env| any |= pg.step(env));
+        }
+        any
+    }
+
+    /// The monitors.
+    fn decide(&mut self) -> bool {
+        if !self.mon || self.wanted.is_empty() {
+            return false;
+        }
+        let wanted = std::mem::take(&mut self.wanted);
+        let map = self.map();
+        let needed = wanted.into_iter().filter(|w| match w {
+            Wanted::UpThru(osd, want) => map.is_up(*osd) && map.info(*osd).up_thru < *want,
+            Wanted::PgTemp(want) => map.pg_temp.get(&pgid().pgid).cloned().unwrap_or_default() != *want,
+        });
+        let needed: Vec<Wanted> = needed.collect();
+        if needed.is_empty() {
+            return false;
+        }
+        self.next_map(|inc, map| {
+            for w in needed {
+                match w {
+                    Wanted::UpThru(osd, _) => {
+                        inc.new_up_thru.insert(osd, map.epoch);
+                    }
+                    Wanted::PgTemp(want) => {
+                        inc.new_pg_temp.insert(pgid().pgid, want);
+                    }
+                }
+            }
+        });
+        true
+    }
+
+    // --- what cases do
+
+    /// The process is gone, with what was not synced. The monitors do not know yet.
+    pub fn kill(&mut self, osd: OsdId) {
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        host.running = false;
+        host.live = host.durable.clone();
+        host.pg = None;
+        host.unsynced.clear();
+        host.held.clear();
+        host.reads.clear();
+        host.recoveries = 0;
+        self.net.retain(|(from, to, _)| *from != osd && *to != osd);
+        self.stuck.retain(|(from, to, _)| *from != osd && *to != osd);
+    }
+
+    pub fn mark_down(&mut self, osds: &[OsdId]) {
+        self.next_map(|inc, map| osds.iter().for_each(|o| inc.mark_down(map, *o)));
+    }
+
+    /// And they vouch that it serves nobody.
+    pub fn mark_dead(&mut self, osds: &[OsdId]) {
+        self.next_map(|inc, map| {
+            for osd in osds {
+                inc.mark_down(map, *osd);
+                inc.xinfo_mut(map, *osd).dead_epoch = map.epoch + 1;
+            }
+        });
+    }
+
+    /// The process starts and the monitors mark it up.
+    pub fn start(&mut self, osds: &[OsdId]) {
+        for osd in osds {
+            self.hosts.get_mut(osd).expect("a host").running = true;
+            let stands_at = Pg::stored_epoch(pgid(), &self.hosts[osd].live);
+            if let Ok(epoch) = stands_at {
+                let map = self.maps[epoch as usize].clone();
+                self.with_env(*osd, &map, |host, env| {
+                    host.pg = Some(Pg::load(pgid(), env).expect("what was stored can be loaded"));
+                });
+            }
+        }
+        let nonce = self.maps.len() as u32;
+        self.next_map(|inc, _| osds.iter().for_each(|o| boot(inc, *o, nonce)));
+    }
+
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        let stuck = std::mem::take(&mut self.stuck);
+        self.net.extend(stuck);
+    }
+
+    pub fn tick(&mut self, by: Duration) {
+        self.now += by;
+        for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
+            if self.hosts[&osd].running {
+                self.with_pg(osd, Pg::wake);
+            }
+        }
+    }
+
+    pub fn primary(&self) -> OsdId {
+        self.map().pg_to_up_acting(pgid().pgid).acting_primary
+    }
+
+    /// Where a client sends ops: the primary, if there is one.
+    pub fn leader(&self) -> OsdId {
+        self.primary().max(0)
+    }
+
+    /// Sends an op to an OSD as a client with its map would; gives the tid.
+    pub fn send_op(&mut self, to: OsdId, name: &str, ops: Vec<OsdOp>) -> u64 {
+        self.last_tid += 1;
+        let tid = self.last_tid;
+        let write = ops.iter().any(|o| types::osd_op::is_write(o.op));
+        let hobj = HObject { oid: name.into(), pool: POOL, snap: SNAP_HEAD, hash: hash(name), ..HObject::default() };
+        let op = MOSDOp {
+            pgid: pgid(),
+            hobj,
+            map_epoch: self.map().epoch,
+            flags: osd_flag::ONDISK | osd_flag::ACK | if write { osd_flag::WRITE } else { osd_flag::READ },
+            ops,
+            mtime: UTime { sec: 1_700_000_000, nsec: 0 },
+            ..MOSDOp::default()
+        };
+        self.sent.insert(tid, op);
+        self.resend(to, tid);
+        tid
+    }
+
+    /// Sends it again, with the newest map.
+    pub fn resend(&mut self, to: OsdId, tid: u64) {
+        let mut op = self.sent[&tid].clone();
+        op.map_epoch = self.map().epoch;
+        let (client, msg) = (self.client.clone(), recoded(Message::new(op).with_tid(tid)));
+        if self.hosts.get(&to).is_some_and(|h| h.running) {
+            self.with_pg(to, |pg, env| pg.client_message(env, ConnId(1), &client, msg));
+        }
+    }
+
+    /// What came back for an op, and is taken: result, version and the first op's data.
+    pub fn take_reply(&mut self, tid: u64) -> Option<String> {
+        let at = self.replies.iter().position(|m| m.tid == tid && matches!(m.body, Body::MOSDOpReply(_)))?;
+        let Body::MOSDOpReply(r) = self.replies.remove(at).body else { return None };
+        let data: Vec<u8> = r.ops.iter().flat_map(|o| o.outdata.to_vec()).collect();
+        let text = String::from_utf8_lossy(&data).into_owned();
+        Some(match (r.result, r.replay_version.is_zero()) {
+            (0, true) => format!("\"{text}\""),
+            (0, false) => format!("ok {}", r.replay_version),
+            (e, _) => format!("error {e}"),
+        })
+    }
+
+    /// What clients were told of holding back.
+    pub fn take_backoffs(&mut self) -> String {
+        let told = std::mem::take(&mut self.replies);
+        let name = |m: &Message| match &m.body {
+            Body::MOSDBackoff(b) => Some(format!("{:?} {}", b.op, b.begin.oid)),
+            _ => None,
+        };
+        told.iter().filter_map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The primary's state and the members, as an operator sees them.
+    pub fn state(&mut self) -> String {
+        let primary = self.primary();
+        let map = self.map();
+        let m = map.pg_to_up_acting(pgid().pgid);
+        let acting = if m.up == m.acting { String::new() } else { format!(" acting {:?}", m.acting) };
+        let state = match self.hosts.get(&primary).and_then(|h| h.pg.as_ref()) {
+            Some(pg) if self.hosts[&primary].running => pg_state::to_string(pg.state()),
+            _ => "unserved".to_owned(),
+        };
+        format!("{state} up {:?}{acting}", m.up)
+    }
+
+    /// Whether all members hold the same objects; else what differs.
+    pub fn compare(&self) -> String {
+        let m = self.map().pg_to_up_acting(pgid().pgid);
+        let copies: Vec<(OsdId, BTreeMap<GHObject, Bytes>)> =
+            m.acting.iter().map(|o| (*o, objects(&self.hosts[o].live))).collect();
+        let Some((first, rest)) = copies.split_first() else { return "nobody serves".into() };
+        for (osd, copy) in rest {
+            if *copy != first.1 {
+                let names =
+                    |c: &BTreeMap<GHObject, Bytes>| c.keys().map(|o| o.hobj.oid.to_string()).collect::<Vec<_>>();
+                return format!("osd.{} has {:?}, osd.{osd} has {:?}", first.0, names(&first.1), names(copy));
+            }
+        }
+        format!("{} objects, identical on {:?}", first.1.len(), m.acting)
+    }
+}
+
+impl Host {
+    fn new() -> Self {
+        Self {
+            live: MemStore::new(),
+            durable: MemStore::new(),
+            unsynced: VecDeque::new(),
+            held: Vec::new(),
+            pg: None,
+            running: true,
+            tokens: Tokens::default(),
+            slow_disk: false,
+            deaf: false,
+            reads: VecDeque::new(),
+            recoveries: 0,
+        }
+    }
+}
+
+fn boot(inc: &mut Incremental, osd: OsdId, nonce: u32) {
+    inc.new_up_client.insert(osd, addr(osd, nonce));
+    inc.new_up_cluster.insert(osd, addr(osd + 20, nonce));
+}
+
+fn recoded(msg: Message) -> Message {
+    let again = Message::decode(msg.encode(features::ALL), features::ALL).expect("what we send can be read");
+    assert_eq!(again.body, msg.body, "it reads back as it was");
+    again
+}
+
+/// The objects of the PG with everything that is in them, as text to compare.
+fn objects(store: &MemStore) -> BTreeMap<GHObject, Bytes> {
+    let coll = Coll::Pg(pgid());
+    if !store.collection_exists(coll) {
+        return BTreeMap::new();
+    }
+    let (all, _) = store.list(coll, &GHObject::min(), usize::MAX).expect("memory can be read");
+    let all = all.into_iter().filter(|o| !o.is_pgmeta());
+    all.map(|oid| {
+        let data = store.read(coll, &oid, 0, u64::MAX).expect("memory").unwrap_or_default();
+        let attrs = store.attrs(coll, &oid).expect("memory");
+        let omap = store.omap_range(coll, &oid, None, usize::MAX).expect("memory");
+        let header = store.omap_header(coll, &oid).expect("memory");
+        (oid, format!("{data:?} {attrs:?} {omap:?} {header:?}").into())
+    })
+    .collect()
+}
+
+/// Any spread will do: there is one PG.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(17, |h, b| h.wrapping_mul(31).wrapping_add(b.into()))
+}
+
+pub fn put(text: &str) -> Vec<OsdOp> {
+    let data = Bytes::from(text.to_owned());
+    vec![OsdOp::extent(op::WRITEFULL, 0, data.len() as u64, data)]
+}
+
+pub fn append(text: &str) -> Vec<OsdOp> {
+    let data = Bytes::from(text.to_owned());
+    vec![OsdOp::extent(op::APPEND, 0, data.len() as u64, data)]
+}
+
+pub fn get() -> Vec<OsdOp> {
+    vec![OsdOp::extent(op::READ, 0, 0, Bytes::new())]
+}
+
+pub fn remove() -> Vec<OsdOp> {
+    vec![OsdOp { op: op::DELETE, ..OsdOp::default() }]
+}

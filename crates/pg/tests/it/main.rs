@@ -1,0 +1,175 @@
+//! Cases in text: `testdata/*.txt`. A case begins with `#` and the sentence that it proves; each line
+//! is a command, and what it answers stands behind `->` or, if nothing does, is nothing.
+//! `PG_REWRITE=1` writes the answers into the files.
+
+mod cluster;
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use cluster::{Cluster, append, get, put, remove};
+use types::OsdId;
+
+/// Runs one command; what it answers, if anything.
+fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
+    let osds = || words[1..].iter().map(|w| w.parse().expect("an OSD's number")).collect::<Vec<OsdId>>();
+    let primary = c.leader();
+    match words {
+        ["cluster", osds, "size", size, "min", min] => {
+            *c = Cluster::new(num(osds), num(size) as u8, num(min) as u8);
+        }
+        ["settle"] => c.settle(),
+        ["state"] => return Some(c.state()),
+        ["compare"] => return Some(c.compare()),
+        ["put", name, text] => return op(c, primary, name, put(text)),
+        ["append", name, text] => return op(c, primary, name, append(text)),
+        ["get", name] => return op(c, primary, name, get()),
+        ["rm", name] => return op(c, primary, name, remove()),
+        ["get", name, "from", osd] => return op(c, num(osd), name, get()),
+        ["put", name, text, "to", osd] => return op(c, num(osd), name, put(text)),
+        // Only sends; the reply can be asked for later.
+        ["send", "put", name, text] => {
+            c.send_op(primary, name, put(text));
+        }
+        ["send", "get", name] => {
+            c.send_op(primary, name, get());
+        }
+        ["send", "append", name, text] => {
+            c.send_op(primary, name, append(text));
+        }
+        ["resend", tid] => {
+            c.resend(primary, num(tid) as u64);
+            c.settle();
+            return Some(reply(c, num(tid) as u64));
+        }
+        ["reply", tid] => return Some(reply(c, num(tid) as u64)),
+        ["big", name, kib] => {
+            let text = "0123456789abcdef".repeat(num(kib) as usize * 64);
+            return op(c, primary, name, put(&text));
+        }
+        ["kill", ..] => osds().into_iter().for_each(|o| c.kill(o)),
+        ["down", ..] => c.mark_down(&osds()),
+        ["dead", ..] => c.mark_dead(&osds()),
+        ["start", ..] => c.start(&osds()),
+        ["slow", osd] => c.hosts.get_mut(&num(osd)).expect("an OSD").slow_disk = true,
+        ["fast", osd] => c.hosts.get_mut(&num(osd)).expect("an OSD").slow_disk = false,
+        ["deaf", osd] => c.hosts.get_mut(&num(osd)).expect("an OSD").deaf = true,
+        ["hearing", osd] => c.hosts.get_mut(&num(osd)).expect("an OSD").deaf = false,
+        ["cut", a, b] => {
+            c.cut.insert((num(a).min(num(b)), num(a).max(num(b))));
+        }
+        ["heal"] => c.heal(),
+        ["tick", secs] => {
+            c.tick(Duration::from_secs_f64(secs.parse().expect("seconds")));
+            c.settle();
+        }
+        ["mon", on] => c.mon = *on == "on",
+        ["lost", osd] => {
+            let osd = num(osd);
+            c.next_map(|inc, map| {
+                inc.new_lost.insert(osd, map.epoch);
+            });
+        }
+        ["map", to @ ..] => {
+            let to: Vec<OsdId> = to.iter().map(|w| num(w)).collect();
+            c.next_map(|inc, _| {
+                inc.new_pg_upmap.insert(cluster::pgid().pgid, to);
+            });
+        }
+        ["min_size", n] => {
+            let n = num(n) as u8;
+            c.next_map(|inc, map| inc.pool_mut(map, 1).expect("the pool").min_size = n);
+        }
+        ["delete_pool"] => c.next_map(|inc, _| {
+            inc.old_pools.insert(1);
+        }),
+        ["objects", osd] => {
+            let host = &c.hosts[&num(osd)];
+            return Some(if host.pg.is_some() { "a copy".into() } else { "no copy".into() });
+        }
+        ["log_max", n] => {
+            c.cfg.max_pg_log_entries = num(n) as usize;
+            c.cfg.min_pg_log_entries = num(n) as usize;
+            c.cfg.pg_log_trim_min = 1;
+        }
+        ["norecover", on] => {
+            let on = *on == "on";
+            c.next_map(|inc, map| inc.set_flags(map, types::osdmap_flag::NORECOVER, on));
+        }
+        ["backoffs"] => return Some(c.take_backoffs()),
+        ["chunk", n] => c.cfg.recovery_max_chunk = num(n) as u64,
+        ["log", osd] => {
+            let pg = c.hosts[&num(osd)].pg.as_ref().expect("a PG");
+            let entries: Vec<String> = pg.log_entries().map(|e| format!("{} {}", e.version, e.soid.oid)).collect();
+            return Some(format!("({}] {}", pg.info().log_tail, entries.join(", ")));
+        }
+        ["clog"] => return Some(std::mem::take(&mut c.log).join("; ")),
+        other => panic!("what is {other:?}?"),
+    }
+    None
+}
+
+fn num(word: &str) -> i32 {
+    word.parse().unwrap_or_else(|_| panic!("{word} is no number"))
+}
+
+fn op(c: &mut Cluster, to: OsdId, name: &str, ops: Vec<types::OsdOp>) -> Option<String> {
+    let tid = c.send_op(to, name, ops);
+    c.settle();
+    Some(reply(c, tid))
+}
+
+fn reply(c: &mut Cluster, tid: u64) -> String {
+    let mut first = c.take_reply(tid).unwrap_or_else(|| "no answer".into());
+    while let Some(again) = c.take_reply(tid) {
+        let _ = write!(first, " and again {again}");
+    }
+    first
+}
+
+fn play(text: &str) -> String {
+    let mut out = String::new();
+    let mut c = Cluster::new(3, 3, 2);
+    for line in text.lines() {
+        let command = line.split("->").next().unwrap_or_default().trim();
+        if command.is_empty() || command.starts_with('#') {
+            out.push_str(line.trim_end());
+        } else {
+            out.push_str(command);
+            if command.starts_with("cluster") || command.starts_with("kill") {
+                c.log.clear();
+            }
+            let words: Vec<&str> = command.split_whitespace().collect();
+            if let Some(answer) = run(&mut c, &words) {
+                let _ = write!(out, " -> {answer}");
+            }
+        }
+        eprintln!("{}", out.lines().last().unwrap_or_default());
+        out.push('\n');
+    }
+    out
+}
+
+fn check(name: &str) {
+    let path = format!("{}/testdata/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the case can be read");
+    let played = play(&text);
+    if std::env::var_os("PG_REWRITE").is_some() {
+        std::fs::write(&path, played).expect("the case can be written");
+        return;
+    }
+    for (i, (expected, got)) in text.lines().zip(played.lines()).enumerate() {
+        assert_eq!(got, expected.trim_end(), "{name}.txt line {}", i + 1);
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            check(stringify!($name));
+        }
+    )*};
+}
+
+cases!(plain, peering, recovery, lease);

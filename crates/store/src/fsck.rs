@@ -1,0 +1,154 @@
+//! Looking for damage, without changing anything: the store is opened over a scratch layer in memory,
+//! which takes the replay of the log, and then everything is read.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::alloc::Allocator;
+use crate::device::Devices;
+use crate::key;
+use crate::kv::{KvBase, KvError, RedbBase, Table};
+use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, Onode};
+use crate::overlay::{Layers, Overlay};
+use crate::scratch;
+use crate::state::{Options, decode_row};
+use crate::store::{OpenError, recover};
+use crate::superblock::{self, Superblock};
+
+/// One thing that is wrong, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding(pub String);
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks the store in `dir`, which must not be in use. An empty answer means that all is well.
+pub fn fsck(dir: &Path) -> Vec<Finding> {
+    let open = || -> Result<_, OpenError> {
+        // The lock is taken only where there is a store: fsck makes no files.
+        let superblock = Superblock::read(dir)?;
+        let lock = superblock::lock(dir)?;
+        Ok((superblock, lock, Devices::open_files(dir, false)?))
+    };
+    match open() {
+        Ok((superblock, _lock, devices)) => fsck_devices(&devices, &superblock),
+        Err(e) => vec![finding(&e)],
+    }
+}
+
+/// An error with its causes, in one line.
+fn finding(e: &dyn std::error::Error) -> Finding {
+    let mut line = e.to_string();
+    let mut cause = e.source();
+    while let Some(e) = cause {
+        line += &format!(": {e}");
+        cause = e.source();
+    }
+    Finding(line)
+}
+
+/// As [`fsck`], on any devices.
+pub fn fsck_devices(devices: &Devices, superblock: &Superblock) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut check = Check { devices: scratch::over(devices), found: &mut found, size: superblock.size };
+    if let Err(e) = check.run(superblock) {
+        check.found.push(finding(&e));
+    }
+    found
+}
+
+struct Check<'a> {
+    devices: Devices,
+    found: &'a mut Vec<Finding>,
+    size: u64,
+}
+
+impl Check<'_> {
+    fn say(&mut self, line: String) {
+        self.found.push(Finding(line));
+    }
+
+    fn run(&mut self, superblock: &Superblock) -> Result<(), OpenError> {
+        let mut base = RedbBase::open(self.devices.kv.clone(), Options::default().kv_cache_bytes)?;
+        if !base.check()? {
+            self.say("metadata: its tree was damaged (checked on a copy; nothing was changed)".to_owned());
+        }
+        recover(&self.devices, &base, superblock)?;
+        let layers = Layers { active: Overlay::default(), frozen: Default::default(), base: Arc::new(base) };
+        self.rows(&layers)
+    }
+
+    fn rows(&mut self, layers: &Layers) -> Result<(), OpenError> {
+        let mut alloc = Allocator::new(self.size / BLOCK);
+        let mut chunked: BTreeSet<u64> = BTreeSet::new();
+        let mut omaps: BTreeSet<u64> = BTreeSet::new();
+        let mut colls = BTreeSet::new();
+        layers.scan_all::<KvError>(Table::Coll, &mut |key, _| {
+            match key::parse_coll(key) {
+                Some(coll) => drop(colls.insert(coll)),
+                None => self.say(format!("collection with unreadable key {key:02x?}")),
+            }
+            Ok(())
+        })?;
+        layers.scan_all::<KvError>(Table::Object, &mut |key, row| {
+            let Some((coll, oid)) = key::parse_object(key) else {
+                self.say(format!("object with unreadable key {key:02x?}"));
+                return Ok(());
+            };
+            if !colls.contains(&coll) {
+                self.say(format!("{oid}: its collection {coll} does not exist"));
+            }
+            let onode: Onode = decode_row(Table::Object, row.clone())?;
+            if onode.chunked {
+                chunked.insert(onode.id);
+            }
+            if onode.omap_id != 0 && !omaps.insert(onode.omap_id) {
+                self.say(format!("{coll} {oid}: shares its omap with another object"));
+            }
+            self.blocks(&mut alloc, &onode.inline, 0, &format!("{coll} {oid}"));
+            Ok(())
+        })?;
+        let mut stray = BTreeSet::new();
+        layers.scan_all::<KvError>(Table::Chunk, &mut |key, row| {
+            let (id, number) = key::parse_numbered(key).unwrap_or_default();
+            if !chunked.contains(&id) && stray.insert(id) {
+                self.say(format!("blocks of object number {id}, which does not exist"));
+            }
+            let first = number.try_into().map_or(0, u32::from_be_bytes);
+            let chunk = decode_row(Table::Chunk, row.clone())?;
+            self.blocks(&mut alloc, &chunk, u64::from(first) * CHUNK_BLOCKS, &format!("object number {id}"));
+            Ok(())
+        })?;
+        stray.clear();
+        layers.scan_all::<KvError>(Table::Omap, &mut |key, _| {
+            let (id, _) = key::parse_numbered(key).unwrap_or_default();
+            if !omaps.contains(&id) && stray.insert(id) {
+                self.say(format!("omap number {id}, which belongs to no object"));
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn blocks(&mut self, alloc: &mut Allocator, chunk: &Chunk, first: u64, owner: &str) {
+        for (i, block) in (first..).zip(&chunk.0).filter(|(_, b)| b.phys != 0) {
+            if !alloc.claim(block.phys) {
+                self.say(format!("{owner} at {}: block {} has two owners or is no block", i * BLOCK, block.phys));
+            }
+            if let Err(why) = self.read(*block) {
+                self.say(format!("{owner} at {}: {why}", i * BLOCK));
+            }
+        }
+    }
+
+    fn read(&self, block: Block) -> Result<(), String> {
+        let mut buf = [0; BLOCK as usize];
+        self.devices.block.read_at(u64::from(block.phys) * BLOCK, &mut buf).map_err(|e| e.to_string())?;
+        crate::state::verify(&[block], &buf).map_err(|(_, why)| why)
+    }
+}

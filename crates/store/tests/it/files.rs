@@ -1,0 +1,119 @@
+//! The threaded store on real files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use os::{MemStore, ObjectRead};
+use store::{Geometry, OpenError, Options, Store, StoreEvent, SuperblockError, fsck};
+use types::Uuid;
+
+use crate::gen_txn::{Rng, apply_both, contents, first_txn, options, txn};
+
+/// A folder that goes away with the test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("spirula-store-{}-{name}", std::process::id()));
+        let meta: BTreeMap<_, _> = [("whoami".to_owned(), "3".to_owned())].into();
+        let geometry = Geometry { uuid: Uuid::from_random([3; 16]), size: 256 << 20, wal_ring: 2 << 20 };
+        Store::mkfs(&dir, &geometry, meta).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(dir: &Dir) -> (Store, mpsc::Receiver<StoreEvent>) {
+    let (send, events) = mpsc::channel();
+    let store = Store::open(&dir.0, options(), move |e| drop(send.send(e))).unwrap();
+    (store, events)
+}
+
+#[test]
+fn commits_are_reported_in_order_and_everything_is_there_after_a_drop_or_a_close() {
+    let dir = Dir::new("order");
+    let mut rng = Rng(1);
+    let mut model = MemStore::new();
+    let mut token = 0;
+    for round in 0..4 {
+        let (store, events) = open(&dir);
+        if round == 0 {
+            apply_both(&store, &mut model, 0, &first_txn());
+            assert_eq!(events.recv(), Ok(StoreEvent::Committed(vec![0])));
+        }
+        let first = token + 1;
+        for _ in 0..300 {
+            if apply_both(&store, &mut model, token + 1, &txn(&mut rng)) {
+                token += 1;
+            }
+        }
+        assert_eq!(contents(&store).unwrap(), contents(&model).unwrap());
+        if round % 2 == 0 {
+            store.close().unwrap()
+        } else {
+            drop(store)
+        }
+        let reported = events.into_iter().flat_map(|e| match e {
+            StoreEvent::Committed(tokens) => tokens,
+            StoreEvent::Failed(why) => panic!("{why}"),
+        });
+        assert_eq!(reported.collect::<Vec<_>>(), (first..=token).collect::<Vec<_>>());
+        assert_eq!(fsck(&dir.0), []);
+    }
+    let (store, _) = open(&dir);
+    assert_eq!(contents(&store).unwrap(), contents(&model).unwrap());
+    assert_eq!(store.meta()["whoami"], "3");
+}
+
+#[test]
+fn a_reader_on_another_thread_never_sees_a_wrong_byte_while_objects_change() {
+    let dir = Dir::new("reader");
+    let (store, _events) = open(&dir);
+    store.submit(0, &first_txn()).unwrap();
+    let mut rng = Rng(5);
+    let reader = store.reader();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let reading = s.spawn(|| {
+            let mut reads = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for n in 0..5 {
+                    let oid = crate::gen_txn::object(n);
+                    reader.read(os::Coll::Meta, &oid, 0, u64::MAX).expect("checksums are right");
+                    reader.try_read_now(os::Coll::Meta, &oid, 0, u64::MAX);
+                    reader.omap_range(os::Coll::Meta, &oid, None, 9).expect("checksums are right");
+                    reads += 1;
+                }
+            }
+            reads
+        });
+        for i in 1..1500 {
+            let _ = store.submit(i, &txn(&mut rng));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reading.join().unwrap() > 0);
+    });
+    store.close().unwrap();
+    assert_eq!(fsck(&dir.0), []);
+}
+
+#[test]
+fn a_second_opener_an_empty_folder_and_a_second_mkfs_get_one_clear_line() {
+    let dir = Dir::new("lock");
+    let (_store, _events) = open(&dir);
+    let refused = |r: Result<Store, OpenError>| r.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused(Store::open_quiet(&dir.0, Options::default())),
+        "another process uses this store (it holds the lock on `lock`)"
+    );
+    let nothing = std::env::temp_dir();
+    assert!(matches!(fsck(&nothing).as_slice(), [f] if f.0.starts_with("there is no store in this folder")));
+    let again = Store::mkfs(&dir.0, &Geometry::new(Uuid::default(), 1 << 30), BTreeMap::new());
+    assert!(matches!(again, Err(OpenError::Superblock(SuperblockError::InUse))));
+}
