@@ -18,7 +18,7 @@ use types::{
 
 use super::access::{Access, Call};
 use super::{Blocked, OpEnv, ReadRange};
-use crate::object::{ObjectContext, ObjectState};
+use crate::object::ObjectState;
 use crate::watch::Effect;
 
 /// Why a vector stops.
@@ -86,14 +86,14 @@ impl<'a, 'e> Exec<'a, 'e> {
         env: &'a mut OpEnv<'e>,
         msg: &'a MOSDOp,
         access: Access,
-        context: &ObjectContext,
+        obs: ObjectState,
         snapset: SnapSet,
         snapc: SnapContext,
     ) -> Self {
         Self {
-            goid: context.obs.oi.soid.clone().into(),
-            before: context.obs.clone(),
-            obs: context.obs.clone(),
+            goid: obs.oi.soid.clone().into(),
+            before: obs.clone(),
+            obs,
             env,
             msg,
             access,

@@ -83,7 +83,7 @@ fn run(env: &mut OpEnv, msg: &MOSDOp, access: Access, head: &HObject) -> Result<
     let damaged =
         |soid: &HObject, e: os::ReadError| Stop::Blocked(Blocked::Damaged { soid: soid.clone(), why: e.to_string() });
     let mut context = env.contexts.load(store, coll, head).map_err(|e| damaged(head, e))?.clone();
-    let snapset = context.ssc.clone();
+    let snapset = std::mem::take(&mut context.ssc);
     if msg.hobj.snap != SNAP_HEAD && msg.hobj.snap != SNAP_DIR {
         let map_to_clone = msg.has_flag(osd_flag::MAP_SNAP_CLONE);
         let found = match context.obs.exists {
@@ -111,7 +111,7 @@ fn run(env: &mut OpEnv, msg: &MOSDOp, access: Access, head: &HObject) -> Result<
         return Err(EOLDSNAPC.into());
     }
     let reply = MOSDOpReply::to(msg, 0, env.epoch, osd_flag::ACK | osd_flag::ONDISK);
-    Ok(Exec::new(env, msg, access, &context, snapset, snapc).execute(Box::new(reply)))
+    Ok(Exec::new(env, msg, access, context.obs, snapset, snapc).execute(Box::new(reply)))
 }
 
 /// There is nothing to read. A copy still learns which requests made it so.

@@ -24,7 +24,7 @@ impl Rig {
                 let next = d.get()?;
                 let n = d.u32()?;
                 let entry = |_| Ok((d.get()?, (d.get()?, d.get()?)));
-                let entries: Result<Vec<(String, (String, String))>, denc::DecodeError> = (0..n).map(entry).collect();
+                let entries = (0..n).map(entry).collect::<Result<Vec<(String, (String, String))>, denc::DecodeError>>();
                 Ok((next, entries?))
             })
             .expect("a listing");

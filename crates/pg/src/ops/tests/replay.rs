@@ -45,7 +45,7 @@ fn exchanges(gz: &[u8]) -> Vec<Exchange> {
 }
 
 /// Everything of a reply but the epochs, which differ.
-fn essence(r: &MOSDOpReply) -> (i32, i64, u64, u64, i32, Vec<(u16, u32, OpArgs, i32, Bytes)>) {
+fn essence(r: &MOSDOpReply) -> (i32, i64, u64, u64, i32, Vec<OpResult>) {
     // A notify's number is the OSD's own. A copy's source has its recent requests from the PG's log, which is
     // not here. A refused copy shows in its result that it had begun.
     let data = |o: &OpResult| match o.op.op {
@@ -53,7 +53,7 @@ fn essence(r: &MOSDOpReply) -> (i32, i64, u64, u64, i32, Vec<(u16, u32, OpArgs, 
         _ => o.outdata.clone(),
     };
     let rval = |o: &OpResult| if o.op.op == op::COPY_FROM { 0 } else { o.rval };
-    let ops = r.ops.iter().map(|o| (o.op.op, o.op.flags, o.op.args, rval(o), data(o))).collect();
+    let ops = r.ops.iter().map(|o| OpResult { op: o.op.clone(), rval: rval(o), outdata: data(o) }).collect();
     // Ceph raises this object's version in memory for a write that it then refuses (its results are too long).
     let user_version = if r.oid == "rv1024" { 0 } else { r.user_version };
     (r.result, r.flags, r.replay_version.version, user_version, r.retry_attempt, ops)
