@@ -74,6 +74,8 @@ pub struct MonClient {
     subs: BTreeMap<String, SubscribeItem>,
     commands: BTreeMap<u64, MMonCommand>,
     versions: BTreeMap<u64, String>,
+    /// The open or coming session does not know all of `subs`.
+    subs_changed: bool,
     /// Sent in order once a session is open; not kept beyond that.
     queue: Vec<Message>,
     next_tid: u64,
@@ -96,6 +98,7 @@ impl MonClient {
             subs: BTreeMap::new(),
             commands: BTreeMap::new(),
             versions: BTreeMap::new(),
+            subs_changed: false,
             queue: Vec::new(),
             next_tid: 1,
             hunt_interval: HUNT_INTERVAL,
@@ -132,6 +135,7 @@ impl MonClient {
         // The first message makes the connection; a subscription is what every client begins with.
         let to = Dest::Peer { via: Endpoint::Public, name: EntityName::mon(mon.rank), addrs: mon.addrs.clone() };
         out.push(Output::Send { to, msg: self.subscribe_message(), after: None });
+        self.subs_changed = false;
     }
 
     fn subscribe_message(&self) -> Message {
@@ -144,6 +148,9 @@ impl MonClient {
             return false;
         }
         self.session = Session::Open { conn };
+        if self.subs_changed {
+            self.renew(out);
+        }
         for (tid, command) in &self.commands {
             let mut msg: Message = command.clone().into();
             msg.tid = *tid;
@@ -220,11 +227,13 @@ impl MonClient {
     pub fn subscribe(&mut self, what: &str, start: u64, onetime: bool) {
         let flags = if onetime { SubscribeItem::ONETIME } else { 0 };
         self.subs.insert(what.to_owned(), SubscribeItem { start, flags });
+        self.subs_changed = true;
     }
 
     /// Tells the monitor what is wanted.
     pub fn renew(&mut self, out: &mut Vec<Output>) {
         if let Session::Open { conn } = self.session {
+            self.subs_changed = false;
             out.push(Output::Send { to: Dest::Conn(conn), msg: self.subscribe_message(), after: None });
         }
     }
@@ -340,6 +349,18 @@ mod tests {
         c.wake(at(9), &mut out);
         assert!(matches!(&out[..], [Output::ClosePeer { .. }, Output::Send { to: Dest::Peer { name, .. }, .. }]
             if *name == EntityName::mon(1)));
+    }
+
+    #[test]
+    fn what_is_subscribed_while_hunting_is_asked_for_when_the_session_opens() {
+        let mut c = client(1);
+        let mut out = Vec::new();
+        c.start(at(1), &mut out);
+        c.subscribe("osdmap", 1, false);
+        out.clear();
+        assert!(c.connected(ConnId(1), &mon(0), &mut out));
+        assert!(matches!(&out[..], [Output::Send { msg: Message { body: Body::MMonSubscribe(m), .. }, .. }]
+            if m.what.contains_key("osdmap")));
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! What a [`crate::Client`] can be asked, and what it answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use messages::{MGetPoolStatsReply, MStatfsReply};
+use osdmap::OsdMap;
+use types::{EntityAddrVec, HObject, ListObject, OsdId, PoolId};
+
+use crate::op::{ObjectOp, OpReply};
+
+/// Names a request until its reply is taken.
+pub type RequestId = u64;
+
+/// A daemon that a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TellTarget {
+    /// By name or rank.
+    Mon(String),
+    Osd(OsdId),
+    /// The active manager.
+    Mgr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Answered by [`Reply::Op`].
+    Op(Box<ObjectOp>),
+    /// A page of a pool's objects, from `from` on. Answered by [`Reply::Page`].
+    List { pool: PoolId, nspace: Vec<u8>, from: HObject, max: u64 },
+    /// The newest map that the monitors have. Answered by [`Reply::Map`].
+    LatestMap,
+    /// Any map. Answered by [`Reply::Map`].
+    Map,
+    /// A pool's id. Answered by [`Reply::Pool`]; "no" only after a look at the newest map.
+    FindPool(String),
+    /// A command in JSON. Answered by [`Reply::Command`], as are the next two.
+    MonCommand { cmd: String, data: Bytes },
+    /// A command that the active manager serves for the cluster; waits for one.
+    MgrCommand { cmd: String, data: Bytes },
+    /// A command to one daemon.
+    Tell { target: TellTarget, cmd: String, data: Bytes },
+    /// Answered by [`Reply::Statfs`].
+    Statfs { pool: Option<PoolId> },
+    /// Of these pools by name. Answered by [`Reply::PoolStats`].
+    PoolStats(Vec<String>),
+}
+
+/// A command's outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandReply {
+    /// 0 or a negative errno.
+    pub r: i32,
+    pub rs: String,
+    pub data: Bytes,
+}
+
+/// Objects in the order of the pool, and where the listing goes on; `None` at its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub entries: Vec<ListObject>,
+    pub next: Option<HObject>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Op(OpReply),
+    Page(Page),
+    Map(Arc<OsdMap>),
+    Pool(PoolId),
+    Command(CommandReply),
+    Statfs(Box<MStatfsReply>),
+    PoolStats(Box<MGetPoolStatsReply>),
+    /// A positive errno: `ETIMEDOUT`, `ENOENT`, …
+    Failed(i32),
+}
+
+/// Where a daemon is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub name: types::EntityName,
+    pub addrs: EntityAddrVec,
+}
