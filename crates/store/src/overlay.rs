@@ -56,6 +56,14 @@ impl Overlay {
         self.drops.push((table, id));
     }
 
+    /// Lets go of a block.
+    pub fn free_block(&mut self, phys: u32) {
+        match self.freed.last_mut() {
+            Some((start, n)) if *start + *n == phys => *n += 1,
+            _ => self.freed.push((phys, 1)),
+        }
+    }
+
     pub fn get(&self, table: Table, key: &[u8]) -> Option<&Option<Bytes>> {
         self.rows[table as usize].get(key)
     }

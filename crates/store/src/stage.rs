@@ -42,6 +42,11 @@ pub enum SubmitError {
     Kv(#[from] KvError),
 }
 
+/// Overlays and caches keep small values long; as slices they would keep the large frame they came in.
+fn owned(value: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(value)
+}
+
 type Result<T> = std::result::Result<T, SubmitError>;
 
 struct Slot {
@@ -158,7 +163,7 @@ impl<'a> Stage<'a> {
             TxOp::SetAttrs { coll, oid, attrs } => {
                 let key = self.make(*coll, oid, Some(0))?;
                 self.edit(&key, |_, onode| {
-                    onode.attrs.extend(attrs.iter().map(|(k, v)| (k.clone(), v.clone())));
+                    onode.attrs.extend(attrs.iter().map(|(k, v)| (k.clone(), owned(v))));
                     Ok(())
                 })?;
             }
@@ -192,7 +197,7 @@ impl<'a> Stage<'a> {
                 let key = self.make(*coll, oid, Some(0))?;
                 let id = self.omap_id(&key)?;
                 for (k, v) in keys {
-                    self.kv.set(Table::Omap, key::numbered(id, k.as_bytes()), Some(v.clone()));
+                    self.kv.set(Table::Omap, key::numbered(id, k.as_bytes()), Some(owned(v)));
                 }
             }
             TxOp::OmapRm { coll, oid, keys } => {
@@ -213,7 +218,7 @@ impl<'a> Stage<'a> {
             TxOp::OmapSetHeader { coll, oid, header } => {
                 let key = self.make(*coll, oid, Some(0))?;
                 self.edit(&key, |_, onode| {
-                    onode.omap_header = header.clone();
+                    onode.omap_header = owned(header);
                     Ok(())
                 })?;
             }
@@ -430,7 +435,7 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         if old.phys != 0 {
-            self.kv.freed.push((old.phys, 1));
+            self.kv.free_block(old.phys);
         }
         if !onode.chunked {
             onode.inline.set(i as usize, block);
