@@ -248,6 +248,13 @@ impl Osd {
         if let Body::MOSDMap(m) = &msg.body {
             return self.new_maps(now, store, m, out);
         }
+        match &msg.body {
+            // Objects that are copied from one PG to another.
+            Body::MOSDOp(_) => return self.client_op(now, store, conn, msg, out),
+            Body::MOSDOpReply(_) => return self.copies.answered(msg),
+            Body::MOSDBackoff(_) => return,
+            _ => {}
+        }
         let Some((id, needs)) = pg::route(&msg) else {
             return self.note(format!("a message of type {} from osd.{from} is not for a PG", msg.body.name()), out);
         };

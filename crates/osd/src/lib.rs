@@ -2,7 +2,8 @@
 //!
 //! [`Osd`] is the node. It keeps the maps ([`maps`]), joins the cluster ([`boot`]), holds the PGs and
 //! performs what they ask for ([`pgs`]), hands them messages ([`dispatch`]), watches its peers
-//! ([`heartbeat`]), and tells the manager how it is ([`report`]). What a PG *does* is crate `pg`.
+//! ([`heartbeat`]), fetches objects that its PGs copy from others ([`copies`]), and tells the manager how it is
+//! ([`report`]). What a PG *does* is crate `pg`.
 //!
 //! Invariants:
 //! - No PG sees a map that is not submitted to the store before anything the PG then submits.
@@ -14,6 +15,7 @@
 
 mod boot;
 mod command;
+mod copies;
 mod dispatch;
 pub mod heartbeat;
 mod maps;
@@ -102,6 +104,7 @@ pub struct Osd {
     /// Whose the submitted transactions are, in order; `None`: the OSD's own.
     submitted: VecDeque<(Token, Option<SpgId>)>,
     reads: BTreeMap<Token, SpgId>,
+    copies: copies::Copies,
     /// PGs that may have work which needs no input.
     run_queue: BTreeSet<SpgId>,
     /// Reused between calls.
@@ -141,6 +144,7 @@ impl Osd {
             tokens: Tokens::default(),
             submitted: VecDeque::new(),
             reads: BTreeMap::new(),
+            copies: copies::Copies::default(),
             run_queue: BTreeSet::new(),
             pg_out: Vec::new(),
             timers: Timers::default(),
@@ -227,6 +231,7 @@ impl Osd {
         self.check_heartbeats(now, out);
         self.check_fullness(store, out);
         self.trim_maps(out);
+        self.ask_again_for_copies(now, store, out);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
 }
@@ -264,6 +269,7 @@ impl Node for Osd {
                 self.give_up(text, out);
             }
         }
+        self.run_copies(now, store, out);
         self.maintain(now, out);
     }
 

@@ -12,7 +12,7 @@ use osdmap::OsdMap;
 use pg::{Env, Pg, PgOutput};
 use types::{EntityName, Epoch, OsdId, SpgId, UTime};
 
-use crate::{Osd, State, Timer};
+use crate::{Osd, State, Timer, copies};
 
 /// PGs with objects to recover, and the slots that they share.
 #[derive(Debug, Default)]
@@ -81,6 +81,8 @@ impl Osd {
     fn perform_one(&mut self, now: Now, id: SpgId, output: PgOutput, out: &mut Vec<Output>) {
         match output {
             PgOutput::ToOsd { osd, msg, after } => self.send_osd(osd, msg, after, out),
+            PgOutput::ToClient { conn, msg, .. } if conn == copies::OWN_CONN => self.copies.answered(msg),
+            PgOutput::Fetch { token, source } => self.copies.start(id, token, *source),
             PgOutput::ToClient { conn, msg, after } => out.push(Output::Send { to: Dest::Conn(conn), msg, after }),
             PgOutput::Submit { token, txn } => {
                 self.submitted.push_back((token, Some(id)));

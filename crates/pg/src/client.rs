@@ -18,7 +18,7 @@ use crate::lease::Readable;
 use crate::log::Recorded;
 use crate::missing;
 use crate::object::Lock;
-use crate::ops::{self, Access, Blocked, Executed, OpEnv, ReadRange};
+use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
 use crate::pg::{Active, Pg, Phase};
 use crate::watch::{Effects, Expired};
 
@@ -33,6 +33,7 @@ pub(crate) struct ClientOp {
     pub reqid: OsdReqId,
     pub access: Access,
     pub prefetched: Vec<(ReadRange, Bytes)>,
+    pub copied: Option<Box<Copied>>,
     /// What it holds on [`Self::head`].
     pub lock: Lock,
 }
@@ -57,6 +58,7 @@ impl ClientOp {
             reqid: OsdReqId::default(),
             access: Access::default(),
             prefetched: Vec::new(),
+            copied: None,
             lock: Lock::None,
         }
     }
@@ -134,8 +136,9 @@ impl Pg {
             match Access::of(&msg) {
                 Ok(access) => {
                     let peer = peer.clone();
-                    let (prefetched, lock) = (Vec::new(), Lock::None);
-                    self.admit(env, ClientOp { conn, peer, tid, priority, msg, reqid, access, prefetched, lock });
+                    let (prefetched, copied, lock) = (Vec::new(), None, Lock::None);
+                    let op = ClientOp { conn, peer, tid, priority, msg, reqid, access, prefetched, copied, lock };
+                    self.admit(env, op);
                 }
                 Err(errno) => {
                     let reply = MOSDOpReply::to(&msg, -errno, self.map.epoch, osd_flag::ACK | osd_flag::ONDISK);
@@ -256,15 +259,16 @@ impl Pg {
             Executed::Write(ws) => {
                 let reqid = op.reqid;
                 op.prefetched.clear();
+                op.copied = None;
                 self.submit_write(env, Some(op), reqid, *ws);
             }
             Executed::Blocked(Blocked::Missing(soid)) => self.wait_for_object(env, op, soid),
             Executed::Blocked(Blocked::Read(ranges)) => self.start_reads(env, op, ranges),
             Executed::Blocked(Blocked::Damaged { soid: _, why }) => self.damaged(env, op, why),
-            Executed::Blocked(Blocked::Remote(_)) => {
-                // Needs an objecter in the OSD, which fetches from other primaries; refused meanwhile.
-                self.unlock(&mut op);
-                self.reply_error(env, &op, -EOPNOTSUPP);
+            Executed::Blocked(Blocked::Remote(source)) => {
+                let token = env.tokens.next();
+                env.out.push(PgOutput::Fetch { token, source });
+                self.reads.copies.insert(token, op);
             }
             Executed::Drop => self.unlock(&mut op),
         }
@@ -292,7 +296,7 @@ impl Pg {
             peer: &op.peer,
             reqid: op.reqid,
             prefetched: &op.prefetched,
-            copied: None,
+            copied: op.copied.as_deref(),
         };
         f(&mut op_env)
     }
@@ -428,6 +432,7 @@ impl Pg {
             for op in &mut ops {
                 op.lock = Lock::None;
                 op.prefetched.clear();
+                op.copied = None;
             }
             self.waiting.for_active = ops;
         }

@@ -15,6 +15,8 @@ use osdmap::OsdMap;
 use types::options::Config;
 use types::{Epoch, GHObject, OsdId};
 
+use crate::ops::RemoteCopy;
+
 /// The world as one call sees it.
 pub struct Env<'a> {
     pub now: Now,
@@ -92,6 +94,12 @@ pub enum PgOutput {
         oid: GHObject,
         off: u64,
         len: u64,
+    },
+    /// An object that may be led by any OSD is to be copied here, with an [`ops::Fetch`](crate::ops::Fetch);
+    /// `Pg::fetched` follows. Answers that come after the interval's end do no harm.
+    Fetch {
+        token: Token,
+        source: Box<RemoteCopy>,
     },
     /// The map must show us alive in this epoch before the PG may go active (`MOSDAlive`). To be
     /// remembered and asked again until a map does.

@@ -19,7 +19,7 @@ use types::{EVersion, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, feature
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
 use crate::object::Lock;
-use crate::ops::{ReadRange, WriteSet};
+use crate::ops::{Copied, ReadRange, WriteSet};
 use crate::pg::{OnCommit, Pg, Phase};
 use crate::watch::Effects;
 
@@ -61,6 +61,8 @@ pub(crate) struct Reads {
     by_token: BTreeMap<Token, u64>,
     ops: BTreeMap<u64, PendingRead>,
     last_id: u64,
+    /// Ops that wait for another PG's object.
+    pub copies: BTreeMap<Token, ClientOp>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,8 @@ struct PendingRead {
 impl Reads {
     pub fn take_ops(&mut self) -> Vec<ClientOp> {
         self.by_token.clear();
-        std::mem::take(&mut self.ops).into_values().map(|p| p.op).collect()
+        let copies = std::mem::take(&mut self.copies).into_values();
+        copies.chain(std::mem::take(&mut self.ops).into_values().map(|p| p.op)).collect()
     }
 }
 
@@ -313,6 +316,15 @@ impl Pg {
             self.client_read_done(env, id, token, result);
         } else {
             self.piece_read(env, token, result);
+        }
+        self.run_ready(env);
+        self.finish(env);
+    }
+
+    /// Answers `PgOutput::Fetch`.
+    pub fn fetched(&mut self, env: &mut Env, token: Token, copied: Copied) {
+        if let Some(op) = self.reads.copies.remove(&token) {
+            self.execute(env, ClientOp { copied: Some(Box::new(copied)), ..op });
         }
         self.run_ready(env);
         self.finish(env);
