@@ -213,6 +213,7 @@ impl Cluster {
                     host.unsynced.push_back((token, txn));
                 }
                 PgOutput::Read { token, coll, oid, off, len } => host.reads.push_back((token, coll, oid, off, len)),
+                PgOutput::Fetch { .. } => panic!("no case copies objects"),
                 PgOutput::UpThru { want } => self.want(Wanted::UpThru(osd, want)),
                 PgOutput::PgTemp { want, .. } => self.want(Wanted::PgTemp(want)),
                 PgOutput::ReserveLocal { .. } => self.with_pg(osd, Pg::local_reserved),
