@@ -22,6 +22,8 @@ pub struct Waiting {
     creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
     /// The oldest map that the monitors still have.
     pub(crate) oldest_cluster_map: Epoch,
+    /// Some of them need not wait any longer.
+    pub(crate) retry: bool,
 }
 
 /// More than this many early messages are a peer's mistake; the oldest are dropped and sent again.
@@ -32,6 +34,12 @@ impl Waiting {
         if self.messages.len() < WAITING_MAX {
             self.messages.push((conn, msg));
         }
+    }
+
+    /// To be handled again as soon as the input at hand is done with.
+    pub(crate) fn again(&mut self, conn: ConnId, msg: Message) {
+        self.hold(conn, msg);
+        self.retry = true;
     }
 
     pub(crate) fn forget(&mut self, conn: ConnId) {

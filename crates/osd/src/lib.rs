@@ -270,6 +270,9 @@ impl Node for Osd {
             }
         }
         self.run_copies(now, store, out);
+        if std::mem::take(&mut self.waiting.retry) {
+            self.retry_waiting(now, store, out);
+        }
         self.maintain(now, out);
     }
 

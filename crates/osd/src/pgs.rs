@@ -127,7 +127,15 @@ impl Osd {
     }
 
     fn forget_pg(&mut self, id: SpgId) {
-        self.pgs.remove(&id);
+        if let Some(mut pg) = self.pgs.remove(&id) {
+            for (from, msg) in pg.take_held() {
+                let name = EntityName::osd(from);
+                let conn = self.conns.iter().find(|(_, c)| c.via == Endpoint::Cluster && c.peer.name == name);
+                if let Some(conn) = conn.map(|(id, _)| *id) {
+                    self.waiting.again(conn, msg);
+                }
+            }
+        }
         self.run_queue.remove(&id);
         self.timers.cancel(&Timer::Pg(id));
         self.local_slots.cancel(id);

@@ -145,7 +145,8 @@ pub enum PgOutput {
     /// The PG must soon prove to this OSD that it lives, and expects the same: the set of OSDs to
     /// ping changed.
     PeersChanged,
-    /// Nothing is left of the PG here: forget it. The collection's removal is committed.
+    /// Nothing is left of the PG here: forget it, and deliver what [`crate::Pg::take_held`] gives as
+    /// if it came now. The collection's removal is committed.
     Removed,
 }
 

@@ -164,6 +164,11 @@ pub struct Pg {
     pub(crate) txn: Transaction,
     pub(crate) then: Vec<OnCommit>,
     on_commit: BTreeMap<Token, Vec<OnCommit>>,
+    last_submitted: Token,
+    last_committed: Token,
+    /// What we say in a new interval speaks of what we hold, so it must not get out before that is on
+    /// disk: the last transaction of the earlier intervals (Ceph: `begin_block_outgoing`).
+    flush: Option<Token>,
     /// Messages of peers that need a later map than ours.
     waiting_for_map: VecDeque<(OsdId, Message)>,
 
@@ -218,6 +223,9 @@ impl Pg {
             txn: Transaction::new(),
             then: Vec::new(),
             on_commit: BTreeMap::new(),
+            last_submitted: Token(0),
+            last_committed: Token(0),
+            flush: None,
             waiting_for_map: VecDeque::new(),
             last_peering_reset: env.map.epoch,
             send_notify: false,
@@ -425,6 +433,11 @@ impl Pg {
 
     /// Takes the next map (`env.map`, one epoch on): a new interval resets peering.
     pub fn advance_map(&mut self, env: &mut Env) {
+        if self.is_deleting() {
+            // It goes on to the end, whatever the maps say; if the PG is wanted here again it is made anew.
+            self.map = env.map.clone();
+            return;
+        }
         let last = std::mem::replace(&mut self.map, env.map.clone());
         let map = self.map.clone();
         let pool_before = self.pool.clone();
@@ -446,6 +459,9 @@ impl Pg {
 
     /// The last of a row of maps has been taken: acts on it.
     pub fn activate_map(&mut self, env: &mut Env) {
+        if self.is_deleting() {
+            return;
+        }
         match &self.phase {
             Phase::Reset => self.start(env),
             Phase::Stray | Phase::ReplicaActive(_) => self.notify_primary(env),
@@ -497,6 +513,7 @@ impl Pg {
             h.same_primary_since = epoch;
         }
         self.dirty.big = true;
+        self.flush = (self.last_submitted > self.last_committed).then_some(self.last_submitted);
         let s = &mut self.info.stats;
         s.up.clone_from(&self.ua.up);
         s.acting.clone_from(&self.ua.acting);
@@ -577,13 +594,21 @@ impl Pg {
     /// What other OSDs send.
     pub fn peer_message(&mut self, env: &mut Env, from: OsdId, msg: Message) {
         let Some((_, epoch)) = crate::route::route(&msg) else { return };
-        if epoch > self.map.epoch || !self.waiting_for_map.is_empty() && self.map.epoch != env.map.epoch {
+        if self.is_deleting()
+            || epoch > self.map.epoch
+            || !self.waiting_for_map.is_empty() && self.map.epoch != env.map.epoch
+        {
             self.waiting_for_map.push_back((from, msg));
             return;
         }
         self.dispatch(env, from, msg);
         self.run_ready(env);
         self.finish(env);
+    }
+
+    /// Messages that came while the PG was being deleted: for whoever comes after it.
+    pub fn take_held(&mut self) -> impl Iterator<Item = (OsdId, Message)> {
+        std::mem::take(&mut self.waiting_for_map).into_iter()
     }
 
     fn dispatch(&mut self, env: &mut Env, from: OsdId, msg: Message) {
@@ -625,6 +650,10 @@ impl Pg {
 
     /// A token of a `Submit` has committed.
     pub fn committed(&mut self, env: &mut Env, token: Token) {
+        self.last_committed = token;
+        if self.flush.is_some_and(|t| t <= token) {
+            self.flush = None;
+        }
         for what in self.on_commit.remove(&token).unwrap_or_default() {
             self.on_committed(env, what);
         }
@@ -649,6 +678,13 @@ impl Pg {
 
     /// Ends a call: the metadata that changed joins the transaction, and off it goes.
     pub(crate) fn finish(&mut self, env: &mut Env) {
+        if let Some(flush) = self.flush {
+            for output in env.out.iter_mut() {
+                if let PgOutput::ToOsd { after: after @ None, .. } = output {
+                    *after = Some(flush);
+                }
+            }
+        }
         self.write_metadata();
         if self.txn.is_empty() {
             let then = std::mem::take(&mut self.then);
@@ -667,6 +703,7 @@ impl Pg {
     /// Submits what has been gathered.
     pub(crate) fn submit(&mut self, env: &mut Env) -> Token {
         let token = env.submit(std::mem::take(&mut self.txn));
+        self.last_submitted = token;
         if !self.then.is_empty() {
             self.on_commit.insert(token, std::mem::take(&mut self.then));
         }

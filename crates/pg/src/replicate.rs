@@ -245,7 +245,8 @@ impl Pg {
         }
         let mut last = self.log.head;
         for e in &entries {
-            if e.version <= last {
+            // A gap would mean that a write got lost on the way.
+            if e.version <= last || e.version.version != last.version + 1 {
                 return Err(format!("version {} follows {last}", e.version));
             }
             last = e.version;

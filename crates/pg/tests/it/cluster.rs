@@ -63,6 +63,7 @@ pub struct Cluster {
     pub mon: bool,
     wanted: Vec<Wanted>,
     pub log: Vec<String>,
+    tracing: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -104,6 +105,7 @@ impl Cluster {
             mon: true,
             wanted: Vec::new(),
             log: Vec::new(),
+            tracing: std::env::var_os("PG_TRACE").is_some(),
         };
         c.next_map(|inc, _| {
             inc.new_max_osd = Some(osds);
@@ -161,6 +163,19 @@ impl Cluster {
         change(&mut inc, &map);
         map.apply(&inc).expect("a good incremental");
         self.maps.push(Arc::new(map));
+        self.trace(|| {
+            let map = self.map();
+            let up: Vec<OsdId> = map.osds().filter(|o| map.is_up(*o)).collect();
+            let up_thru: Vec<Epoch> = map.osds().map(|o| map.info(o).up_thru).collect();
+            format!("map: up {up:?} up_thru {up_thru:?} temp {:?}", map.pg_temp)
+        });
+    }
+
+    /// `PG_TRACE=1` shows what happens.
+    fn trace(&self, what: impl FnOnce() -> String) {
+        if self.tracing {
+            eprintln!("e{} {}", self.map().epoch, what());
+        }
     }
 
     // --- hosts
@@ -220,7 +235,11 @@ impl Cluster {
                 PgOutput::ReserveRemote { .. } => self.with_pg(osd, Pg::remote_reserved),
                 PgOutput::QueueRecovery { .. } => host.recoveries += 1,
                 PgOutput::ClusterLog { text, .. } => self.log.push(format!("osd.{osd}: {text}")),
-                PgOutput::Removed => host.pg = None,
+                PgOutput::Removed => {
+                    if let Some(mut pg) = host.pg.take() {
+                        self.net.extend(pg.take_held().map(|(from, msg)| (from, osd, msg)));
+                    }
+                }
                 PgOutput::PgTempDone
                 | PgOutput::Created
                 | PgOutput::CancelLocal
@@ -254,6 +273,29 @@ impl Cluster {
         self.take_maps() | self.deliver() | self.commit() | self.read() | self.recover() | self.delete() | self.decide()
     }
 
+    /// One thing happens, as chance has it.
+    pub fn step_one(&mut self, choice: usize) {
+        match choice % 10 {
+            0 | 1 => self.take_maps(),
+            2..=5 => self.deliver_any(choice / 10),
+            6 | 7 => self.commit(),
+            8 => self.read() | self.recover(),
+            _ => self.decide() | self.delete(),
+        };
+    }
+
+    /// Delivers the oldest message of any pair.
+    fn deliver_any(&mut self, choice: usize) -> bool {
+        let mut pairs: Vec<(OsdId, OsdId)> = self.net.iter().map(|(a, b, _)| (*a, *b)).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let Some(pair) = pairs.get(choice % pairs.len().max(1)) else { return false };
+        let at = self.net.iter().position(|(a, b, _)| (*a, *b) == *pair).expect("just seen");
+        let first = self.net.remove(at).expect("just seen");
+        self.net.push_front(first);
+        self.deliver()
+    }
+
     fn take_maps(&mut self) -> bool {
         let mut any = false;
         for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
@@ -279,6 +321,9 @@ impl Cluster {
             self.stuck.push_back((from, to, msg));
             return true;
         }
+        self.trace(|| {
+            format!("osd.{from} -> osd.{to} {}", format!("{:?}", msg.body).chars().take(260).collect::<String>())
+        });
         let map = self.map();
         let host = &self.hosts[&to];
         if !host.running || !self.hosts[&from].running || map.is_down(to) && !host.deaf {
@@ -393,6 +438,7 @@ impl Cluster {
 
     /// The process is gone, with what was not synced. The monitors do not know yet.
     pub fn kill(&mut self, osd: OsdId) {
+        self.trace(|| format!("kill osd.{osd}"));
         let host = self.hosts.get_mut(&osd).expect("a host");
         host.running = false;
         host.live = host.durable.clone();
@@ -431,14 +477,21 @@ impl Cluster {
                 });
             }
         }
+        // One that was never seen to be gone is marked down first, so that the interval changes.
+        let unnoticed: Vec<OsdId> = osds.iter().copied().filter(|o| self.map().is_up(*o)).collect();
+        if !unnoticed.is_empty() {
+            self.mark_down(&unnoticed);
+        }
         let nonce = self.maps.len() as u32;
         self.next_map(|inc, _| osds.iter().for_each(|o| boot(inc, *o, nonce)));
     }
 
     pub fn heal(&mut self) {
         self.cut.clear();
-        let stuck = std::mem::take(&mut self.stuck);
-        self.net.extend(stuck);
+        // In order: what was held back was sent first.
+        let mut all = std::mem::take(&mut self.stuck);
+        all.append(&mut self.net);
+        self.net = all;
     }
 
     pub fn tick(&mut self, by: Duration) {
@@ -481,6 +534,7 @@ impl Cluster {
 
     /// Sends it again, with the newest map.
     pub fn resend(&mut self, to: OsdId, tid: u64) {
+        self.trace(|| format!("client -> osd.{to} op {tid}"));
         let mut op = self.sent[&tid].clone();
         op.map_epoch = self.map().epoch;
         let (client, msg) = (self.client.clone(), recoded(Message::new(op).with_tid(tid)));

@@ -3,6 +3,7 @@
 //! `PG_REWRITE=1` writes the answers into the files.
 
 mod cluster;
+mod sweep;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -159,7 +160,7 @@ fn check(name: &str) {
         return;
     }
     for (i, (expected, got)) in text.lines().zip(played.lines()).enumerate() {
-        assert_eq!(got, expected.trim_end(), "{name}.txt line {}", i + 1);
+        assert_eq!(got.trim_end(), expected.trim_end(), "{name}.txt line {}", i + 1);
     }
 }
 
