@@ -205,7 +205,9 @@ impl Osd {
 
     fn wake(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         self.mon.wake(now, out);
-        while let Some(timer) = self.timers.pop_due(now.mono) {
+        // Each due timer once: a PG with work left sets its own again at once, and does the work in a step.
+        let due: Vec<Timer> = std::iter::from_fn(|| self.timers.pop_due(now.mono)).collect();
+        for timer in due {
             match timer {
                 Timer::Tick => self.tick(now, store, out),
                 Timer::Beacon => self.send_beacon(now, out),
