@@ -8,7 +8,7 @@ use cli::conf::Conf;
 use cli::dir::{ClusterDir, Daemon, write_file};
 use monclient::MonAddr;
 use node::Endpoint;
-use runtime::{CompletionQueue, Endpoints, Listen, RuntimeConfig, completions, run_node};
+use runtime::{CompletionQueue, Endpoints, Listen, RuntimeConfig, StoreDisk, run_node};
 use types::{AddrType, EntityAddr, EntityName, Uuid};
 
 use crate::machine;
@@ -25,6 +25,15 @@ pub fn run(dir: &ClusterDir, daemon: &Daemon) -> Result<i32> {
         tracing::error!("{daemon} ends: {e:#}");
     }
     result
+}
+
+/// A monitor's store is small; the file is sparse.
+const MON_STORE_BYTES: u64 = 4 << 30;
+
+/// The space that an OSD of this cluster claims.
+fn osd_size(common: &Common) -> u64 {
+    let set = common.options.iter().find(|(name, _)| name == "bluestore_block_size");
+    set.and_then(|(_, value)| types::options::parse_size(value)).unwrap_or(10 << 30)
 }
 
 /// What both kinds read from `ceph.conf`.
@@ -72,7 +81,7 @@ fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
     let port = common.mons.first().context("mon_host names no address")?.port();
     let endpoints =
         Endpoints::bind(&[listen(Endpoint::Public, port, 0), listen(Endpoint::Mgr, port + 1, std::process::id())])?;
-    let (disk, queue) = open_store(&dir.data(daemon), &common)?;
+    let (disk, queue) = open_store(&dir.data(daemon), common.fsid, MON_STORE_BYTES, daemon, &common)?;
     write_pid(dir, daemon)?;
     let node = mon::Mon::new(mon::Setup {
         name: name.to_owned(),
@@ -103,7 +112,7 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     let wanted = [Endpoint::Public, Endpoint::Cluster, Endpoint::HbBack, Endpoint::HbFront];
     let endpoints =
         Endpoints::bind(&wanted.into_iter().zip(ports).map(|(e, port)| listen(e, port, nonce)).collect::<Vec<_>>())?;
-    let (disk, queue) = open_store(&data, &common)?;
+    let (disk, queue) = open_store(&data, osd_fsid, osd_size(&common), daemon, &common)?;
     write_pid(dir, daemon)?;
     let mut metadata = machine::metadata();
     metadata.insert("osd_data".to_owned(), data.display().to_string());
@@ -132,7 +141,20 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     run_node(node, endpoints, disk, queue, config)
 }
 
-fn open_store(_dir: &Path, _common: &Common) -> Result<(runtime::MemDisk, CompletionQueue)> {
-    let (completions, queue) = completions();
-    Ok((runtime::MemDisk::new(completions), queue))
+/// Opens the store of a daemon's folder, making it first if there is none.
+fn open_store(
+    dir: &Path,
+    uuid: Uuid,
+    size: u64,
+    owner: &Daemon,
+    common: &Common,
+) -> Result<(StoreDisk, CompletionQueue)> {
+    let path = dir.join("store");
+    if !path.join("superblock").exists() {
+        let meta = [("daemon".to_owned(), owner.to_string()), ("fsid".to_owned(), common.fsid.to_string())].into();
+        store::Store::mkfs(&path, &store::Geometry::new(uuid, size), meta)
+            .with_context(|| format!("cannot make a store in {}", path.display()))?;
+    }
+    StoreDisk::open(&path, store::Options::default())
+        .with_context(|| format!("cannot open the store in {}", path.display()))
 }
