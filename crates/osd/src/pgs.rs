@@ -52,7 +52,8 @@ impl Osd {
         };
         call(pg, &mut env);
         match pg.next_wakeup() {
-            Some(at) => self.timers.set(Timer::Pg(id), at),
+            // A deadline that has passed is met by the PG's next step, not by asking again at once.
+            Some(at) => self.timers.set(Timer::Pg(id), at.max(now.mono + Duration::from_millis(1))),
             None => self.timers.cancel(&Timer::Pg(id)),
         }
         self.run_queue.insert(id);
