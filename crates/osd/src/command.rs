@@ -138,7 +138,7 @@ impl Osd {
             "get_command_descriptions" => Reply::Text(types::command::descriptions(COMMANDS).to_json()),
             "version" => Reply::Tree(version()),
             "status" => Reply::Tree(self.status()),
-            "pg" | "query" => Reply::Tree(self.query(args)?),
+            "pg" | "query" => Reply::Tree(self.query(now, args)?),
             "config get" => {
                 let value = self.cfg.get(var()).ok_or_else(|| (ENOENT, format!("no such option: {}", var())))?;
                 Reply::Tree(Dump::obj().with(options::normal_name(var()), value))
@@ -183,11 +183,12 @@ impl Osd {
         })
     }
 
-    fn query(&mut self, args: &Args) -> Result<Dump, (i32, String)> {
+    fn query(&mut self, now: Now, args: &Args) -> Result<Dump, (i32, String)> {
         let text = args.str("pgid").unwrap_or_default();
         let id: PgId = text.parse().map_err(|e| (EINVAL, format!("'{text}': {e}")))?;
-        match self.pgs.get(&SpgId::from(id)) {
-            Some(pg) => Ok(pg.query()),
+        match self.pgs.get_mut(&SpgId::from(id)) {
+            Some(pg) if args.str("cmd") == Some("list_unfound") => Ok(pg.list_unfound()),
+            Some(pg) => Ok(pg.query(now)),
             None => Err((ENOENT, format!("i don't have pgid {id}"))),
         }
     }

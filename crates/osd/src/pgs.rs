@@ -56,7 +56,9 @@ impl Osd {
             Some(at) => self.timers.set(Timer::Pg(id), at.max(now.mono + Duration::from_millis(1))),
             None => self.timers.cancel(&Timer::Pg(id)),
         }
-        self.run_queue.insert(id);
+        if pg.runnable(now) {
+            self.run_queue.insert(id);
+        }
         self.perform(now, id, out);
     }
 

@@ -105,7 +105,7 @@ impl Pg {
                 lease,
                 lease_ack: None,
             };
-            env.to_osd(osd, m);
+            env.send_osd(osd, m);
         } else {
             let log = self.log.copy_after(info.last_update);
             for e in log.log.iter().filter(|e| !e.is_error()) {
@@ -121,7 +121,7 @@ impl Pg {
                 lease,
                 ..MOSDPGLog::default()
             };
-            env.to_osd(osd, m);
+            env.send_osd(osd, m);
         }
         info.last_update = self.info.last_update;
         if missing.is_empty() {
@@ -243,7 +243,7 @@ impl Pg {
                 lease: Some(self.leases.lease()),
                 lease_ack: None,
             };
-            env.to_osd(*osd, m);
+            env.send_osd(*osd, m);
         }
     }
 
@@ -265,7 +265,6 @@ impl Pg {
     }
 
     fn set_stage(&mut self, env: &mut Env, stage: Stage) {
-        self.phase_since = env.now.wall;
         if let Some(active) = self.active() {
             active.stage = stage;
         }
@@ -307,7 +306,7 @@ impl Pg {
         match left.first() {
             Some(osd) => {
                 let osd = *osd;
-                env.to_osd(osd, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::REQUEST, priority });
+                env.send_osd(osd, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::REQUEST, priority });
             }
             None => {
                 self.set_stage(env, Stage::Recovering);
@@ -351,16 +350,12 @@ impl Pg {
                     let (pgid, query_epoch) = (self.id, self.map.epoch);
                     for osd in self.actingbackfill.iter().filter(|o| **o != self.whoami) {
                         let kind = MRecoveryReserve::RELEASE;
-                        env.to_osd(*osd, MRecoveryReserve { pgid, query_epoch, kind, priority: 0 });
+                        env.send_osd(*osd, MRecoveryReserve { pgid, query_epoch, kind, priority: 0 });
                     }
                 }
                 _ => (),
             },
-            Phase::ReplicaActive(r) => {
-                if r.reservation.take().is_some() {
-                    env.out.push(PgOutput::CancelRemote);
-                }
-            }
+            Phase::ReplicaActive(r) => env.out.extend(r.reservation.take().map(|_| PgOutput::CancelRemote)),
             _ => (),
         }
     }
@@ -415,7 +410,7 @@ impl Pg {
         }
         for osd in strays {
             if self.map.is_up(osd) {
-                env.to_osd(osd, MOSDPGRemove { epoch: self.map.epoch, pg_list: vec![self.id] });
+                env.send_osd(osd, MOSDPGRemove { epoch: self.map.epoch, pg_list: vec![self.id] });
             }
             self.peers.info.remove(&osd);
             self.peers.missing.remove(&osd);

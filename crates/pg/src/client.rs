@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
 use node::{ConnId, Level, Peer};
-use types::errno::{EIO, EOPNOTSUPP, ESHUTDOWN};
+use types::errno::{EIO, ESHUTDOWN};
 use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, osd_flag};
 
 use crate::env::{Env, PgOutput};

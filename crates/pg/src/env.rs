@@ -34,7 +34,7 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
-    pub(crate) fn to_osd(&mut self, osd: OsdId, msg: impl Into<Message>) {
+    pub(crate) fn send_osd(&mut self, osd: OsdId, msg: impl Into<Message>) {
         self.out.push(PgOutput::ToOsd { osd, msg: msg.into(), after: None });
     }
 

@@ -202,7 +202,7 @@ impl Pg {
         self.leases.renew(self.whoami, env.now.mono);
         for osd in members(&self.ua.acting).filter(|o| *o != self.whoami) {
             let lease = self.leases.lease();
-            env.to_osd(osd, MOSDPGLease { epoch: self.map.epoch, spgid: self.id, lease });
+            env.send_osd(osd, MOSDPGLease { epoch: self.map.epoch, spgid: self.id, lease });
         }
         self.leases.renew_at = Some(env.now.mono + self.leases.interval / 2);
     }
@@ -232,7 +232,7 @@ impl Pg {
         }
         self.take_lease(env, from, &m.lease);
         let lease_ack = self.leases.ack();
-        env.to_osd(from, MOSDPGLeaseAck { epoch: self.map.epoch, spgid: self.id, lease_ack });
+        env.send_osd(from, MOSDPGLeaseAck { epoch: self.map.epoch, spgid: self.id, lease_ack });
     }
 
     pub(crate) fn take_lease(&mut self, env: &Env, from: OsdId, lease: &PgLease) {

@@ -58,20 +58,13 @@ impl PgLog {
         log
     }
 
-    pub fn len(&self) -> usize {
+    /// How many entries it holds.
+    pub fn size(&self) -> usize {
         self.entries.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &LogEntry> + ExactSizeIterator {
         self.entries.iter()
-    }
-
-    pub fn dups(&self) -> impl DoubleEndedIterator<Item = &LogDup> + ExactSizeIterator {
-        self.dups.iter()
     }
 
     /// The entries later than `v`.

@@ -7,6 +7,7 @@
 //! | `_fastinfo` | `pg_fast_info_t`: what a write changes of it; counts if its version is newer |
 //! | `_biginfo` | `past_intervals` |
 //! | `_epoch` | the map epoch at which the PG stands (u32) |
+//! | `_deleting` | nothing; this copy is on its way out, and what is left of it is of no use |
 //! | `EPOCH.VERSION` | a log entry |
 //! | `dup_EPOCH.VERSION` | what is left of a trimmed one |
 //! | `missing/OBJECT` | the object (`hobject_t`) and a `pg_missing_item`; OBJECT is its encoding, so unique |
@@ -30,6 +31,7 @@ const INFO: &str = "_info";
 const FAST_INFO: &str = "_fastinfo";
 const BIG_INFO: &str = "_biginfo";
 const EPOCH: &str = "_epoch";
+const DELETING: &str = "_deleting";
 const DUP_PREFIX: &[u8] = b"dup_";
 const MISSING_PREFIX: &[u8] = b"missing/";
 
@@ -108,9 +110,16 @@ pub fn write(dirty: Dirty, parts: Parts<'_>, txn: &mut Transaction) {
     }
 }
 
+/// Notes that the copy is being deleted, so that a crash does not make it look whole.
+pub fn mark_deleting(id: SpgId, txn: &mut Transaction) {
+    let (coll, oid) = pgmeta(id);
+    txn.push(TxOp::OmapSet { coll, oid, keys: [(DELETING.into(), Bytes::new())].into() });
+}
+
 /// What was stored.
 #[derive(Debug)]
 pub struct Stored {
+    pub deleting: bool,
     pub epoch: Epoch,
     pub info: PgInfo,
     pub past: PastIntervals,
@@ -161,6 +170,7 @@ pub fn read(id: SpgId, store: &dyn ObjectRead) -> Result<Stored, LoadError> {
             break;
         }
     }
+    let deleting = named.contains_key(DELETING.as_bytes());
     let mut take = |key: &'static str| named.remove(key.as_bytes()).ok_or(LoadError::Corrupt(id, key));
     let mut info: PgInfo = decode(id, INFO, take(INFO)?)?;
     if let Ok(raw) = take(FAST_INFO) {
@@ -175,5 +185,5 @@ pub fn read(id: SpgId, store: &dyn ObjectRead) -> Result<Stored, LoadError> {
         return Err(LoadError::Corrupt(id, "the log"));
     }
     let log = PgLog::new(info.log_tail, info.last_update, entries, dups);
-    Ok(Stored { epoch, info, past, log, missing: Missing::from_items(missing) })
+    Ok(Stored { deleting, epoch, info, past, log, missing: Missing::from_items(missing) })
 }

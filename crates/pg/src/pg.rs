@@ -359,7 +359,11 @@ impl Pg {
         pg.log = stored.log;
         pg.missing = stored.missing;
         pg.persisted_epoch = stored.epoch;
-        pg.drop_leftovers(env)?;
+        if stored.deleting {
+            pg.start_delete(env);
+        } else {
+            pg.drop_leftovers(env)?;
+        }
         pg.begin(env);
         Ok(pg)
     }
@@ -757,6 +761,7 @@ impl Pg {
         self.leases_due(env);
         self.watches_due(env);
         self.run_ready(env);
+        self.delete_some(env);
         self.finish(env);
     }
 

@@ -184,7 +184,7 @@ impl Pg {
             pushes: vec![push],
             is_repair: false,
         };
-        env.to_osd(to, m);
+        env.send_osd(to, m);
     }
 
     /// We cannot read what we should send.

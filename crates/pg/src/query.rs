@@ -1,12 +1,190 @@
-//! `pg ID query`.
+//! `pg ID query`: everything about the PG, in Ceph's shape (Ceph: `dump_peering_state` and the states'
+//! reactions to `QueryState`).
 
+use node::Now;
 use types::dump::Dump;
+use types::{UTime, pg_state};
 
-use crate::pg::Pg;
+use crate::peering::{Peering, Step};
+use crate::pg::{Pg, Phase};
+
+/// A list of things, each as text.
+fn texts<T: std::fmt::Display>(item: &'static str, list: impl IntoIterator<Item = T>) -> Dump {
+    Dump::arr(item, list.into_iter().map(|t| t.to_string()))
+}
+
+fn state(name: &str, since: UTime) -> Dump {
+    Dump::obj().with("name", name).with("enter_time", Dump::text(since))
+}
 
 impl Pg {
     /// `pg ID query`.
-    pub fn query(&self) -> Dump {
-        Dump::obj()
+    pub fn query(&mut self, now: Now) -> Dump {
+        self.refresh_stat(now);
+        let mut out = Dump::obj()
+            .with("snap_trimq", "[]")
+            .with("snap_trimq_len", 0)
+            .with("state", pg_state::to_string(self.state()))
+            .with("epoch", self.map.epoch)
+            .with("up", Dump::arr("osd", self.ua.up.iter().copied()))
+            .with("acting", Dump::arr("osd", self.ua.acting.iter().copied()));
+        if !self.actingbackfill.is_empty() {
+            out.put("acting_recovery_backfill", texts("shard", &self.actingbackfill));
+        }
+        let peers = self.peers.info.iter().map(|(osd, info)| {
+            let mut peer = Dump::obj().with("peer", osd.to_string());
+            peer.extend(info.dump());
+            peer
+        });
+        out.with("info", self.info.dump())
+            .with("peer_info", Dump::arr("info", peers.collect::<Vec<_>>()))
+            .with("recovery_state", Dump::arr("state", self.states()))
+            .with("scrubber", Dump::obj().with("epoch_start", "0").with("active", false))
+            .with("agent_state", Dump::obj())
     }
+
+    /// The states the PG is in, the innermost first.
+    fn states(&self) -> Vec<Dump> {
+        let since = self.phase_since;
+        let mut all = match &self.phase {
+            Phase::Reset => return vec![state("Reset", since)],
+            Phase::Stray => Vec::new(),
+            Phase::ReplicaActive(_) => vec![state("Started/ReplicaActive", since)],
+            Phase::Peering(p) => vec![self.peering_step(p), self.peering_state(p)],
+            Phase::WaitActingChange => {
+                vec![commented("Started/Primary/WaitActingChange", since, "waiting for pg acting set to change")]
+            }
+            Phase::Active(_) => vec![self.active_state()],
+            Phase::Deleting(_) => vec![state("Started/ToDelete/Deleting", since)],
+        };
+        all.push(state("Started", self.started_since));
+        all
+    }
+
+    fn peering_step(&self, p: &Peering) -> Dump {
+        let since = self.phase_since;
+        match &p.step {
+            Step::GetInfo { requested } => {
+                let asked = requested.iter().map(|o| Dump::obj().with("osd", o.to_string()));
+                state("Started/Primary/Peering/GetInfo", since)
+                    .with("requested_info_from", Dump::arr("osd", asked.collect::<Vec<_>>()))
+            }
+            Step::GetLog { auth } => {
+                state("Started/Primary/Peering/GetLog", since).with("auth_log_shard", auth.to_string())
+            }
+            Step::GetMissing { requested } => {
+                let asked = requested.iter().map(|o| Dump::obj().with("osd", o.to_string()));
+                state("Started/Primary/Peering/GetMissing", since)
+                    .with("peer_missing_requested", Dump::arr("osd", asked.collect::<Vec<_>>()))
+            }
+            Step::WaitUpThru => commented(
+                "Started/Primary/Peering/WaitUpThru",
+                since,
+                "waiting for osdmap to reflect a new up_thru for this osd",
+            ),
+            Step::Down => {
+                let why = "not enough up instances of this PG to go active";
+                commented("Started/Primary/Peering/Down", since, why)
+            }
+            Step::Incomplete => {
+                let why = "not enough complete instances of this PG";
+                commented("Started/Primary/Peering/Incomplete", since, why)
+            }
+        }
+    }
+
+    fn peering_state(&self, p: &Peering) -> Dump {
+        let mut out = state("Started/Primary/Peering", self.started_since)
+            .with("past_intervals", Dump::arr("PastIntervals", [self.past.dump()]))
+            .with("probing_osds", texts("osd", &p.prior.probe));
+        if p.prior.pg_down {
+            out.put("blocked", "peering is blocked due to down osds");
+        }
+        let blocked = p.prior.blocked_by.iter().map(|(osd, lost_at)| {
+            Dump::obj()
+                .with("osd", *osd)
+                .with("current_lost_at", *lost_at)
+                .with("comment", "starting or marking this osd lost may let us proceed")
+        });
+        out.with("down_osds_we_would_probe", Dump::arr("osd", p.prior.down.iter().copied()))
+            .with("peering_blocked_by", Dump::arr("osd", blocked.collect::<Vec<_>>()))
+    }
+
+    fn active_state(&self) -> Dump {
+        let unfound = self.peers.might_have_unfound.iter().map(|osd| {
+            let status = if self.peers.missing.contains_key(osd) {
+                "already probed"
+            } else if self.peers.missing_requested.contains(osd) {
+                "querying"
+            } else if self.map.is_down(*osd) {
+                "osd is down"
+            } else {
+                "not queried"
+            };
+            Dump::obj().with("osd", osd.to_string()).with("status", status)
+        });
+        let unfound: Vec<Dump> = if self.needs_recovery() { unfound.collect() } else { Vec::new() };
+        let r = &self.recovery;
+        let pulls = r
+            .pulls
+            .iter()
+            .map(|(soid, (from, _))| Dump::obj().with("pull_from", from.to_string()).with("soid", Dump::text(soid)));
+        let pushes = r.pushes.iter().flat_map(|(soid, all)| all.keys().map(move |osd| (soid, osd)));
+        let pushes =
+            pushes.map(|(soid, osd)| Dump::obj().with("object", Dump::text(soid)).with("peer", osd.to_string()));
+        let nothing = || Dump::arr("object", Vec::<Dump>::new());
+        let backend = Dump::obj()
+            .with("pull_from_peer", Dump::arr("pull", pulls.collect::<Vec<_>>()))
+            .with("pushing", Dump::arr("pushing", pushes.collect::<Vec<_>>()));
+        let interval = Dump::obj().with("begin", "MIN").with("end", "MIN").with("objects", nothing());
+        let progress = Dump::obj()
+            .with("backfill_targets", nothing())
+            .with("waiting_on_backfill", nothing())
+            .with("last_backfill_started", "MIN")
+            .with("backfill_info", interval)
+            .with("peer_backfill_info", nothing())
+            .with("backfills_in_flight", nothing())
+            .with("recovering", texts("object", r.objects()))
+            .with("pg_backend", backend);
+        state("Started/Primary/Active", self.phase_since)
+            .with("might_have_unfound", Dump::arr("osd", unfound))
+            .with("recovery_progress", progress)
+    }
+
+    /// `pg ID list_unfound`: objects that nobody has, and where they might be.
+    pub fn list_unfound(&self) -> Dump {
+        let objects: Vec<Dump> = (self.missing_loc.unfound())
+            .filter_map(|soid| Some((soid, self.missing_loc.needs(soid)?)))
+            .map(|(soid, item)| {
+                let oid = Dump::obj()
+                    .with("oid", Dump::text(&soid.oid))
+                    .with("key", Dump::text(&soid.key))
+                    .with("snapid", if soid.is_head() { -2 } else { soid.snap as i64 })
+                    .with("hash", soid.hash)
+                    .with("max", i32::from(soid.max))
+                    .with("pool", soid.pool)
+                    .with("namespace", Dump::text(&soid.nspace));
+                Dump::obj()
+                    .with("oid", oid)
+                    .with("need", Dump::text(item.need))
+                    .with("have", Dump::text(item.have))
+                    .with("flags", if item.is_delete { "delete" } else { "none" })
+                    .with("clean_regions", Dump::text(&item.clean_regions))
+                    .with("locations", texts("shard", self.missing_loc.locations(soid)))
+            })
+            .collect();
+        let (missing, unfound) = (self.missing.len(), objects.len());
+        Dump::obj()
+            .with("num_missing", missing as u64)
+            .with("num_unfound", unfound as u64)
+            .with("objects", Dump::arr("object", objects))
+            .with("state", if unfound > 0 { "NotRecovering" } else { "Active" })
+            .with("available_might_have_unfound", true)
+            .with("might_have_unfound", Dump::arr("osd", Vec::<Dump>::new()))
+            .with("more", false)
+    }
+}
+
+fn commented(name: &str, since: UTime, comment: &str) -> Dump {
+    state(name, since).with("comment", comment)
 }

@@ -140,7 +140,7 @@ impl Pg {
                 cost: 0,
                 objects: vec![(soid.clone(), version)],
             };
-            env.to_osd(*osd, m);
+            env.send_osd(*osd, m);
         }
         let reset = self.last_peering_reset;
         self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
@@ -221,7 +221,7 @@ impl Pg {
             pulls: vec![pull],
             cost: env.cfg.recovery_max_chunk,
         };
-        env.to_osd(to, m);
+        env.send_osd(to, m);
     }
 
     /// The last piece of a pulled object is in the transaction under way.

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use node::Now;
 use os::{Coll, TxOp};
 use types::{EVersion, Epoch, GHObject, HObject, OsdId, PastIntervals, PgLogData};
 
 use crate::env::Env;
 use crate::missing::Missing;
+use crate::persist::mark_deleting;
 use crate::pg::{OnCommit, Pg, Phase};
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Pg {
         self.past = PastIntervals::default();
         self.dirty.big = true;
         self.write_metadata();
+        mark_deleting(self.id, &mut self.txn);
         self.missing = Missing::default();
         let colls = vec![Coll::Temp(self.id), self.coll()];
         self.enter(env, Phase::Deleting(Deleting { colls, next: GHObject::min(), not_before: env.now.mono }));
@@ -51,6 +54,11 @@ impl Pg {
     /// Whether the PG is on its way out.
     pub fn is_deleting(&self) -> bool {
         matches!(self.phase, Phase::Deleting(_))
+    }
+
+    /// Whether [`Pg::step`] would do something now.
+    pub fn runnable(&self, now: Now) -> bool {
+        self.delete_wakeup().is_some_and(|at| at <= now.mono)
     }
 
     /// When the next batch may go.

@@ -28,7 +28,7 @@ impl Pg {
             past_intervals: self.past.clone(),
             ..PgNotify::default()
         };
-        env.to_osd(to, MOSDPGNotify2 { spgid: self.id, notify });
+        env.send_osd(to, MOSDPGNotify2 { spgid: self.id, notify });
     }
 
     pub(crate) fn on_query(&mut self, env: &mut Env, from: OsdId, query: PgQuery) {
@@ -60,7 +60,7 @@ impl Pg {
             missing: self.missing.to_wire(),
             ..MOSDPGLog::default()
         };
-        env.to_osd(from, m);
+        env.send_osd(from, m);
     }
 
     // --- Stray: the primary activates us
@@ -142,7 +142,7 @@ impl Pg {
             lease: None,
             lease_ack: Some(self.leases.ack()),
         };
-        env.to_osd(self.ua.acting_primary, m);
+        env.send_osd(self.ua.acting_primary, m);
     }
 
     /// The primary shares the history (Ceph: `proc_primary_info`).
@@ -161,10 +161,11 @@ impl Pg {
     }
 
     pub(crate) fn replica_log(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {
-        if from == self.ua.acting_primary && self.follow_log(env, &m) {
-            if let Some(lease) = &m.lease {
-                self.take_lease(env, from, lease);
-            }
+        if from == self.ua.acting_primary
+            && self.follow_log(env, &m)
+            && let Some(lease) = &m.lease
+        {
+            self.take_lease(env, from, lease);
         }
     }
 
@@ -196,7 +197,7 @@ impl Pg {
             self.calc_min_last_complete();
         } else if matches!(self.phase, Phase::ReplicaActive(_)) {
             let m = MOSDPGTrim { epoch: self.map.epoch, pgid: self.id, trim_to: self.last_complete_ondisk };
-            env.to_osd(self.ua.acting_primary, m);
+            env.send_osd(self.ua.acting_primary, m);
         }
     }
 
@@ -211,11 +212,7 @@ impl Pg {
                 r.reservation = Some(false);
                 env.out.push(PgOutput::ReserveRemote { priority: m.priority });
             }
-            (MRecoveryReserve::RELEASE, Phase::ReplicaActive(r)) => {
-                if r.reservation.take().is_some() {
-                    env.out.push(PgOutput::CancelRemote);
-                }
-            }
+            (MRecoveryReserve::RELEASE, Phase::ReplicaActive(_)) => self.release_reservations(env),
             (MRecoveryReserve::GRANT, Phase::Active(_)) => self.remote_granted(env, from),
             (MRecoveryReserve::REVOKE, Phase::Active(_)) => self.remote_revoked(env),
             _ => (),
@@ -229,7 +226,7 @@ impl Pg {
                 r.reservation = Some(true);
                 let (pgid, query_epoch) = (self.id, self.map.epoch);
                 let m = MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::GRANT, priority: 0 };
-                env.to_osd(self.ua.acting_primary, m);
+                env.send_osd(self.ua.acting_primary, m);
             }
             _ => env.out.push(PgOutput::CancelRemote),
         }

@@ -46,10 +46,6 @@ pub(crate) struct RepOps {
 }
 
 impl RepOps {
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
     pub fn take_ops(&mut self) -> Vec<ClientOp> {
         self.queue.drain(..).filter_map(|r| r.op).map(|op| *op).collect()
     }
@@ -135,9 +131,9 @@ impl Pg {
         if let Some(message) = message {
             let (last, others) = replicas.split_last().expect("there is a message only for replicas");
             for osd in others {
-                env.to_osd(*osd, messages::Message::new(message.clone()).with_tid(tid));
+                env.send_osd(*osd, messages::Message::new(message.clone()).with_tid(tid));
             }
-            env.to_osd(*last, messages::Message::new(message).with_tid(tid));
+            env.send_osd(*last, messages::Message::new(message).with_tid(tid));
         }
         let mut waiting = replicas;
         waiting.push(self.whoami);
@@ -169,10 +165,10 @@ impl Pg {
     fn calc_trim_to(&mut self, env: &Env) {
         let target = env.cfg.pg_log_entries();
         let limit = self.min_last_complete_ondisk;
-        if limit.is_zero() || limit <= self.trim_to || self.log.len() <= target {
+        if limit.is_zero() || limit <= self.trim_to || self.log.size() <= target {
             return;
         }
-        let count = (self.log.len() - target).min(env.cfg.pg_log_trim_max);
+        let count = (self.log.size() - target).min(env.cfg.pg_log_trim_max);
         if count < env.cfg.pg_log_trim_min && env.cfg.pg_log_trim_max >= env.cfg.pg_log_trim_min {
             return;
         }

@@ -137,7 +137,7 @@ impl Pg {
         Some(s.clone())
     }
 
-    fn refresh_stat(&mut self, now: Now) {
+    pub(crate) fn refresh_stat(&mut self, now: Now) {
         let state = self.state();
         let (degraded, misplaced) = self.degraded_and_misplaced();
         let unfound = self.missing_loc.num_unfound() as i64;

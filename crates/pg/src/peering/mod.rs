@@ -156,7 +156,7 @@ impl Pg {
         let epoch_sent = self.map.epoch;
         let history = self.info.history.clone();
         let query = PgQuery { kind, since, history, epoch_sent, ..PgQuery::default() };
-        env.to_osd(osd, MOSDPGQuery2 { spgid: self.id, query });
+        env.send_osd(osd, MOSDPGQuery2 { spgid: self.id, query });
     }
 
     pub(crate) fn on_notify(&mut self, env: &mut Env, from: OsdId, notify: PgNotify) {

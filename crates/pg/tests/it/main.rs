@@ -3,6 +3,7 @@
 //! `PG_REWRITE=1` writes the answers into the files.
 
 mod cluster;
+mod query;
 mod sweep;
 
 use std::fmt::Write;
