@@ -1,0 +1,174 @@
+"""The `ceph` program: every command of the first version, plain and as JSON in Ceph's shape; wrong ones as Ceph answers."""
+import json
+import os
+import tempfile
+
+import shapes
+
+TESTS = []
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+@test
+def every_answer_has_the_shape_of_cephs(t):
+    pool = t.pool()
+    t.clients.rados('-p', pool, 'put', 'obj1', '/etc/hostname')
+    pg = t.clients.json('osd', 'map', pool, 'obj1')['pgid']
+    wrong = []
+    for command in shapes.commands():
+        words = [pool if w == 'POOL' else pg if w == 'PG' else w for w in command.split()]
+        if words[:2] == ['tell', 'mon.a']:
+            words[1] = 'mon.' + t.clients.json('mon', 'dump')['mons'][0]['name']
+        plain = t.clients.ceph(*words, rc=None)
+        if plain.rc != 0:
+            wrong.append('ceph %s: exit status %s: %s' % (command, plain.rc, plain.errors.strip()[-200:]))
+            continue
+        done = t.clients.ceph(*words, '-f', 'json', rc=None)
+        if done.rc != 0:
+            wrong.append('ceph %s -f json: exit status %s: %s' % (command, done.rc, done.errors.strip()[-200:]))
+            continue
+        try:
+            value = shapes.parse(done.text)
+        except ValueError as e:
+            wrong.append('ceph %s -f json: %s in %.100r' % (command, e, done.text))
+            continue
+        path = shapes.file_of(command)
+        if os.path.exists(path):
+            found = shapes.differences(json.load(open(path)), value)
+            wrong += ['ceph %s -f json: %s' % (command, d) for d in found[:6]]
+    assert not wrong, '%d differences:\n%s' % (len(wrong), '\n'.join(wrong))
+
+
+@test
+def a_pool_lives_its_life(t):
+    c, p = t.clients, t.pool()
+    c.ceph('osd', 'pool', 'set', p, 'size', 2)
+    assert c.json('osd', 'pool', 'get', p, 'size')['size'] == 2
+    c.ceph('osd', 'pool', 'rename', p, p + '_new')
+    names = c.ceph('osd', 'pool', 'ls').text.split()
+    assert p + '_new' in names and p not in names, names
+    c.ceph('osd', 'pool', 'rename', p + '_new', p)
+    refused = c.ceph('osd', 'pool', 'rm', p, p, rc=None)
+    assert refused.rc == 1 and 'yes-i-really-really-mean-it' in refused.errors, refused
+    c.ceph('osd', 'pool', 'rm', p, p, '--yes-i-really-really-mean-it')
+    assert p not in c.ceph('osd', 'pool', 'ls').text.split()
+
+
+@test
+def wrong_commands_answer_as_ceph_does(t):
+    for words, rc, says in (
+            (['nosuchcommand'], 22, 'Invalid command|no valid command found'),
+            (['osd', 'pool', 'get', 'nosuchpool', 'size'], 2, "unrecognized pool 'nosuchpool'"),
+            (['osd', 'pool', 'create'], 22, 'Invalid command'),
+            (['osd', 'in', '99'], 0, 'osd.99 does not exist'),
+            (['osd', 'find', '99'], 2, 'osd.99 does not exist')):
+        done = t.clients.ceph(*words, rc=None)
+        assert done.rc == rc and any(s in done.errors for s in says.split('|')), (words, rc, says, str(done))
+
+
+@test
+def an_osds_weight_and_membership_follow_commands(t):
+    c = t.clients
+    c.ceph('osd', 'reweight', 0, 0.5)
+    node = [n for n in c.json('osd', 'tree')['nodes'] if n['name'] == 'osd.0'][0]
+    assert abs(node['reweight'] - 0.5) < 0.01, node
+    c.ceph('osd', 'out', 0)
+    assert c.json('osd', 'stat')['num_in_osds'] == c.json('osd', 'stat')['num_osds'] - 1
+    c.ceph('osd', 'in', 0)
+    c.ceph('osd', 'reweight', 0, 1)
+    c.wait('osd.0 in', lambda: c.json('osd', 'stat')['num_in_osds'] == c.json('osd', 'stat')['num_osds'])
+    c.ceph('osd', 'down', 0)
+    c.wait('osd.0 up again', lambda: c.json('osd', 'stat')['num_up_osds'] == c.json('osd', 'stat')['num_osds'])
+
+
+@test
+def flags_are_set_shown_and_unset(t):
+    c = t.clients
+    for flag in ('noout', 'noup', 'nodown', 'noin', 'norecover', 'nobackfill', 'norebalance', 'noscrub', 'nodeep-scrub', 'pause'):
+        c.ceph('osd', 'set', flag)
+        shown = c.json('osd', 'dump')['flags_set']
+        c.ceph('osd', 'unset', flag)
+        assert (flag in shown) or (flag == 'pause' and 'pauserd' in shown), (flag, shown)
+    c.ceph('osd', 'set', 'noout')
+    try:
+        assert 'OSDMAP_FLAGS' in c.ceph('health', 'detail').text
+    finally:
+        c.ceph('osd', 'unset', 'noout')
+
+
+@test
+def config_is_stored_applied_and_forgotten(t):
+    c = t.clients
+    c.ceph('config', 'set', 'osd', 'osd_max_backfills', 7)
+    try:
+        assert c.ceph('config', 'get', 'osd.0', 'osd_max_backfills').text.strip() == '7'
+        assert any(o['name'] == 'osd_max_backfills' and o['value'] == '7' for o in c.json('config', 'dump'))
+        c.wait('osd.0 to have it', lambda: '7' in c.ceph('tell', 'osd.0', 'config', 'get', 'osd_max_backfills').text, 10)
+    finally:
+        c.ceph('config', 'rm', 'osd', 'osd_max_backfills')
+    assert c.ceph('config', 'get', 'osd.0', 'osd_max_backfills').text.strip() == '1'
+    bad = c.ceph('config', 'set', 'osd', 'osd_max_backfills', 'many', rc=None)
+    assert bad.rc == 22, bad
+    c.ceph('config-key', 'set', 'test/key', 'value')
+    assert c.ceph('config-key', 'get', 'test/key').text.strip() == 'value'
+    c.ceph('config-key', 'rm', 'test/key')
+    assert c.ceph('config-key', 'get', 'test/key', rc=None).rc == 2
+
+
+@test
+def maps_can_be_fetched_and_a_crush_map_set(t):
+    c = t.clients
+    with tempfile.TemporaryDirectory() as d:
+        crush = os.path.join(d, 'crush')
+        c.ceph('osd', 'getcrushmap', '-o', crush)
+        c.ceph('osd', 'setcrushmap', '-i', crush)
+        again = os.path.join(d, 'again')
+        c.ceph('osd', 'getcrushmap', '-o', again)
+        assert open(crush, 'rb').read() == open(again, 'rb').read()
+        for what in ('osd', 'mon'):
+            c.ceph(what, 'getmap', '-o', os.path.join(d, what))
+            assert os.path.getsize(os.path.join(d, what)) > 100
+        bad = os.path.join(d, 'bad')
+        open(bad, 'wb').write(os.urandom(100))
+        assert c.ceph('osd', 'setcrushmap', '-i', bad, rc=None).rc == 22
+
+
+@test
+def the_cluster_log_takes_and_shows_lines(t):
+    c = t.clients
+    c.ceph('log', 'written by a test')
+    c.wait('the line in the log', lambda: 'written by a test' in c.ceph('log', 'last', 50).text, 15)
+
+
+@test
+def watching_the_cluster_shows_its_log(t):
+    import subprocess
+    import time
+    p = subprocess.Popen(['ceph', '-w'], env=t.clients.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    t.clients.ceph('log', 'seen by -w')
+    time.sleep(3)
+    p.terminate()
+    out = p.communicate(timeout=10)[0].decode()
+    assert 'seen by -w' in out, out[-500:]
+
+
+@test
+def an_application_has_metadata(t):
+    c, p = t.clients, t.pool()
+    c.ceph('osd', 'pool', 'application', 'set', p, 'rados', 'k', 'v')
+    assert c.json('osd', 'pool', 'application', 'get', p)['rados'] == {'k': 'v'}
+    c.ceph('osd', 'pool', 'application', 'rm', p, 'rados', 'k')
+    assert c.json('osd', 'pool', 'application', 'get', p)['rados'] == {}
+
+
+@test
+def tell_reaches_daemons(t):
+    c = t.clients
+    assert 'version' in c.ceph('tell', 'osd.0', 'version').text
+    assert 'version' in c.ceph('tell', 'mon.*', 'version').text
+    assert c.ceph('tell', 'osd.99', 'version', rc=None).rc not in (0, None)
