@@ -1,0 +1,76 @@
+//! `spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie]`: a file system that forgets what was not synced.
+//!
+//! `kill -9` proves nothing about syncs, because the page cache survives it. Under this file system unsynced writes
+//! live in this process only. It prints `mounted` and reads commands on standard input: `cut` plays a power cut (each
+//! unsynced write is kept, dropped or torn, by the seed), prints what became of them, and ends; the end of the input
+//! unmounts in order, with everything synced. With `--lie` a sync answers yes and does nothing: a test that passes on
+//! such a disk tests nothing.
+//!
+//! Names are kept at once, as on a disk mounted with `dirsync`; what is forgotten is contents and sizes.
+
+mod file;
+mod fs;
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use file::Fate;
+use fs::{State, TornFs};
+
+struct Args {
+    backing: PathBuf,
+    mountpoint: PathBuf,
+    seed: u64,
+    lie: bool,
+}
+
+fn parse() -> Option<Args> {
+    let (mut paths, mut seed, mut lie) = (Vec::new(), 1, false);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--lie" => lie = true,
+            "--seed" => seed = args.next()?.parse().ok()?,
+            _ => paths.push(PathBuf::from(arg)),
+        }
+    }
+    let [backing, mountpoint]: [PathBuf; 2] = paths.try_into().ok()?;
+    Some(Args { backing, mountpoint, seed, lie })
+}
+
+fn main() -> ExitCode {
+    let Some(args) = parse() else {
+        eprintln!("usage: spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie]");
+        return ExitCode::from(2);
+    };
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("spirula-tornfs: {}: {e}", args.mountpoint.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> std::io::Result<()> {
+    let state = Arc::new(Mutex::new(State::new(&args.backing, args.lie)));
+    let mut config = fuser::Config::default();
+    config.mount_options = vec![fuser::MountOption::FSName("spirula-tornfs".to_owned())];
+    let session = fuser::spawn_mount(TornFs(Arc::clone(&state)), &args.mountpoint, &config)?;
+    println!("mounted");
+    let mut torn = false;
+    for line in std::io::stdin().lock().lines() {
+        if line?.trim() == "cut" {
+            let Fate { kept, torn: t, dropped } = fs::lock(&state).cut(args.seed)?;
+            println!("of {} unsynced writes {kept} were kept, {t} torn, {dropped} dropped", kept + t + dropped);
+            torn = true;
+            break;
+        }
+    }
+    if !torn {
+        fs::lock(&state).sync_all()?;
+    }
+    session.umount_and_join()
+}
