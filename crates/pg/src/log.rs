@@ -1,14 +1,14 @@
-//! The PG's log in memory: the last writes, found by version, object and request id.
+//! The PG's log in memory: the last writes, found by version and request id.
 //!
 //! Invariants:
 //! - Entries are in strictly rising order of version; all are in `(tail, head]`, and the last one is
 //!   at `head` unless the log is empty.
-//! - `objects` names the newest entry of each object, `requests` every request id of the entries and
-//!   of the dups (what remains of trimmed entries, so that an old resend is still recognised).
+//! - `requests` names every request id of the entries and of the dups (what remains of trimmed entries,
+//!   so that an old resend is still recognised).
 //! - `changed` and `changed_dups` name what the store does not know yet: [`PgLog::take_changes`]
 //!   turns them into keys to set and keys to remove.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use denc::ByteStr;
 use types::{EVersion, HObject, LogDup, LogEntry, OpReturn, OsdReqId, PgLogData, Version};
@@ -28,8 +28,7 @@ pub struct PgLog {
     pub tail: EVersion,
     entries: VecDeque<LogEntry>,
     dups: VecDeque<LogDup>,
-    // Neither map is ever iterated.
-    objects: HashMap<HObject, EVersion>,
+    // Never iterated.
     requests: HashMap<OsdReqId, EVersion>,
     changed: Vec<EVersion>,
     changed_dups: Vec<EVersion>,
@@ -78,9 +77,15 @@ impl PgLog {
         self.entries.get(at)
     }
 
-    /// The newest entry about an object.
-    pub fn newest_of(&self, soid: &HObject) -> Option<&LogEntry> {
-        self.find(*self.objects.get(soid)?)
+    /// The version of the newest entry about each of some objects.
+    pub fn newest_of<'a>(&self, objects: impl Iterator<Item = &'a HObject>) -> HashMap<&'a HObject, EVersion> {
+        let mut newest: HashMap<&HObject, EVersion> = objects.map(|o| (o, EVersion::ZERO)).collect();
+        for e in self.entries.iter().filter(|e| !e.is_error()) {
+            if let Some(v) = newest.get_mut(&e.soid) {
+                *v = e.version;
+            }
+        }
+        newest
     }
 
     /// What was recorded of a request, if the log or the dups still hold it.
@@ -132,18 +137,6 @@ impl PgLog {
             for (id, _) in &e.extra_reqids {
                 self.requests.remove(id);
             }
-            self.objects.remove(&e.soid);
-        }
-        // Older entries of the same objects and requests count again.
-        if !divergent.is_empty() {
-            let gone: HashSet<&HObject> = divergent.iter().map(|e| &e.soid).collect();
-            let objects: Vec<(HObject, EVersion)> = self
-                .entries
-                .iter()
-                .filter(|e| !e.is_error() && gone.contains(&e.soid))
-                .map(|e| (e.soid.clone(), e.version))
-                .collect();
-            self.objects.extend(objects);
         }
         self.head = head;
         divergent
@@ -154,7 +147,6 @@ impl PgLog {
     pub fn extend_tail(&mut self, tail: EVersion, older: Vec<LogEntry>) {
         for e in older.into_iter().rev() {
             self.changed.push(e.version);
-            self.objects.entry(e.soid.clone()).or_insert(e.version);
             self.requests.entry(e.reqid).or_insert(e.version);
             self.entries.push_front(e);
         }
@@ -169,9 +161,6 @@ impl PgLog {
         while self.entries.front().is_some_and(|e| e.version <= to) {
             let e = self.entries.pop_front().expect("there is a front");
             self.changed.push(e.version);
-            if self.objects.get(&e.soid) == Some(&e.version) {
-                self.objects.remove(&e.soid);
-            }
             if e.version.version < oldest_dup || !e.reqid_is_indexed() {
                 self.unindex_requests(&e);
             } else {
@@ -252,9 +241,6 @@ impl PgLog {
     }
 
     fn index(&mut self, e: &LogEntry) {
-        if !e.is_error() {
-            self.objects.insert(e.soid.clone(), e.version);
-        }
         if e.reqid_is_indexed() {
             self.requests.insert(e.reqid, e.version);
         }

@@ -120,34 +120,35 @@ fn merge_divergent(log: &PgLog, missing: &mut Missing, info: &PgInfo, divergent:
     for e in divergent.into_iter().filter(|e| !e.is_error() && e.soid <= info.last_backfill) {
         by_object.entry(e.soid.clone()).or_default().push(e);
     }
+    let newest = log.newest_of(by_object.keys());
     let mut removed = Vec::new();
-    for (soid, entries) in by_object {
+    for (soid, entries) in &by_object {
         let (first, last) = (&entries[0], &entries[entries.len() - 1]);
-        let in_store = missing.contains(&soid) || !last.is_delete();
+        let in_store = missing.contains(soid) || !last.is_delete();
         let mut remove = |soid: &HObject| {
             if in_store {
                 removed.push(soid.clone());
             }
         };
-        if log.newest_of(&soid).is_some_and(|e| e.version >= first.version) {
+        if newest[soid] >= first.version {
             // The authoritative log goes on with this object: it is in the missing set at that
             // version already, but what we hold is not what it builds on.
-            missing.revise_have(&soid, EVersion::ZERO);
-            remove(&soid);
+            missing.revise_have(soid, EVersion::ZERO);
+            remove(soid);
         } else if first.prior_version.is_zero() || first.is_clone() {
             // Only divergent writes made it.
-            missing.remove(&soid);
-            remove(&soid);
-        } else if let Some(item) = missing.get(&soid) {
+            missing.remove(soid);
+            remove(soid);
+        } else if let Some(item) = missing.get(soid) {
             // The store still holds what was there before: perhaps just the right version.
             if item.have == first.prior_version {
-                missing.remove(&soid);
+                missing.remove(soid);
             } else {
-                missing.revise_need(&soid, first.prior_version, false);
+                missing.revise_need(soid, first.prior_version, false);
             }
         } else {
-            remove(&soid);
-            missing.add(&soid, first.prior_version, EVersion::ZERO, false);
+            remove(soid);
+            missing.add(soid, first.prior_version, EVersion::ZERO, false);
         }
     }
     removed
