@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use crate::device::BlockDevice;
+use crate::onode::BLOCK;
 use crate::overlay::Overlay;
 use crate::state::Shared;
 use crate::wal::{Piece, Record, Wal};
@@ -32,6 +34,8 @@ pub struct Queued {
 pub struct Queue {
     items: VecDeque<Queued>,
     stopping: bool,
+    /// Nothing more will be committed.
+    ended: bool,
     /// The last transaction whose data is at its place.
     settled_txn: u64,
 }
@@ -45,13 +49,32 @@ pub struct Committer {
     wal: Mutex<Wal>,
     /// An overlay was frozen, settled or checkpointed, or the store stops.
     moved: Condvar,
-    moved_lock: Mutex<()>,
+    /// How often, so that no move is missed between looking and waiting.
+    moves: Mutex<u64>,
 }
 
 /// A batch that is durable.
 #[derive(Debug, Default)]
 pub struct Committed {
     pub tokens: Vec<u64>,
+}
+
+/// Writes pieces to their places, those that lie in a row at once.
+fn write_small(device: &dyn BlockDevice, pieces: &[&Piece], buf: &mut BytesMut) -> std::io::Result<()> {
+    for row in pieces.chunk_by(|a, b| a.phys + a.blocks == b.phys) {
+        if let [piece] = row {
+            piece.write_to(device)?;
+            continue;
+        }
+        buf.clear();
+        for piece in row {
+            let end = buf.len() + piece.blocks as usize * BLOCK as usize;
+            buf.extend_from_slice(&piece.data);
+            buf.resize(end, 0);
+        }
+        device.write_at(u64::from(row[0].phys) * BLOCK, buf)?;
+    }
+    Ok(())
 }
 
 fn locked<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,7 +90,7 @@ impl Committer {
             queued: Condvar::new(),
             wal: Mutex::new(wal),
             moved: Condvar::new(),
-            moved_lock: Mutex::new(()),
+            moves: Mutex::new(0),
         }
     }
 
@@ -94,8 +117,18 @@ impl Committer {
     }
 
     fn notify_moved(&self) {
-        drop(locked(&self.moved_lock));
+        *locked(&self.moves) += 1;
         self.moved.notify_all();
+    }
+
+    fn moves(&self) -> u64 {
+        *locked(&self.moves)
+    }
+
+    /// Waits for a move after the `seen`th, but not for ever.
+    fn wait_for_move(&self, seen: u64) {
+        let moves = locked(&self.moves);
+        let _ = self.moved.wait_timeout_while(moves, Duration::from_secs(1), |now| *now == seen);
     }
 
     pub fn stop(&self) {
@@ -104,8 +137,8 @@ impl Committer {
         self.notify_moved();
     }
 
-    fn stopping(&self) -> bool {
-        locked(&self.queue).stopping
+    fn ended(&self) -> bool {
+        locked(&self.queue).ended
     }
 
     /// The next batch: what was queued, up to a bound.
@@ -142,10 +175,9 @@ impl Committer {
         };
         self.shared.devices.wal.sync().map_err(|e| self.fail("the log cannot be synced", e))?;
         report(Committed { tokens: batch.iter().map(|q| q.token).collect() });
-        for piece in batch.iter().flat_map(|q| &q.record.pieces) {
-            piece.write_to(block).map_err(|e| self.fail("data cannot be written", e))?;
-            settled.push(piece.phys);
-        }
+        let pieces: Vec<_> = batch.iter().flat_map(|q| &q.record.pieces).collect();
+        write_small(block, &pieces, buf).map_err(|e| self.fail("data cannot be written", e))?;
+        settled.extend(pieces.iter().map(|p| p.phys));
         let mut pending = self.shared.lock_pending();
         settled.iter().for_each(|phys| drop(pending.remove(phys)));
         drop(pending);
@@ -220,6 +252,13 @@ impl Committer {
 
     /// The commit thread: one batch after the other until the store stops or fails.
     pub fn commit_loop(&self, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
+        let ended = self.commit_all(report);
+        locked(&self.queue).ended = true;
+        self.notify_moved();
+        ended
+    }
+
+    fn commit_all(&self, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
         let mut buf = BytesMut::new();
         loop {
             let batch = {
@@ -248,17 +287,19 @@ impl Committer {
         if used > half {
             std::thread::sleep(Duration::from_micros(2000 * (used - half) / half));
         }
-        while !self.has_room(batch) {
+        loop {
+            let seen = self.moves();
+            if self.has_room(batch) {
+                return Ok(());
+            }
             if let Some(why) = self.shared.failed.get() {
                 return Err(why.clone());
             }
             if self.oldest_frozen().is_none() && !self.has_room(batch) {
                 return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
             }
-            let guard = locked(&self.moved_lock);
-            let _ = self.moved.wait_timeout(guard, Duration::from_millis(20));
+            self.wait_for_move(seen);
         }
-        Ok(())
     }
 
     /// A frozen overlay may have waited for its last transactions to settle.
@@ -268,17 +309,18 @@ impl Committer {
         }
     }
 
-    /// The checkpoint thread: one frozen overlay after the other until the store stops or fails.
+    /// The checkpoint thread: one frozen overlay after the other until the commit thread, which may wait
+    /// for it, has ended, or the store fails.
     pub fn checkpoint_loop(&self) -> Result<(), String> {
         loop {
+            let seen = self.moves();
             if self.checkpoint()? {
                 continue;
             }
-            if self.stopping() || self.failed() {
+            if self.ended() || self.failed() {
                 return Ok(());
             }
-            let guard = locked(&self.moved_lock);
-            let _ = self.moved.wait_timeout(guard, Duration::from_millis(200));
+            self.wait_for_move(seen);
         }
     }
 
@@ -290,10 +332,13 @@ impl Committer {
             return self.flush();
         }
         self.shared.write_state().freeze();
-        while self.oldest_frozen().is_some() && !self.failed() {
-            let guard = locked(&self.moved_lock);
-            let _ = self.moved.wait_timeout(guard, Duration::from_millis(5));
+        loop {
+            let seen = self.moves();
+            if self.oldest_frozen().is_none() || self.failed() {
+                return Ok(());
+            }
+            self.notify_moved();
+            self.wait_for_move(seen + 1);
         }
-        Ok(())
     }
 }

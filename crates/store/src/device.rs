@@ -105,7 +105,11 @@ impl BlockDevice for FileDevice {
             let start = buffer.as_ptr().align_offset(DIRECT_ALIGN);
             let place = &mut buffer[start..start + chunk.len()];
             place.copy_from_slice(chunk);
-            file.write_all_at(place, at)?;
+            match file.write_all_at(place, at) {
+                // The file system took the flag, but not the write.
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput => self.write_at(at, chunk)?,
+                other => other?,
+            }
             at += chunk.len() as u64;
         }
         self.len.fetch_max(at, Ordering::Relaxed);

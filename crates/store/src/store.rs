@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -107,6 +108,7 @@ impl Store {
         }
         let devices = Devices::open_files(dir, true)?;
         devices.block.set_len(geometry.size)?;
+        devices.block.sync()?;
         RedbBase::open(devices.kv.clone(), 1 << 20)?;
         let Geometry { uuid, size, wal_ring } = *geometry;
         Ok(Superblock { uuid, size, wal_ring, meta }.write(dir)?)
@@ -127,13 +129,18 @@ impl Store {
         let commit_event = on_event.clone();
         let commit = move || {
             let report = |c: crate::commit::Committed| commit_event(StoreEvent::Committed(c.tokens));
-            if let Err(why) = committer.commit_loop(&mut { report }) {
+            let ended = catch_unwind(AssertUnwindSafe(|| committer.commit_loop(&mut { report })));
+            // A panic must not look like a disk that takes its time.
+            let ended = ended.unwrap_or_else(|_| Err(committer.fail("the commit thread", "it panicked")));
+            if let Err(why) = ended {
                 commit_event(StoreEvent::Failed(why));
             }
         };
         let committer = store.committer.clone();
         let checkpoint = move || {
-            if let Err(why) = committer.checkpoint_loop() {
+            let ended = catch_unwind(AssertUnwindSafe(|| committer.checkpoint_loop()));
+            let ended = ended.unwrap_or_else(|_| Err(committer.fail("the checkpoint thread", "it panicked")));
+            if let Err(why) = ended {
                 on_event(StoreEvent::Failed(why));
             }
         };
