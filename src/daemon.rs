@@ -117,6 +117,9 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     let mut metadata = machine::metadata();
     metadata.insert("osd_data".to_owned(), data.display().to_string());
     metadata.insert("rotational".to_owned(), u8::from(machine::rotational(&data)).to_string());
+    if let Some((_, size)) = common.options.iter().find(|(name, _)| name == "bluestore_block_size") {
+        metadata.insert("bluestore_bdev_size".to_owned(), size.clone());
+    }
     let mons = common
         .mons
         .iter()

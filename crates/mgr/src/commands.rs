@@ -15,6 +15,8 @@ const fn mgr(sig: &'static str, help: &'static str) -> Command {
 }
 
 pub static COMMANDS: &[Command] = &[
+    mgr("service dump", "the daemons that registered with the manager"),
+    mgr("service status", "when each registered daemon was last heard of"),
     pg("pg stat", "how many placement groups are in which state"),
     pg(
         "pg dump name=dumpcontents,type=CephChoices,strings=all|summary|sum|delta|pools|osds|pgs|pgs_brief,n=N,req=false",

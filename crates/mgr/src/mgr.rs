@@ -118,6 +118,25 @@ impl Mgr {
         }
     }
 
+    /// Each registered daemon with when it was last heard of.
+    fn service_status(&self, now: Now) -> Dump {
+        let mut out = Dump::obj();
+        for (name, service) in &self.services.services {
+            let mut daemons = Dump::obj();
+            for (id, daemon) in &service.daemons {
+                let mut status = Dump::obj();
+                daemon.task_status.iter().for_each(|(k, v)| status.put(k.clone(), v));
+                let d = Dump::obj()
+                    .with("status_stamp", daemon.start_stamp)
+                    .with("last_beacon", now.wall)
+                    .with("status", status);
+                daemons.put(id.clone(), d);
+            }
+            out.put(name.clone(), daemons);
+        }
+        out
+    }
+
     fn forget_service(&mut self, now: Now, daemon: &str) {
         let Some((service, name)) = daemon.split_once('.') else { return };
         if let Some(s) = self.services.services.get_mut(service) {
@@ -345,6 +364,8 @@ impl Mgr {
             "device ls" => either(&|| Dump::arr("device", Vec::<Dump>::new()), &|| {
                 "DEVICE  HOST:DEV  DAEMONS  WEAR  LIFE EXPECTANCY\n".into()
             }),
+            "service dump" => Ok(Shown::Tree(self.services.dump(), "service_map")),
+            "service status" => Ok(Shown::Tree(self.service_status(now), "service_status")),
             "crash ls" => either(&|| Dump::arr("crash", Vec::<Dump>::new()), &String::new),
             "crash stat" => Ok(Shown::Text("0 crashes recorded\n".into())),
             _ => Err((EINVAL, "command not known".into())),

@@ -92,7 +92,10 @@ impl Mon {
         self.pending.put_value(Space::Meta, meta::MGRMAP, &map);
         let metadata = self.own_metadata();
         self.pending.put_value(Space::MonMetadata, self.setup.name.clone(), &metadata);
-        self.pending.put_value(Space::MgrMetadata, self.setup.name.clone(), &metadata);
+        let mut of_mgr = metadata;
+        of_mgr.insert("addr".to_owned(), addr.sock.map(|s| s.ip().to_string()).unwrap_or_default());
+        of_mgr.insert("addrs".to_owned(), addr.legacy_str());
+        self.pending.put_value(Space::MgrMetadata, self.setup.name.clone(), &of_mgr);
         let names = format!("{} (ranks 0)", self.setup.name);
         self.pending.clog(ClogLevel::Info, format!("mon.{} is new leader, mons {names} in quorum", self.setup.name));
     }
@@ -103,6 +106,7 @@ impl Mon {
         m.insert("ceph_version".to_owned(), types::version::full());
         m.insert("ceph_version_short".to_owned(), types::version::short());
         m.insert("ceph_release".to_owned(), types::version::RELEASE.to_owned());
+        m.insert("compression_algorithms".to_owned(), "none".to_owned());
         m.insert("addrs".to_owned(), types::EntityAddrVec::from(self.setup.listening.public).to_string());
         m
     }

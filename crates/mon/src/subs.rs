@@ -255,7 +255,8 @@ impl Mon {
             item.start = next.max(1);
         }
         if !entries.is_empty() {
-            cx.send(conn, MLog { paxos: Paxos::default(), fsid: self.setup.fsid, entries });
+            // Librados takes only messages whose version is newer than the last one's.
+            cx.send(conn, MLog { paxos: Paxos::from(next), fsid: self.setup.fsid, entries });
         }
     }
 

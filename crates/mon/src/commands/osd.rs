@@ -104,7 +104,12 @@ pub fn osd_counts(map: &OsdMap, now: types::UTime) -> String {
 
 fn dump(c: &mut Cmd) -> CmdResult {
     let map = map_at(c)?;
-    Ok(c.dump_or("osdmap", || map.dump(), || map.print()))
+    Ok(c.dump_or("osdmap", || map.dump(), || without_blank_lines(&map.print())))
+}
+
+/// `osdmaptool` parts the map's sections by blank lines, `osd dump` does not.
+fn without_blank_lines(text: &str) -> String {
+    text.lines().filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect()
 }
 
 fn info(c: &mut Cmd) -> CmdResult {
@@ -412,17 +417,14 @@ fn utilization(c: &mut Cmd) -> CmdResult {
     let max = counts.iter().rev().max_by_key(|(_, v)| **v).map_or((0, 0), |(o, v)| (*o, *v));
     let ratio = |v: u64| if avg > 0.0 { v as f64 / avg } else { 0.0 };
     let tree = || {
-        Dump::obj().with(
-            "utilization",
-            Dump::obj()
-                .with("avg_pgs", avg)
-                .with("std_dev", stddev)
-                .with("expected_baseline_std_dev", expected)
-                .with("min_osd", min.0)
-                .with("min_osd_pgs", min.1)
-                .with("max_osd", max.0)
-                .with("max_osd_pgs", max.1),
-        )
+        Dump::obj()
+            .with("avg_pgs", avg)
+            .with("std_dev", stddev)
+            .with("expected_baseline_std_dev", expected)
+            .with("min_osd", min.0)
+            .with("min_osd_pgs", min.1)
+            .with("max_osd", max.0)
+            .with("max_osd_pgs", max.1)
     };
     let text = || {
         format!(

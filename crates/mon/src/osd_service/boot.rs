@@ -129,9 +129,12 @@ impl Mon {
     fn place(&mut self, osd: OsdId, metadata: &BTreeMap<String, String>) {
         let host = metadata.get("hostname").cloned().unwrap_or_else(|| self.setup.hostname.clone());
         let host = if host.is_empty() { "localhost".to_owned() } else { host };
-        let size = ["osd_size", "bluestore_bdev_size"].iter().find_map(|k| metadata.get(*k)?.parse::<f64>().ok());
+        let size = ["bluestore_bdev_size", "osd_size"].iter().find_map(|k| metadata.get(*k)?.parse::<f64>().ok());
         let weight = size.map_or(1.0, |bytes| (bytes / (1u64 << 40) as f64).max(0.000_01));
-        let class = metadata.get("default_device_class").cloned();
+        let class = metadata.get("default_device_class").cloned().or_else(|| {
+            let rotates = metadata.get("rotational")? == "1";
+            Some(if rotates { "hdd" } else { "ssd" }.to_owned())
+        });
         let map = self.map();
         let mut crush = map.crush();
         if crush.item_exists(osd) && crush.is_held(osd) {
