@@ -23,12 +23,12 @@ impl Programs for Binary {
         anyhow::bail!("not yet")
     }
 
-    fn ceph(&self, _args: &[String]) -> anyhow::Result<i32> {
-        anyhow::bail!("not yet")
+    fn ceph(&self, args: &[String]) -> anyhow::Result<i32> {
+        cli::tools::ceph::run(args)
     }
 
-    fn rados(&self, _args: &[String]) -> anyhow::Result<i32> {
-        anyhow::bail!("not yet")
+    fn rados(&self, args: &[String]) -> anyhow::Result<i32> {
+        cli::tools::rados::run(args)
     }
 }
 

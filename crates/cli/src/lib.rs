@@ -9,6 +9,7 @@ pub mod asok;
 pub mod conf;
 pub mod dir;
 pub mod process;
+pub mod tools;
 pub mod up;
 
 use std::path::Path;

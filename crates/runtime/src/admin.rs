@@ -33,6 +33,13 @@ impl AdminHandle {
         (handle.clone(), AdminQueue { requests: rx, handle })
     }
 
+    /// Wakes the node with an empty command whose answer nobody reads.
+    pub fn poke(&self) {
+        let (reply, _) = oneshot::channel();
+        // A node that is gone needs no waking.
+        let _ = self.0.send(AdminRequest { command: String::new(), reply });
+    }
+
     /// The node's answer; `None` if it is gone.
     pub async fn command(&self, command: String) -> Option<String> {
         let (reply, answer) = oneshot::channel();

@@ -1,0 +1,373 @@
+//! `rados`: objects of a pool, from the command line.
+
+mod bench;
+mod df;
+mod object;
+
+use ::rados::{ObjectOp, Page, Reply, Request};
+use anyhow::{Context, Result, bail};
+use types::dump::{Dump, Format};
+use types::osd_op::osd_flag;
+use types::{HObject, ListObject, PoolId};
+
+use super::{Connect, Session, Words, print_bytes, strerror};
+
+const USAGE: &str = "usage: rados [options] [commands]
+POOL COMMANDS
+   lspools                          list pools
+   mkpool <pool-name>               create pool <pool-name>
+   df                               show per-pool and total usage
+   ls [--all]                       list objects in pool
+   purge <pool-name> --yes-i-really-really-mean-it
+                                    remove all objects from pool <pool-name>
+
+OBJECT COMMANDS
+   get <obj-name> <outfile>         fetch object
+   put <obj-name> <infile> [--offset offset]
+   append <obj-name> <infile>       append object
+   truncate <obj-name> length       truncate object
+   create <obj-name>                create object
+   touch <obj-name>                 change the object's modification time
+   rm <obj-name> ... [--force-full] remove object(s)
+   stat | stat2 <obj-name>          stat the named object
+   cp <obj-name> [target-obj]       copy object
+   listxattr <obj-name>
+   getxattr <obj-name> attr
+   setxattr <obj-name> attr val
+   rmxattr <obj-name> attr
+   listomapkeys <obj-name>
+   listomapvals <obj-name>
+   getomapval <obj-name> <key> [file]
+   setomapval <obj-name> <key> <val | --input-file file>
+   rmomapkey <obj-name> <key>
+   clearomap <obj-name> ...
+   getomapheader <obj-name> [file]
+   setomapheader <obj-name> <val>
+   listwatchers <obj-name>
+   bench <seconds> write|seq|rand [-t concurrent_operations] [--no-cleanup] [--run-name run_name]
+   cleanup [--run-name run_name] [--prefix prefix]
+
+OPTIONS
+   -p POOL, --pool=POOL   -N NAMESPACE, --namespace=NAMESPACE   --object-locator KEY
+   -b op_size   -O object_size   -t N   --max-objects N   -f|--format plain|json|json-pretty|xml
+   -c CONF, --conf=CONF   --id ID   -n NAME
+";
+
+/// The bytes of an op unless `-b` says otherwise.
+const DEFAULT_OP_SIZE: u64 = 4 << 20;
+
+/// The command line, apart.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    connect: Connect,
+    pool: Option<String>,
+    nspace: Vec<u8>,
+    locator: String,
+    all: bool,
+    format: Option<Format>,
+    op_size: Option<u64>,
+    object_size: Option<u64>,
+    concurrent: usize,
+    max_objects: u64,
+    offset: u64,
+    input_file: Option<String>,
+    run_name: Option<String>,
+    prefix: Option<String>,
+    no_cleanup: bool,
+    no_verify: bool,
+    force_full: bool,
+    show_time: bool,
+    really: bool,
+    target_pool: Option<String>,
+    words: Vec<String>,
+}
+
+fn number(option: &str, text: &str) -> Result<u64> {
+    types::options::parse_size(text).with_context(|| format!("Invalid value for {option}: '{text}' is no number"))
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self> {
+        let mut o = Self { concurrent: 16, ..Self::default() };
+        let mut words = Words::new(args);
+        while let Some(word) = words.next() {
+            if !word.starts_with('-') || word == "-" {
+                o.words.push(word);
+            } else if !o.valued(&word, &mut words)? {
+                o.flag(&word)?;
+            }
+        }
+        Ok(o)
+    }
+
+    fn valued(&mut self, word: &str, words: &mut Words) -> Result<bool> {
+        if let Some(v) = words.value(word, &["-p", "--pool"])? {
+            self.pool = Some(v);
+        } else if let Some(v) = words.value(word, &["-N", "--namespace"])? {
+            self.nspace = v.into_bytes();
+        } else if let Some(v) = words.value(word, &["--object-locator", "--object_locator"])? {
+            self.locator = v;
+        } else if let Some(v) = words.value(word, &["-c", "--conf"])? {
+            self.connect.conf = Some(v.into());
+        } else if let Some(v) = words.value(word, &["-n", "--name"])? {
+            self.connect.name = Some(v);
+        } else if let Some(v) = words.value(word, &["--id", "--user"])? {
+            self.connect.name = Some(format!("client.{v}"));
+        } else if let Some(v) = words.value(word, &["-f", "--format"])? {
+            self.format = match v.as_str() {
+                "plain" => None,
+                name => Some(Format::parse(name).with_context(|| format!("unrecognized format: {name}"))?),
+            };
+        } else if let Some(v) = words.value(word, &["-b", "--block-size"])? {
+            self.op_size = Some(number("-b", &v)?);
+        } else if let Some(v) = words.value(word, &["-O", "--object-size"])? {
+            self.object_size = Some(number("-O", &v)?);
+        } else if let Some(v) = words.value(word, &["-t", "--concurrent-ios"])? {
+            self.concurrent = usize::try_from(number("-t", &v)?)?.clamp(1, 4096);
+        } else if let Some(v) = words.value(word, &["--max-objects"])? {
+            self.max_objects = number("--max-objects", &v)?;
+        } else if let Some(v) = words.value(word, &["--offset"])? {
+            self.offset = number("--offset", &v)?;
+        } else if let Some(v) = words.value(word, &["--input-file"])? {
+            self.input_file = Some(v);
+        } else if let Some(v) = words.value(word, &["--run-name"])? {
+            self.run_name = Some(v);
+        } else if let Some(v) = words.value(word, &["--prefix"])? {
+            self.prefix = Some(v);
+        } else if let Some(v) = words.value(word, &["--target-pool"])? {
+            self.target_pool = Some(v);
+        } else {
+            return Ok(words.value(word, &["--keyring", "-k", "--cluster"])?.is_some());
+        }
+        Ok(true)
+    }
+
+    fn flag(&mut self, word: &str) -> Result<()> {
+        match word {
+            "--all" => self.all = true,
+            "--default" => self.all = false,
+            "--no-cleanup" => self.no_cleanup = true,
+            "--no-verify" => self.no_verify = true,
+            "--no-hints" => {}
+            "--force-full" => self.force_full = true,
+            "--show-time" => self.show_time = true,
+            "--yes-i-really-really-mean-it" => self.really = true,
+            "-h" | "--help" => self.words = vec!["--help".to_owned()],
+            "-v" | "--version" => self.words = vec!["--version".to_owned()],
+            _ => bail!("unrecognized option {word}; -h or --help for usage"),
+        }
+        Ok(())
+    }
+}
+
+/// A command's end that is not success: what to print on standard error, and the exit code.
+#[derive(Debug)]
+pub(super) struct Failure(pub String, pub i32);
+
+/// What commands of this tool give.
+type Outcome = std::result::Result<(), Failure>;
+
+impl From<anyhow::Error> for Failure {
+    fn from(e: anyhow::Error) -> Self {
+        Self(format!("{e:#}"), 1)
+    }
+}
+
+/// A failed operation: `what: (2) No such file or directory`, exit code 1.
+fn failed(what: impl std::fmt::Display, errno: i32) -> Failure {
+    Failure(format!("{what}: {}", strerror(errno)), 1)
+}
+
+/// A command with an open pool.
+pub(super) struct Ctx {
+    session: Session,
+    o: Options,
+    pool: PoolId,
+    pool_name: String,
+}
+
+impl Ctx {
+    fn open(o: Options) -> std::result::Result<Self, Failure> {
+        let mut session = o.connect.open()?;
+        let name = o.pool.clone().ok_or_else(|| Failure("pool name was not specified: give -p POOL".to_owned(), 1))?;
+        let pool = match (session.pool(&name)?, name.parse::<PoolId>()) {
+            (Ok(pool), _) => pool,
+            (Err(_), Ok(id)) if session.latest_map()?.pool(id).is_some() => id,
+            (Err(errno), _) => return Err(failed(format!("error opening pool {name}"), errno)),
+        };
+        Ok(Self { session, o, pool, pool_name: name })
+    }
+
+    fn object(&self, name: &str) -> ObjectOp {
+        ObjectOp::new(self.pool, name).in_namespace(&self.o.nspace[..]).with_key(&self.o.locator[..])
+    }
+
+    /// The `n`th word after the command.
+    fn word(&self, n: usize, what: &str) -> std::result::Result<String, Failure> {
+        let missing = || Failure(format!("{} needs {what}; -h or --help for usage", self.o.words[0]), 1);
+        self.o.words.get(n + 1).cloned().ok_or_else(missing)
+    }
+
+    /// Runs an operation; its errno has `what` before it.
+    fn run(&mut self, op: ObjectOp, what: &str) -> std::result::Result<::rados::OpReply, Failure> {
+        self.session.op(op)?.ok().map_err(|errno| failed(what, errno))
+    }
+
+    /// Hands every object of the pool to `each`.
+    fn each_object(&mut self, nspace: &[u8], mut each: impl FnMut(&ListObject) -> Result<()>) -> Outcome {
+        let mut from = Some(HObject::min());
+        while let Some(at) = from {
+            let request = Request::List { pool: self.pool, nspace: nspace.to_vec(), from: at, max: 1000 };
+            match self.session.call(request)? {
+                Reply::Page(Page { entries, next }) => {
+                    entries.iter().try_for_each(&mut each)?;
+                    from = next;
+                }
+                Reply::Failed(errno) => return Err(failed(format!("error listing pool {}", self.pool_name), errno)),
+                _ => return Err(Failure("the client answered something else".to_owned(), 1)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lists the objects of every namespace.
+const ALL_NAMESPACES: &[u8] = b"\x01";
+
+/// Runs `rados` with these arguments; gives its exit code.
+///
+/// # Errors
+/// What keeps a command from being begun.
+pub fn run(args: &[String]) -> Result<i32> {
+    let o = Options::parse(args)?;
+    let Some(command) = o.words.first().cloned() else {
+        bail!("you must give an action. Try --help");
+    };
+    let result = match command.as_str() {
+        "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        "--version" => {
+            println!("{}", types::version::full());
+            Ok(())
+        }
+        "lspools" => lspools(&o),
+        "df" => df::df(&o),
+        "mkpool" | "rmpool" => pool_command(&o, &command),
+        _ => with_pool(o, &command),
+    };
+    match result {
+        Ok(()) => Ok(0),
+        Err(Failure(text, code)) => {
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
+            Ok(code)
+        }
+    }
+}
+
+fn with_pool(o: Options, command: &str) -> Outcome {
+    if !(object::knows(command) || matches!(command, "ls" | "purge" | "bench" | "cleanup")) {
+        return Err(Failure(format!("unrecognized command {command}; -h or --help for usage"), 1));
+    }
+    let mut o = o;
+    if command == "purge" && o.pool.is_none() {
+        o.pool = o.words.get(1).cloned();
+    }
+    let mut ctx = Ctx::open(o)?;
+    match command {
+        "ls" => ls(&mut ctx),
+        "purge" => purge(&mut ctx),
+        "bench" => bench::bench(&mut ctx),
+        "cleanup" => bench::cleanup(&mut ctx),
+        _ => object::run(&mut ctx, command),
+    }
+}
+
+fn lspools(o: &Options) -> Outcome {
+    let map = o.connect.open()?.latest_map()?;
+    for name in map.pool_names.values() {
+        println!("{name}");
+    }
+    Ok(())
+}
+
+/// `mkpool NAME` and `rmpool NAME NAME --yes-i-really-really-mean-it`, which the monitors do.
+fn pool_command(o: &Options, command: &str) -> Outcome {
+    let name = o.words.get(1).ok_or_else(|| Failure(format!("{command} needs the pool's name"), 1))?;
+    let json = match command {
+        "mkpool" => serde_json::json!({"prefix": "osd pool create", "pool": name}),
+        _ => {
+            serde_json::json!({"prefix": "osd pool rm", "pool": name, "pool2": o.words.get(2).unwrap_or(&String::new()),
+            "yes_i_really_really_mean_it": o.really})
+        }
+    };
+    let request = Request::MonCommand { cmd: json.to_string(), data: bytes::Bytes::new() };
+    let reply = o.connect.open()?.command(request)?;
+    if reply.r < 0 {
+        return Err(Failure(format!("error {command} {name}: {}: {}", strerror(reply.r), reply.rs), 1));
+    }
+    println!("{}", if command == "mkpool" { format!("successfully created pool {name}") } else { reply.rs });
+    Ok(())
+}
+
+fn ls(ctx: &mut Ctx) -> Outcome {
+    let nspace = if ctx.o.all { ALL_NAMESPACES.to_vec() } else { ctx.o.nspace.clone() };
+    let (all, format) = (ctx.o.all, ctx.o.format);
+    let mut items = Vec::new();
+    ctx.each_object(&nspace, |o| {
+        if format.is_some() {
+            let mut item = Dump::obj()
+                .with("namespace", o.nspace.to_string_lossy().into_owned())
+                .with("name", o.oid.to_string_lossy().into_owned());
+            if !o.locator.is_empty() {
+                item.put("locator", o.locator.to_string_lossy().into_owned());
+            }
+            items.push(item);
+            return Ok(());
+        }
+        let mut line = Vec::new();
+        if all {
+            line.extend_from_slice(o.nspace.as_bytes());
+            line.push(b'\t');
+        }
+        line.extend_from_slice(o.oid.as_bytes());
+        if !o.locator.is_empty() {
+            line.push(b'\t');
+            line.extend_from_slice(o.locator.as_bytes());
+        }
+        line.push(b'\n');
+        print_bytes(&line)
+    })?;
+    if let Some(format) = format {
+        print!("{}", Dump::arr("object", items).render(format, "objects"));
+    }
+    Ok(())
+}
+
+fn purge(ctx: &mut Ctx) -> Outcome {
+    if !ctx.o.really {
+        let name = &ctx.pool_name;
+        return Err(Failure(
+            format!(
+                "WARNING:\nThis will PERMANENTLY DESTROY all objects from a pool with no way back.\n\
+                 To confirm, follow pool with --yes-i-really-really-mean-it: rados purge {name} --yes-i-really-really-mean-it"
+            ),
+            1,
+        ));
+    }
+    let mut found = Vec::new();
+    ctx.each_object(ALL_NAMESPACES, |o| {
+        found.push(o.clone());
+        Ok(())
+    })?;
+    for o in found {
+        let op = ObjectOp::new(ctx.pool, o.oid.clone()).in_namespace(o.nspace).with_key(o.locator);
+        let what = format!("error removing {}>{}", ctx.pool_name, o.oid);
+        ctx.run(op.remove().with_flags(osd_flag::FULL_FORCE), &what)?;
+    }
+    println!("successfully purged pool {}", ctx.pool_name);
+    Ok(())
+}
