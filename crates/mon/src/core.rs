@@ -243,9 +243,14 @@ impl Mon {
         }
     }
 
-    /// Whether a request that changes state can be handled now.
-    pub(crate) fn is_writeable(&self) -> bool {
+    fn can_propose(&self) -> bool {
         self.log.is_leading() && self.flight.is_none()
+    }
+
+    /// Whether a request that changes state can be handled now. Not before the first maps are committed:
+    /// there is nothing yet that could be changed.
+    pub(crate) fn is_writeable(&self) -> bool {
+        self.can_propose() && !self.state.is_new()
     }
 
     /// Handles what was held, looks after the services, and proposes what has gathered.
@@ -254,11 +259,13 @@ impl Mon {
             return;
         }
         // Each round handles what the last commit let go; one that proposes ends it.
-        while self.is_writeable() {
-            for held in std::mem::take(&mut self.held) {
-                self.retry(cx, held);
+        while self.can_propose() {
+            if self.is_writeable() {
+                for held in std::mem::take(&mut self.held) {
+                    self.retry(cx, held);
+                }
+                self.service(cx);
             }
-            self.service(cx);
             if self.pending.is_empty() {
                 std::mem::take(&mut self.pending.waiters).into_iter().for_each(|w| answer(cx, w));
                 self.pending = Pending::default();

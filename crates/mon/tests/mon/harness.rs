@@ -86,7 +86,12 @@ impl Cluster {
     }
 
     pub fn input(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+        self.input_all([input]);
+    }
+
+    /// Several inputs before anything of the first is durable.
+    pub fn input_all<const N: usize>(&mut self, inputs: [Input; N]) {
+        let mut inputs = VecDeque::from(inputs);
         while let Some(input) = inputs.pop_front() {
             let mut out = vec![];
             self.mon.handle(self.now(), &self.store, input, &mut out);

@@ -20,6 +20,17 @@ fn everything_acknowledged_survives_the_monitor() {
 }
 
 #[test]
+fn what_comes_before_the_first_map_waits_for_it() {
+    let mut c = Cluster::on(os::MemStore::default(), &[]);
+    let uuid = "e3bf4d29-68f2-4a05-a2ba-bd3c132ec808";
+    c.input_all([
+        node::Input::Start,
+        node::Input::Admin { id: 1, command: format!(r#"{{"prefix":"osd new","uuid":"{uuid}","id":"0"}}"#) },
+    ]);
+    assert!(c.ok(r#"{"prefix":"osd dump"}"#).contains(uuid));
+}
+
+#[test]
 fn hundreds_of_changes_are_compacted_and_survive() {
     let mut c = Cluster::new();
     for i in 0..450 {
