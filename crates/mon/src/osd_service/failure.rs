@@ -50,7 +50,12 @@ impl Mon {
             if self.can_mark_down(target) {
                 let text = format!("osd.{target} reported immediately failed by osd.{reporter}");
                 self.pending.clog(ClogLevel::Info, text);
-                self.map().mark_down(cx.now.wall, target);
+                let base = self.state.osdmap.clone();
+                let map = self.map();
+                map.mark_down(cx.now.wall, target);
+                // Nobody listens there any more, so no PG has to wait for leases that it may hold
+                // (Ceph: OSDMonitor::force_failure).
+                map.inc.xinfo_mut(&base, target).dead_epoch = base.epoch + 1;
             }
             return;
         }
