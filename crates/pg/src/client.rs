@@ -377,6 +377,14 @@ impl Pg {
         }
     }
 
+    /// Clients that the map shuts out watch no more.
+    pub(crate) fn drop_shut_out_watches(&mut self, env: &mut Env) {
+        let map = self.map.clone();
+        for watch in self.watches.of_addrs(|addr| map.is_blocklisted(addr)) {
+            self.remove_watch(env, watch);
+        }
+    }
+
     // --- requeueing
 
     pub(crate) fn requeue_waiting_for_map(&mut self) {

@@ -470,7 +470,10 @@ impl Pg {
             Phase::Reset => self.start(env),
             Phase::Stray | Phase::ReplicaActive(_) => self.notify_primary(env),
             Phase::Peering(_) => self.peering_map_activated(env),
-            Phase::Active(_) => self.active_map_activated(env),
+            Phase::Active(_) => {
+                self.active_map_activated(env);
+                self.drop_shut_out_watches(env);
+            }
             Phase::WaitActingChange | Phase::Deleting(_) => (),
         }
         if self.map.epoch - self.persisted_epoch > env.cfg.epoch_persisted_max_stale {

@@ -196,11 +196,6 @@ impl Watches {
         }
     }
 
-    /// Whether anybody watches over this connection.
-    pub fn uses(&self, conn: ConnId) -> bool {
-        self.objects.values().flat_map(BTreeMap::values).any(|w| w.conn == Some(conn))
-    }
-
     pub fn next_deadline(&self) -> Option<Duration> {
         let watches = self.objects.values().flat_map(BTreeMap::values).filter_map(|w| w.deadline);
         watches.chain(self.notifies.values().map(|n| n.deadline)).min()
