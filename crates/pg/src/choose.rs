@@ -103,3 +103,66 @@ pub fn acting_set(
     want.truncate(size.max(1));
     Choice { want, beyond_log }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{HObject, SpgId};
+
+    fn info(les: u32, last: u64, tail: u64) -> PgInfo {
+        let v = |n| EVersion::new(u32::from(n > 0), n);
+        PgInfo {
+            last_epoch_started: les,
+            last_update: v(last),
+            last_complete: v(last),
+            log_tail: v(tail),
+            ..PgInfo::new(SpgId::default())
+        }
+    }
+
+    fn best(infos: &[PgInfo]) -> Option<OsdId> {
+        best_info(&(0..).zip(infos).collect(), 0, |_| true)
+    }
+
+    fn want(infos: &[PgInfo], up: &[OsdId]) -> Vec<OsdId> {
+        let all: BTreeMap<OsdId, &PgInfo> = (0..).zip(infos).collect();
+        let auth = best_info(&all, 0, |_| true).expect("somebody can lead");
+        let now = UpActing { up: up.to_vec(), up_primary: up[0], acting: up.to_vec(), acting_primary: up[0] };
+        acting_set(&all, auth, &now, 3, 100, false).want
+    }
+
+    #[test]
+    fn the_newest_log_counts_unless_its_owner_missed_the_last_active_interval() {
+        assert_eq!(best(&[info(5, 9, 0), info(5, 12, 0), info(5, 10, 0)]), Some(1));
+        assert_eq!(best(&[info(7, 9, 0), info(5, 12, 0)]), Some(0));
+    }
+
+    #[test]
+    fn of_equal_logs_the_longer_counts_and_then_our_own() {
+        assert_eq!(best(&[info(5, 9, 3), info(5, 9, 1)]), Some(1));
+        assert_eq!(best(&[info(5, 9, 1), info(5, 9, 1)]), Some(0));
+    }
+
+    #[test]
+    fn a_copy_that_is_not_complete_leads_nobody() {
+        let half = PgInfo { last_backfill: HObject::min(), ..info(5, 12, 0) };
+        assert_eq!(best(&[info(5, 9, 0), half.clone()]), Some(0));
+        assert_eq!(best(&[half]), None);
+    }
+
+    #[test]
+    fn whoever_the_log_does_not_reach_is_left_out() {
+        assert_eq!(want(&[info(5, 300, 100), info(5, 290, 100), info(5, 50, 0)], &[0, 1, 2]), [0, 1]);
+    }
+
+    #[test]
+    fn a_primary_far_behind_lets_another_lead() {
+        assert_eq!(want(&[info(5, 20, 0), info(5, 300, 0), info(5, 300, 0)], &[0, 1, 2]), [1, 0, 2]);
+        assert_eq!(want(&[info(5, 290, 0), info(5, 300, 0), info(5, 300, 0)], &[0, 1, 2]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_stray_fills_the_place_of_one_that_is_missing() {
+        assert_eq!(want(&[info(5, 9, 0), info(5, 9, 0), info(5, 9, 0)], &[0, 1]), [0, 1, 2]);
+    }
+}

@@ -205,7 +205,14 @@ impl PgLog {
 
     /// The log as it is sent: entries later than `since` and all dups (Ceph: `copy_after`).
     pub fn copy_after(&self, since: EVersion) -> PgLogData {
-        let mut data = PgLogData { head: self.head, tail: self.tail, ..PgLogData::default() };
+        // Replicated pools never roll back.
+        let mut data = PgLogData {
+            head: self.head,
+            tail: self.tail,
+            can_rollback_to: self.head,
+            rollback_info_trimmed_to: self.head,
+            ..PgLogData::default()
+        };
         data.log.extend(self.after(since).cloned());
         if data.log.len() < self.entries.len() {
             // The tail of what is sent is the last entry that is not.
@@ -285,4 +292,75 @@ pub fn entry_key(v: EVersion) -> ByteStr {
 /// Where a dup is kept (Ceph: `pg_log_dup_t::get_key_name`).
 pub fn dup_key(v: EVersion) -> ByteStr {
     format!("dup_{:010}.{:020}", v.epoch, v.version).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{EntityName, LogOp};
+
+    fn entry(version: u64) -> LogEntry {
+        LogEntry {
+            op: LogOp::Modify,
+            version: EVersion::new(1, version),
+            user_version: version,
+            reqid: OsdReqId { name: EntityName::client(1), tid: version, inc: 0 },
+            return_code: version as i32,
+            ..LogEntry::default()
+        }
+    }
+
+    fn log(versions: std::ops::RangeInclusive<u64>) -> PgLog {
+        let mut log = PgLog::new(EVersion::ZERO, EVersion::ZERO, Vec::new(), Vec::new());
+        versions.for_each(|v| log.append(entry(v)));
+        log
+    }
+
+    fn keys(changes: &LogChanges) -> (Vec<u64>, Vec<u64>, usize) {
+        let set = changes.set.iter().map(|e| e.version.version).collect();
+        let dups = changes.set_dups.iter().map(|d| d.version.version).collect();
+        (set, dups, changes.remove.len())
+    }
+
+    #[test]
+    fn the_store_is_told_of_each_change_once() {
+        let mut l = log(1..=3);
+        assert_eq!(keys(&l.take_changes()), (vec![1, 2, 3], vec![], 0));
+        assert_eq!(keys(&l.take_changes()), (vec![], vec![], 0));
+        l.append(entry(4));
+        l.trim(EVersion::new(1, 2), 100);
+        assert_eq!(keys(&l.take_changes()), (vec![4], vec![1, 2], 2));
+    }
+
+    #[test]
+    fn a_trimmed_request_is_remembered_among_the_last_dups_tracked_writes() {
+        let mut l = log(1..=10);
+        l.trim(EVersion::new(1, 8), 5);
+        let known = |tid| l.request(&entry(tid).reqid).map(|r| (r.user_version, r.return_code));
+        assert_eq!(known(4), None);
+        assert_eq!(known(5), Some((5, 5)));
+        assert_eq!(known(10), Some((10, 10)));
+    }
+
+    #[test]
+    fn what_is_rewound_was_never_requested() {
+        let mut l = log(1..=5);
+        let divergent = l.rewind(EVersion::new(1, 3));
+        assert_eq!(divergent.iter().map(|e| e.version.version).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!((l.head, l.request(&entry(5).reqid)), (EVersion::new(1, 3), None));
+    }
+
+    #[test]
+    fn a_piece_of_the_log_begins_after_the_last_entry_that_is_left_out() {
+        let piece = log(1..=5).copy_after(EVersion::new(1, 3));
+        assert_eq!((piece.tail, piece.log.len()), (EVersion::new(1, 3), 2));
+        let all = log(1..=5).copy_after(EVersion::ZERO);
+        assert_eq!((all.tail, all.log.len()), (EVersion::ZERO, 5));
+    }
+
+    #[test]
+    fn keys_are_as_ceph_writes_them() {
+        assert_eq!(entry_key(EVersion::new(19, 1)), "0000000019.00000000000000000001");
+        assert_eq!(dup_key(EVersion::new(19, 1)), "dup_0000000019.00000000000000000001");
+    }
 }

@@ -153,3 +153,111 @@ fn merge_divergent(log: &PgLog, missing: &mut Missing, info: &PgInfo, divergent:
     }
     removed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{LogOp, SpgId};
+
+    fn v(epoch: u32, version: u64) -> EVersion {
+        EVersion::new(epoch, version)
+    }
+
+    fn object(name: &str) -> HObject {
+        HObject { oid: name.into(), pool: 1, ..HObject::default() }
+    }
+
+    fn write(name: &str, version: EVersion, prior: EVersion) -> LogEntry {
+        LogEntry { op: LogOp::Modify, soid: object(name), version, prior_version: prior, ..LogEntry::default() }
+    }
+
+    struct Copy {
+        log: PgLog,
+        missing: Missing,
+        info: PgInfo,
+    }
+
+    fn copy(entries: Vec<LogEntry>) -> Copy {
+        let head = entries.last().map_or(EVersion::ZERO, |e| e.version);
+        let info = PgInfo { last_update: head, last_complete: head, ..PgInfo::new(SpgId::default()) };
+        Copy { log: PgLog::new(EVersion::ZERO, head, entries, Vec::new()), missing: Missing::default(), info }
+    }
+
+    /// `mine` follows `theirs`; what it removes and then lacks, with what it has and needs.
+    fn follow(mine: &mut Copy, theirs: &Copy) -> (Vec<HObject>, Vec<(HObject, EVersion, EVersion)>) {
+        let data = theirs.log.copy_after(EVersion::ZERO);
+        let removed =
+            merge_log(&mut mine.log, &mut mine.missing, &mut mine.info, &theirs.info, data).expect("they overlap");
+        assert_eq!((mine.log.head, mine.info.last_update), (theirs.log.head, theirs.log.head));
+        (removed, mine.missing.iter().map(|(o, i)| (o.clone(), i.have, i.need)).collect())
+    }
+
+    #[test]
+    fn a_copy_that_is_behind_lacks_what_the_newer_entries_changed() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let mut mine = copy(vec![old.clone()]);
+        let theirs = copy(vec![old, write("a", v(2, 2), v(1, 1)), write("b", v(2, 3), EVersion::ZERO)]);
+        let (removed, missing) = follow(&mut mine, &theirs);
+        assert_eq!(removed, []);
+        assert_eq!(missing, [(object("a"), v(1, 1), v(2, 2)), (object("b"), EVersion::ZERO, v(2, 3))]);
+    }
+
+    #[test]
+    fn an_object_that_only_a_divergent_write_made_is_gone_and_not_missing() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let mut mine = copy(vec![old.clone(), write("b", v(1, 2), EVersion::ZERO)]);
+        let theirs = copy(vec![old, write("c", v(2, 2), EVersion::ZERO)]);
+        let (removed, missing) = follow(&mut mine, &theirs);
+        assert_eq!(removed, [object("b")]);
+        assert_eq!(missing, [(object("c"), EVersion::ZERO, v(2, 2))]);
+    }
+
+    #[test]
+    fn an_object_that_a_divergent_write_changed_is_fetched_again_at_the_version_before() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let mut mine = copy(vec![old.clone(), write("a", v(1, 2), v(1, 1))]);
+        let theirs = copy(vec![old]);
+        let (removed, missing) = follow(&mut mine, &theirs);
+        assert_eq!(removed, [object("a")]);
+        assert_eq!(missing, [(object("a"), EVersion::ZERO, v(1, 1))]);
+    }
+
+    #[test]
+    fn an_object_that_both_sides_went_on_with_is_fetched_whole() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let mut mine = copy(vec![old.clone(), write("a", v(1, 2), v(1, 1))]);
+        let theirs = copy(vec![old, write("a", v(2, 2), v(1, 1))]);
+        let (removed, missing) = follow(&mut mine, &theirs);
+        assert_eq!(removed, [object("a")]);
+        assert_eq!(missing, [(object("a"), EVersion::ZERO, v(2, 2))]);
+    }
+
+    #[test]
+    fn a_divergent_write_that_was_never_carried_out_leaves_the_object_as_it_is() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let divergent = write("a", v(1, 2), v(1, 1));
+        let mut mine = copy(vec![old.clone(), divergent.clone()]);
+        mine.missing.add_next_event(&divergent);
+        let (removed, missing) = follow(&mut mine, &copy(vec![old]));
+        assert_eq!((removed, missing), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_a_replica_lacks_is_known_from_its_log() {
+        let old = write("a", v(1, 1), EVersion::ZERO);
+        let mine = copy(vec![old.clone(), write("b", v(2, 2), EVersion::ZERO)]);
+        let theirs = copy(vec![old, write("a", v(1, 2), v(1, 1))]);
+        let (mut info, mut missing) = (theirs.info.clone(), Missing::default());
+        replica_missing(&mine.log, &mut info, &theirs.log.copy_after(EVersion::ZERO), &mut missing);
+        assert_eq!((info.last_update, info.last_complete), (v(1, 1), EVersion::ZERO));
+        assert_eq!(missing.get(&object("a")).map(|i| i.need), Some(v(1, 1)));
+    }
+
+    #[test]
+    fn logs_that_do_not_meet_are_refused() {
+        let mut mine = copy(vec![write("a", v(1, 1), EVersion::ZERO)]);
+        let theirs = PgLogData { tail: v(1, 5), head: v(1, 9), ..PgLogData::default() };
+        let info = PgInfo::default();
+        assert!(merge_log(&mut mine.log, &mut mine.missing, &mut mine.info, &info, theirs).is_err());
+    }
+}

@@ -364,9 +364,9 @@ impl Pg {
 
 /// Whether the data matches what the piece says of it.
 fn is_sane(push: &PushOp) -> bool {
-    let included: u64 = push.data_included.iter().map(|(_, len)| len).sum();
+    let included: u128 = push.data_included.iter().map(|(_, len)| u128::from(len)).sum();
     let end = push.data_included.iter().map(|(off, len)| off.saturating_add(len)).max().unwrap_or(0);
-    included == push.data.len() as u64
+    included == push.data.len() as u128
         && end <= os::OBJECT_SIZE_MAX
         && push.recovery_info.size <= os::OBJECT_SIZE_MAX
         && push.soid == push.recovery_info.soid
