@@ -17,6 +17,8 @@ cargo xtask CHORE
   bench    real Ceph and Spirula under the same rados bench, one after the other
   sweep N  simulates N fresh seeds (heavy; by hand)
   crash N  N rounds of kill -9 under load (heavy; by hand)
+  powercut N  the same with the power cut: unsynced writes are dropped and torn (heavy; by hand; root)
+  fuzz N   N seconds of damaged input to every decoder and every daemon; --seed, --only
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         Some("bench") => steps::bench(&args[1..]),
         Some("sweep") => steps::sweep(number(1000)),
         Some("crash") => steps::crash(number(20)),
+        Some("powercut") => steps::power_cuts(number(20)),
+        Some("fuzz") if args.len() > 1 => steps::fuzz(&args[1..]),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

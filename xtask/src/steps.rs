@@ -10,6 +10,11 @@ use crate::run::{Tally, binary, quiet, root, run};
 /// Debian's Python, which sees python3-rados; another one on PATH may not.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// What `test` runs of what can be run for hours.
+const CRASH_ROUNDS: u64 = 3;
+const POWER_CUT_ROUNDS: u64 = 2;
+const FUZZ_SECONDS: &str = "20";
+
 /// Every test there is.
 pub fn test() -> Result<bool> {
     let mut tally = Tally::default();
@@ -17,9 +22,19 @@ pub fn test() -> Result<bool> {
     tally.step("units and simulations", units);
     if clients_present() {
         tally.step("clients", clients);
+        tally.step("crashes", || crash(CRASH_ROUNDS));
+        if fuse() {
+            tally.step("power cuts", || power_cuts(POWER_CUT_ROUNDS));
+        } else {
+            tally.skip("power cuts", "they need /dev/fuse and root");
+        }
     } else {
-        tally.skip("clients", "ceph-common and python3-rados are not installed, and cannot be here");
+        tally.skip(
+            "clients, crashes, power cuts",
+            "ceph-common and python3-rados are not installed, and cannot be here",
+        );
     }
+    tally.step("fuzzing", || fuzz(&[FUZZ_SECONDS.to_owned()]));
     match lab() {
         Some(lab) => tally.step("conformance", || conformance(&lab)),
         None => tally.skip("conformance", "the lab is not beside this checkout"),
@@ -94,7 +109,7 @@ pub fn bench(args: &[String]) -> Result<bool> {
         bail!("the build failed");
     }
     let spirula = binary().display().to_string();
-    let mut all = vec!["tests/clients/bench.py", "--spirula", &spirula];
+    let mut all = vec!["tests/clients/bench.py", "--spirula", &spirula, "--write", "docs/PERFORMANCE.md"];
     all.extend(args.iter().map(String::as_str));
     run(PYTHON, &all)
 }
@@ -106,9 +121,37 @@ pub fn sweep(seeds: u64) -> Result<bool> {
 
 /// Rounds of kill -9 under load.
 pub fn crash(rounds: u64) -> Result<bool> {
+    crash_loop(rounds, &[])
+}
+
+/// The same with the stores on a file system that forgets what was not synced; then the check of the check: on one
+/// whose syncs do nothing the loop must fail.
+pub fn power_cuts(rounds: u64) -> Result<bool> {
+    if !run("cargo", &["build", "--release", "--package", "tornfs"])? {
+        bail!("the build of tornfs failed");
+    }
+    Ok(crash_loop(rounds, &["--tornfs"])? && crash_loop(rounds, &["--tornfs", "--lie"])?)
+}
+
+fn crash_loop(rounds: u64, more: &[&str]) -> Result<bool> {
     if !run("cargo", &["build", "--release"])? {
         bail!("the build failed");
     }
-    let spirula = binary().display().to_string();
-    run(PYTHON, &["tests/clients/crash.py", "--spirula", &spirula, "--rounds", &rounds.to_string()])
+    let (spirula, rounds) = (binary().display().to_string(), rounds.to_string());
+    let mut args = vec!["tests/clients/crash.py", "--spirula", &spirula, "--rounds", &rounds];
+    args.extend(more);
+    run(PYTHON, &args)
+}
+
+/// Whether file systems of ours can be mounted here.
+fn fuse() -> bool {
+    std::fs::File::options().read(true).write(true).open("/dev/fuse").is_ok()
+        && quiet("sh", &["-c", "test $(id -u) = 0"])
+}
+
+/// Every decoder and every daemon under damaged input.
+pub fn fuzz(args: &[String]) -> Result<bool> {
+    let mut all = vec!["run", "--release", "--quiet", "--package", "fuzz", "--"];
+    all.extend(args.iter().map(String::as_str));
+    run("cargo", &all)
 }
