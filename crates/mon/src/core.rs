@@ -71,6 +71,8 @@ pub struct Mon {
     pub(crate) osd: OsdService,
     /// The manager that lives in this process, at an address of its own.
     pub(crate) mgr: Mgr,
+    /// When it was stopped, if it was.
+    pub(crate) mgr_stopped: Option<Duration>,
     /// Its sums.
     pub(crate) digest: Digest,
     pub(crate) health: HealthWatch,
@@ -98,6 +100,7 @@ impl Mon {
         Self {
             config,
             mgr,
+            mgr_stopped: None,
             state: State::default(),
             pending: Pending::default(),
             sessions: Sessions::default(),
@@ -205,7 +208,7 @@ impl Mon {
         let mut txn = Transaction::new();
         let effects = self.state.apply(entry, &mut txn);
         self.submit(cx, txn);
-        if entry.index % COMPACT_STEP == 0 {
+        if entry.index.is_multiple_of(COMPACT_STEP) {
             self.log.compact(entry.index.saturating_sub(KEEP_ENTRIES));
         }
         if effects.spaces.contains(&Space::Config) {
@@ -218,21 +221,26 @@ impl Mon {
             self.mgr_new_map(cx);
             self.osd.note_primaries(&before, &self.state.osdmap, creating.into_iter());
         }
-        self.tell(cx, &effects);
+        let moved = before.crush_version != self.state.osdmap.crush_version;
+        self.tell(cx, &effects, moved);
         if self.flight.as_ref().is_some_and(|f| f.index == entry.index) {
             let flight = self.flight.take().expect("it was there");
             flight.waiters.into_iter().for_each(|w| answer(cx, w));
         }
     }
 
-    fn tell(&mut self, cx: &mut Cx, effects: &Effects) {
+    /// Tells subscribers. `moved`: the CRUSH map changed, and with it where settings may apply.
+    fn tell(&mut self, cx: &mut Cx, effects: &Effects, moved: bool) {
         if effects.osdmap {
             self.tell_osdmap(cx);
         }
-        if effects.osdmap || effects.spaces.contains(&Space::Creating) {
+        // PGs that have been made are nobody's business; those to be made (again) are.
+        let to_make =
+            |(space, key): &(Space, String)| *space == Space::Creating && self.state.get(*space, key).is_some();
+        if effects.osdmap || effects.keys.iter().any(to_make) {
             self.tell_creates(cx);
         }
-        if effects.osdmap || effects.spaces.contains(&Space::Config) {
+        if moved || effects.spaces.contains(&Space::Config) {
             self.tell_config(cx);
         }
         if effects.spaces.contains(&Space::ClusterLog) {
@@ -365,6 +373,7 @@ impl Mon {
             self.next_tick = Some(cx.now.mono + TICK);
             self.mgr_tick(cx);
             if self.is_writeable() {
+                self.watch_mgr(cx);
                 self.watch_health(cx);
             }
         }

@@ -77,8 +77,27 @@ impl Mon {
         map.expect("hosts are a type of every new map").encode_canonical()
     }
 
-    /// What every leader says of itself when it begins: its manager's address, its metadata.
-    pub(crate) fn announce(&mut self, cx: &mut Cx) {
+    /// A manager that has been gone for long enough leaves the map (Ceph: `mon_mgr_beacon_grace`).
+    pub(crate) fn watch_mgr(&mut self, cx: &mut Cx) {
+        let grace = self.config.secs("mon_mgr_beacon_grace");
+        let gone = self.mgr_stopped.is_some_and(|at| cx.now.mono.saturating_sub(at) >= grace);
+        let mut map = self.mgrmap();
+        if gone && map.available {
+            map.epoch += 1;
+            map.available = false;
+            map.active_gid = 0;
+            map.active_addrs = types::EntityAddrVec::default();
+            let name = std::mem::take(&mut map.active_name);
+            map.active_change = cx.now.wall;
+            map.last_failure_osd_epoch = self.state.osdmap.epoch;
+            self.pending.put_value(Space::Meta, meta::MGRMAP, &map);
+            let text = format!("Manager daemon {name} is unresponsive.  No standby daemons available.");
+            self.pending.clog(ClogLevel::Info, text);
+        }
+    }
+
+    /// Puts the manager of this process into the map, as a new one.
+    pub(crate) fn announce_mgr(&mut self, cx: &mut Cx) {
         let mut map = self.mgrmap();
         let addr = self.setup.listening.mgr;
         map.epoch += 1;
@@ -90,6 +109,12 @@ impl Mon {
         map.active_mgr_features = features::ALL;
         map.last_failure_osd_epoch = self.state.osdmap.epoch;
         self.pending.put_value(Space::Meta, meta::MGRMAP, &map);
+    }
+
+    /// What every leader says of itself when it begins: its manager's address, its metadata.
+    pub(crate) fn announce(&mut self, cx: &mut Cx) {
+        self.announce_mgr(cx);
+        let addr = self.setup.listening.mgr;
         let metadata = self.own_metadata();
         self.pending.put_value(Space::MonMetadata, self.setup.name.clone(), &metadata);
         let mut of_mgr = metadata;

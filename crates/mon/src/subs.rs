@@ -248,7 +248,7 @@ impl Mon {
         let entries: Vec<ClogEntry> = if from == 0 {
             vec![]
         } else {
-            let lines = self.log_lines().filter(|(n, e)| *n >= from && e.level >= least && e.channel != "audit");
+            let lines = self.log_lines().filter(|(n, e)| *n >= from && e.level >= least);
             lines.map(|(_, e)| e).collect()
         };
         if let Some(item) = self.sessions.get_mut(conn).and_then(|s| s.subs.get_mut(what)) {

@@ -189,7 +189,7 @@ fn found(c: &Cmd, name: &str) -> Result<Entity, Fail> {
 /// `SERVICE CAPS` pairs.
 fn caps_args(c: &Cmd) -> Result<BTreeMap<String, String>, Fail> {
     let list = c.args.list("caps");
-    if list.len() % 2 != 0 {
+    if !list.len().is_multiple_of(2) {
         return fail(errno::EINVAL, format!("bad capabilities request; odd number ({}) of args", list.len()));
     }
     let known = ["mon", "osd", "mds", "mgr"];

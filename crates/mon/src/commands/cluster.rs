@@ -270,7 +270,7 @@ fn log_last(c: &mut Cmd) -> CmdResult {
         "error" => ClogLevel::Error,
         _ => ClogLevel::Info,
     };
-    let channel = c.args.text("channel").unwrap_or_else(|| "*".to_owned());
+    let channel = c.args.text("channel").unwrap_or_else(|| "cluster".to_owned());
     let mon: &Mon = c.mon;
     let fits = |e: &ClogEntry| e.level >= least && (channel == "*" || e.channel == channel);
     let mut lines: Vec<ClogEntry> = mon.log_lines().rev().map(|(_, e)| e).filter(|e| fits(e)).take(max).collect();

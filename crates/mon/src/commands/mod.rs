@@ -154,8 +154,25 @@ impl Mon {
 
     pub(crate) fn mon_command(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: MMonCommand) {
         let (r, reply) = self.run_command(cx, Some(conn), &m.cmd, m.data);
+        self.audit(conn, &m.cmd);
         let ack = MMonCommandAck { paxos: 0.into(), r, rs: reply.rs, cmd: m.cmd.clone(), data: reply.data };
         self.reply_message(cx, r == 0, conn, tid, ack);
+    }
+
+    /// Notes in the log who changed what, if something is changed.
+    fn audit(&mut self, conn: ConnId, cmd: &[String]) {
+        let Some(session) = self.sessions.get(conn).filter(|_| !self.pending.is_empty()) else { return };
+        if !self.command_writes(cmd) {
+            return;
+        }
+        let (name, at) = (session.peer.name, session.peer.addrs.legacy_or_first().legacy_str());
+        let msg = format!("from='{name} {at}' entity='{}' cmd='[{}]': finished", session.peer.entity, cmd.concat());
+        self.pending.log.push(messages::ClogEntry {
+            level: messages::ClogLevel::Info,
+            msg,
+            channel: "audit".to_owned(),
+            ..messages::ClogEntry::default()
+        });
     }
 
     /// `ceph tell mon.X …`: also what only this very monitor can answer.

@@ -285,7 +285,7 @@ fn mgr_fail(c: &mut Cmd) -> CmdResult {
     match c.args.text("who") {
         Some(who) if who != map.active_name => Ok(Reply::says(format!("Daemon not found '{who}', already failed?"))),
         _ => {
-            c.mon.announce(c.cx);
+            c.mon.announce_mgr(c.cx);
             Ok(Reply::default())
         }
     }

@@ -27,8 +27,8 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "osd lost" => lost,
         "osd create" => create,
         "osd new" => new,
-        "osd destroy-actual" => destroy,
-        "osd purge-actual" | "osd purge-new" => purge,
+        "osd destroy" | "osd destroy-actual" => destroy,
+        "osd purge" | "osd purge-actual" | "osd purge-new" => purge,
         "osd blocklist" | "osd blacklist" => blocklist,
         "osd blocklist clear" | "osd blacklist clear" => blocklist_clear,
         "osd setmaxosd" => setmaxosd,
@@ -41,6 +41,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "osd rm-pg-upmap" => rm_pg_upmap,
         "osd pg-upmap-items" => pg_upmap_items,
         "osd rm-pg-upmap-items" => rm_pg_upmap_items,
+        "osd erasure-code-profile set" => profile_set,
         "osd erasure-code-profile rm" => profile_rm,
         "osd force-create-pg" => force_create,
         "pg repeer" => repeer,
@@ -198,7 +199,7 @@ fn state_bits(c: &mut Cmd) -> CmdResult {
     let (verb, name) = prefix.trim_start_matches("osd ").split_once('-').unwrap_or_default();
     let (on, bits) = (verb == "add", bits_named(name).unwrap_or(0));
     let osds = wanted(c, |_, _| true)?;
-    for osd in osds.iter().filter(|osd| !c.mon.state.osdmap.exists(**osd)) {
+    if let Some(osd) = osds.iter().find(|osd| !c.mon.state.osdmap.exists(**osd)) {
         return fail(errno::ENOENT, format!("osd.{osd} does not exist. "));
     }
     osds.iter().for_each(|osd| c.mon.map().set_state(*osd, bits, on));
@@ -522,7 +523,7 @@ fn require_release(c: &mut Cmd) -> CmdResult {
     };
     let now = c.mon.state.osdmap.require_osd_release;
     if release < now {
-        return fail(errno::EPERM, format!("require_osd_release cannot be lowered once it has been set"));
+        return fail(errno::EPERM, "require_osd_release cannot be lowered once it has been set");
     }
     if release > now {
         c.mon.map().inc.new_require_osd_release = Some(release);
@@ -591,7 +592,7 @@ fn rm_pg_upmap(c: &mut Cmd) -> CmdResult {
 fn pg_upmap_items(c: &mut Cmd) -> CmdResult {
     needs_luminous(c)?;
     let (pg, osds) = (pgid(c)?, known_osds(c)?);
-    if osds.len() % 2 != 0 {
+    if !osds.len().is_multiple_of(2) {
         return fail(errno::EINVAL, "you must specify pairs of osds");
     }
     let pairs: Vec<(OsdId, OsdId)> = osds.chunks(2).map(|p| (p[0], p[1])).filter(|(a, b)| a != b).collect();
@@ -605,6 +606,45 @@ fn rm_pg_upmap_items(c: &mut Cmd) -> CmdResult {
     c.mon.map().inc.new_pg_upmap_items.remove(&pg);
     c.mon.map().inc.old_pg_upmap_items.insert(pg);
     Ok(Reply::says(format!("clear {pg} pg_upmap_items mapping")))
+}
+
+/// What a profile of the default plugin has besides what was asked for (as recorded).
+const PROFILE_DEFAULTS: [(&str, &str); 7] = [
+    ("crush-device-class", ""),
+    ("crush-failure-domain", "host"),
+    ("crush-root", "default"),
+    ("jerasure-per-chunk-alignment", "false"),
+    ("plugin", "jerasure"),
+    ("technique", "reed_sol_van"),
+    ("w", "8"),
+];
+
+/// Profiles are kept for the erasure-coded pools to come; none can be made yet.
+fn profile_set(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("name")?;
+    let mut profile: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    for pair in c.args.list("profile") {
+        let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
+        profile.insert(key.to_owned(), value.to_owned());
+    }
+    if profile.get("plugin").is_none_or(|p| p == "jerasure") {
+        for (key, value) in PROFILE_DEFAULTS {
+            profile.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        profile.entry("k".to_owned()).or_insert_with(|| "2".to_owned());
+        profile.entry("m".to_owned()).or_insert_with(|| "2".to_owned());
+    }
+    let base = c.mon.state.osdmap.clone();
+    let known = c.mon.map().inc.new_erasure_code_profiles.get(&name).or(base.erasure_code_profiles.get(&name)).cloned();
+    match known {
+        Some(old) if old == profile => return Ok(Reply::default()),
+        Some(_) if !c.args.flag("force") => {
+            return fail(errno::EPERM, format!("will not override erasure code profile {name}"));
+        }
+        _ => {}
+    }
+    c.mon.map().inc.new_erasure_code_profiles.insert(name, profile);
+    Ok(Reply::default())
 }
 
 fn profile_rm(c: &mut Cmd) -> CmdResult {
@@ -639,13 +679,10 @@ fn repeer(c: &mut Cmd) -> CmdResult {
     let pg = pgid(c)?;
     let p = c.mon.state.osdmap.pg_to_up_acting(pg);
     if p.acting_primary < 0 {
-        return fail(errno::EAGAIN, format!("pg has no primary"));
+        return fail(errno::EAGAIN, "pg has no primary");
     }
     let map = c.mon.map();
-    let (wanted, said) = match p.acting.iter().any(|osd| *osd != p.acting_primary) {
-        true => (vec![p.acting_primary], format!("pg {pg} repeered")),
-        false => (vec![], format!("pg {pg} repeered")),
-    };
-    map.inc.new_pg_temp.insert(pg, wanted);
-    Ok(Reply::says(said))
+    let others = p.acting.iter().any(|osd| *osd != p.acting_primary);
+    map.inc.new_pg_temp.insert(pg, if others { vec![p.acting_primary] } else { vec![] });
+    Ok(Reply::default())
 }

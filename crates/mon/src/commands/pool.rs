@@ -41,7 +41,7 @@ fn ls(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let detail = c.args.has("detail");
     let tree = || match detail {
-        true => Dump::arr("pool", map.pools.iter().map(|(id, _)| detail_of(&map, *id))),
+        true => Dump::arr("pool", map.pools.keys().map(|id| detail_of(&map, *id))),
         false => Dump::arr("pool", map.pool_names.values()),
     };
     let text = || match detail {
@@ -222,10 +222,8 @@ fn app_disable(c: &mut Cmd) -> CmdResult {
     let (id, name) = named(c, "pool")?;
     let app = c.arg("app")?;
     if !c.args.flag("yes_i_really_mean_it") {
-        let text = format!(
-            "Are you SURE? Disabling an application within a pool might result in loss of application functionality; \
-             pass --yes-i-really-mean-it to proceed anyway"
-        );
+        let text = "Are you SURE? Disabling an application within a pool might result in loss of application functionality; \
+             pass --yes-i-really-mean-it to proceed anyway";
         return fail(errno::EPERM, text);
     }
     if !c.mon.map().pool(id).expect("it was found by name").application_metadata.contains_key(&app) {

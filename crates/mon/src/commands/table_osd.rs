@@ -132,6 +132,11 @@ pub const COMMANDS: &[Command] = &[
         "set a PG's primary for now", "osd", "rw", 0),
     cmd("osd primary-affinity name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0|1.0",
         "set how gladly an OSD is primary, from 0 to 1", "osd", "rw", 0),
+    cmd("osd destroy name=id,type=CephOsdName name=yes_i_really_mean_it,type=CephBool,req=false",
+        "mark an OSD destroyed; its id stays", "osd", "rw", 0),
+    cmd("osd purge name=id,type=CephOsdName name=yes_i_really_mean_it,type=CephBool,req=false \
+         name=force,type=CephBool,req=false",
+        "remove an OSD with all that belongs to it", "osd", "rw", 0),
     cmd("osd destroy-actual name=id,type=CephOsdName name=yes_i_really_mean_it,type=CephBool,req=false",
         "mark an OSD destroyed; its id stays", "osd", "rw", FLAG_HIDDEN),
     cmd("osd purge-new name=id,type=CephOsdName name=yes_i_really_mean_it,type=CephBool,req=false",

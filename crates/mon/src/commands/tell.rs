@@ -10,6 +10,8 @@ use types::version;
 
 pub fn handler(prefix: &str) -> Option<Handler> {
     Some(match prefix {
+        "mgr stop here" => mgr_stop,
+        "mgr start here" => mgr_start,
         "version" => version_,
         "mon_status" => mon_status,
         "sessions" => sessions,
@@ -28,6 +30,22 @@ fn version_(c: &mut Cmd) -> CmdResult {
     let d =
         Dump::obj().with("version", version::SHORT).with("release", version::RELEASE).with("release_type", "stable");
     Ok(c.dump("version", &d))
+}
+
+/// Stands in for the death of a manager's process: its state and its connections are gone.
+fn mgr_stop(c: &mut Cmd) -> CmdResult {
+    c.mon.mgr.stop(c.cx.out);
+    c.mon.mgr_stopped.get_or_insert(c.cx.now.mono);
+    Ok(Reply::default())
+}
+
+fn mgr_start(c: &mut Cmd) -> CmdResult {
+    if c.mon.mgr.is_stopped() {
+        c.mon.mgr.start();
+        c.mon.mgr_stopped = None;
+        c.mon.announce_mgr(c.cx);
+    }
+    Ok(Reply::default())
 }
 
 fn mon_status(c: &mut Cmd) -> CmdResult {

@@ -81,6 +81,8 @@ impl Decode for Mute {
 #[derive(Debug, Default)]
 pub struct HealthWatch {
     told: Option<Checks>,
+    /// When a change of a check's wording was last told (Ceph: `mon_health_log_update_period`).
+    updated: BTreeMap<String, std::time::Duration>,
 }
 
 impl Mon {
@@ -162,11 +164,20 @@ impl Mon {
     pub(crate) fn watch_health(&mut self, cx: &mut Cx) {
         let now = self.health_checks(cx.now);
         let before = self.health.told.clone().unwrap_or_default();
+        let mut told = now.clone();
+        let period = self.config.secs("mon_health_log_update_period");
         for (code, c) in &now {
             let level = if c.severity == Severity::Err { ClogLevel::Error } else { ClogLevel::Warn };
             match before.get(code) {
                 None => self.pending.clog(level, format!("Health check failed: {} ({code})", c.summary)),
                 Some(old) if old.summary != c.summary || old.severity != c.severity => {
+                    // Counts that go down by the second need not all be told.
+                    let last = self.health.updated.get(code).copied();
+                    if last.is_some_and(|at| at + period > cx.now.mono) {
+                        told.insert(code.clone(), old.clone());
+                        continue;
+                    }
+                    self.health.updated.insert(code.clone(), cx.now.mono);
                     self.pending.clog(level, format!("Health check update: {} ({code})", c.summary));
                 }
                 Some(_) => {}
@@ -184,6 +195,7 @@ impl Mon {
                 self.pending.rm(Space::HealthMute, code);
             }
         }
-        self.health.told = Some(now);
+        self.health.updated.retain(|code, _| now.contains_key(code));
+        self.health.told = Some(told);
     }
 }

@@ -17,6 +17,8 @@ pub struct Cluster {
     pub sent: VecDeque<(ConnId, Message)>,
     pub auth: Vec<(ConnId, AuthReply)>,
     pub exited: Option<i32>,
+    /// Every transaction, in order.
+    pub txns: Vec<os::Transaction>,
     next_conn: u64,
 }
 
@@ -68,6 +70,7 @@ impl Cluster {
             sent: VecDeque::new(),
             auth: vec![],
             exited: None,
+            txns: vec![],
             next_conn: 1,
         }
     }
@@ -99,6 +102,7 @@ impl Cluster {
                 match output {
                     Output::Submit { token, txn } => {
                         self.store.apply(&txn).expect("the model store takes what the monitor writes");
+                        self.txns.push(txn);
                         inputs.push_back(Input::Committed(token));
                     }
                     Output::Send { to: Dest::Conn(conn), msg, .. } => self.sent.push_back((conn, msg)),

@@ -5,3 +5,4 @@ mod harness;
 mod osds;
 mod restart;
 mod sessions;
+mod shapes;
