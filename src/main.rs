@@ -3,6 +3,7 @@
 
 mod daemon;
 mod machine;
+mod store_tools;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,8 +20,8 @@ impl Programs for Binary {
         daemon::run(dir, daemon)
     }
 
-    fn store(&self, _command: &StoreCommand) -> anyhow::Result<i32> {
-        anyhow::bail!("not yet")
+    fn store(&self, command: &StoreCommand) -> anyhow::Result<i32> {
+        store_tools::run(command)
     }
 
     fn ceph(&self, args: &[String]) -> anyhow::Result<i32> {
