@@ -4,7 +4,7 @@ use bytes::Bytes;
 use messages::{Body, MCommand, MCommandReply, Message};
 use node::{Now, Output};
 use os::ObjectRead;
-use types::command::{Args, Command, FLAG_NOFORWARD, FLAG_OBSOLETE};
+use types::command::{Args, Command, FLAG_NOFORWARD};
 use types::dump::{Dump, Format};
 use types::errno::{EINVAL, ENOENT};
 use types::options::{self, Source};
@@ -28,7 +28,7 @@ static COMMANDS: &[Command] = &[
         help: "everything about one placement group",
         module: "osd",
         perm: "r",
-        flags: FLAG_OBSOLETE,
+        flags: 0,
     },
     read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
     read("version", "the version of this daemon"),
