@@ -1,9 +1,12 @@
 //! The stores of simulated hosts: what survives a crash, and what does not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use node::Token;
 use os::{MemStore, ObjectRead, Transaction};
+use store::sim::{Lost, SimDisk};
+use store::{BlockDevice, Options, Reader, Store, Superblock};
+use types::Uuid;
 
 use crate::rng::Rng;
 
@@ -62,5 +65,73 @@ impl SimStore for ModelDisk {
             self.durable.apply(&txn).expect(FITS);
         }
         self.visible = self.durable.clone();
+    }
+}
+
+/// The real store on a simulated disk, which keeps of a crash what a real one might.
+pub struct StoreDisk {
+    disk: SimDisk,
+    superblock: Superblock,
+    /// Only `None` while it is opened again.
+    store: Option<(Store, Reader)>,
+    pending: usize,
+}
+
+/// Small, so that short runs see the log wrap and checkpoints come.
+const WAL_RING: u64 = 4 << 20;
+const OVERLAY_BYTES: usize = 512 << 10;
+
+const OPENS: &str = "a store opens again after any crash";
+
+impl StoreDisk {
+    /// An empty store of this size.
+    pub fn new(uuid: Uuid, size: u64) -> Self {
+        let disk = SimDisk::new();
+        disk.block.set_len(size).and_then(|()| disk.block.sync()).expect("a new disk has no faults");
+        let superblock = Superblock { uuid, size, wal_ring: WAL_RING, meta: BTreeMap::new() };
+        let mut new = Self { disk, superblock, store: None, pending: 0 };
+        new.open();
+        new
+    }
+
+    fn open(&mut self) {
+        let options = Options { overlay_bytes: OVERLAY_BYTES, kv_cache_bytes: 2 << 20, ..Options::default() };
+        let store = Store::open_devices(self.disk.devices(), options, "sim", &self.superblock).expect(OPENS);
+        let reader = store.reader();
+        self.store = Some((store, reader));
+        self.pending = 0;
+    }
+
+    fn store(&self) -> &(Store, Reader) {
+        self.store.as_ref().expect("it is open but within `crash`")
+    }
+}
+
+impl SimStore for StoreDisk {
+    fn reader(&self) -> &dyn ObjectRead {
+        &self.store().1
+    }
+
+    fn submit(&mut self, token: Token, txn: Transaction) {
+        self.store().0.submit(token.0, &txn).expect(FITS);
+        self.pending += 1;
+    }
+
+    fn has_pending(&self) -> bool {
+        self.pending > 0
+    }
+
+    fn commit(&mut self) -> Vec<Token> {
+        self.pending = 0;
+        let tokens = self.store().0.commit_step().expect("a healthy disk commits");
+        tokens.into_iter().map(Token).collect()
+    }
+
+    fn crash(&mut self, rng: &mut Rng) {
+        let lost = *rng.pick(&[Lost::None, Lost::All, Lost::Random, Lost::Suffix]);
+        self.disk = self.disk.crash(lost, &mut |n| rng.below(n));
+        // The old store may write as it ends; its disk is no longer ours.
+        self.store = None;
+        self.open();
     }
 }

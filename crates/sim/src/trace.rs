@@ -12,7 +12,7 @@ use crate::world::HostId;
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
-    /// Keep the text too (a lot of it).
+    /// Keep the text too (a lot of it); `SPIRULA_SIM_TRACE=FILE` does, and writes it when the run ends.
     pub keep_text: bool,
     pub text: String,
     /// Whether a node may log an error without failing the run.
@@ -28,6 +28,15 @@ impl Default for Trace {
             text: String::new(),
             errors_allowed: false,
             answers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if let Some(file) = std::env::var_os("SPIRULA_SIM_TRACE") {
+            // A diagnosis that cannot be written is no reason to fail differently.
+            let _ = std::fs::write(file, &self.text);
         }
     }
 }

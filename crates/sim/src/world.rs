@@ -183,7 +183,9 @@ impl World {
     /// Adds a host that does not run yet. Its addresses are `10.0.x.y` with fixed ports.
     pub fn add_host(&mut self, entity: (u8, &str), disk: Box<dyn SimStore>, maker: Maker) -> HostId {
         let id = self.hosts.len();
-        let name = EntityName { kind: entity.0, num: entity.1.parse().unwrap_or(-1) };
+        // A monitor's number is its rank; there is one.
+        let unnamed = if entity.0 == types::ENTITY_TYPE_MON { 0 } else { -1 };
+        let name = EntityName { kind: entity.0, num: entity.1.parse().unwrap_or(unnamed) };
         let label = format!("{}.{}", name.kind_str(), entity.1);
         self.hosts.push(Host {
             label,
@@ -227,6 +229,11 @@ impl World {
         assert!(h.node.is_none(), "{} runs already", h.label);
         h.life += 1;
         let life = h.life;
+        if h.entity.0 == types::ENTITY_TYPE_CLIENT {
+            // A client's next life is somebody else: its tids begin anew.
+            h.name.num = -1;
+            h.global_id = 0;
+        }
         let nonce = if h.entity.0 == types::ENTITY_TYPE_MON { 0 } else { life };
         let at = |via| Self::addr(host, via, nonce);
         h.listening = Listening {

@@ -252,7 +252,9 @@ impl Wal {
             let at = pos % self.ring;
             let n = (buf.len() as u64).min(self.ring - at).min(end - pos);
             let readable = n.min(self.device.len().saturating_sub(at)) as usize / HEADER * HEADER;
-            self.device.read_at(at, &mut buf[..readable])?;
+            if readable > 0 {
+                self.device.read_at(at, &mut buf[..readable])?;
+            }
             for i in (0..readable).step_by(ALIGN as usize) {
                 let here = pos + i as u64;
                 let Some(header) = self.parse_header(&buf[i..i + HEADER], here) else { continue };

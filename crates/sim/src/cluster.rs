@@ -1,0 +1,382 @@
+//! A cluster of simulated hosts: one monitor, OSDs, clients, and an operator. What scenarios are made of.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use monclient::MonAddr;
+use node::{Endpoint, Input, Listening, Node};
+use os::{Coll, ObjectRead};
+use rados::{CommandReply, Reply, Request};
+use serde_json::{Value, json};
+use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, GHObject, PgId, Uuid};
+
+use crate::client::{Desk, Operator, SharedWork, SimClient, Work};
+use crate::disk::{ModelDisk, SimStore, StoreDisk};
+use crate::rng::Rng;
+use crate::world::{HostId, World};
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub osds: usize,
+    pub clients: usize,
+    /// Of one OSD's store.
+    pub disk_bytes: u64,
+    /// The model instead of the real store.
+    pub model_disks: bool,
+    /// After which clients give an operation up: its outcome is unknown then.
+    pub op_timeout: Option<Duration>,
+    pub options: Vec<(String, String)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        // One machine is one failure domain; nothing is marked out, as backfill is another issue's.
+        let options = [
+            ("osd_crush_chooseleaf_type", "0"),
+            ("mon_osd_reporter_subtree_level", "osd"),
+            ("mon_osd_min_down_reporters", "1"),
+            ("mon_osd_down_out_interval", "0"),
+            ("mon_allow_pool_delete", "true"),
+            ("osd_pool_default_pg_autoscale_mode", "off"),
+        ];
+        Self {
+            osds: 3,
+            clients: 2,
+            disk_bytes: 256 << 20,
+            model_disks: false,
+            op_timeout: None,
+            options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
+        }
+    }
+}
+
+/// See the file's documentation.
+pub struct Cluster {
+    pub world: World,
+    pub mon: HostId,
+    pub osds: Vec<HostId>,
+    pub clients: Vec<HostId>,
+    pub work: SharedWork,
+    operator: HostId,
+    desk: Rc<RefCell<Desk>>,
+    next_request: u64,
+}
+
+/// The longest that anything may take that must happen.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn uuid(rng: &mut Rng) -> Uuid {
+    let (a, b) = (rng.next().to_le_bytes(), rng.next().to_le_bytes());
+    Uuid::from_random(std::array::from_fn(|i| if i < 8 { a[i] } else { b[i - 8] }))
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it.
+    pub fn new(seed: u64, plan: &Plan) -> Self {
+        let mut world = World::new(seed);
+        let mut rng = world.rng().fork();
+        let fsid = uuid(&mut rng);
+        let disk = |rng: &mut Rng| -> Box<dyn SimStore> {
+            if plan.model_disks {
+                Box::<ModelDisk>::default()
+            } else {
+                Box::new(StoreDisk::new(uuid(rng), plan.disk_bytes))
+            }
+        };
+        let mon_disk = disk(&mut rng);
+        let mon = world.add_host((ENTITY_TYPE_MON, "a"), mon_disk, mon_maker(fsid, plan, rng.next()));
+        let mons = vec![MonAddr { rank: 0, addrs: World::addr(mon, Endpoint::Public, 0).into() }];
+        let osd_fsids: Vec<Uuid> = (0..plan.osds).map(|_| uuid(&mut rng)).collect();
+        let osds: Vec<HostId> = (0..plan.osds)
+            .map(|n| {
+                let disk = disk(&mut rng);
+                let maker = osd_maker(n, fsid, osd_fsids[n], mons.clone(), plan, rng.next());
+                world.add_host((ENTITY_TYPE_OSD, &n.to_string()), disk, maker)
+            })
+            .collect();
+        let setup = |seed: u64, op_timeout| rados::Setup {
+            mons: mons.clone(),
+            hostname: "sim".to_owned(),
+            seed,
+            op_timeout,
+            mon_timeout: None,
+        };
+        let desk: Rc<RefCell<Desk>> = Rc::default();
+        let (at_desk, operator_setup) = (desk.clone(), setup(rng.next(), None));
+        let operator: crate::world::Maker =
+            Box::new(move |_, _| Box::new(Operator::new(operator_setup.clone(), at_desk.clone())));
+        let operator = world.add_host((ENTITY_TYPE_CLIENT, "admin"), Box::<ModelDisk>::default(), operator);
+        let work: SharedWork = Rc::new(RefCell::new(Work::default()));
+        let clients: Vec<HostId> = (0..plan.clients)
+            .map(|n| {
+                let (work, setup, seed) = (work.clone(), setup(rng.next(), plan.op_timeout), rng.next());
+                let maker: crate::world::Maker =
+                    Box::new(move |_, _| Box::new(SimClient::new(setup.clone(), n, seed, work.clone())));
+                world.add_host((ENTITY_TYPE_CLIENT, &format!("load{n}")), Box::<ModelDisk>::default(), maker)
+            })
+            .collect();
+        let mut cluster = Self { world, mon, osds, clients, work, operator, desk, next_request: 0 };
+        for host in cluster.all_hosts() {
+            cluster.world.start(host);
+        }
+        for (id, uuid) in osd_fsids.iter().enumerate() {
+            cluster.command(&json!({"prefix": "osd new", "uuid": uuid.to_string(), "id": id.to_string()}));
+        }
+        cluster
+    }
+
+    fn all_hosts(&self) -> Vec<HostId> {
+        let daemons = [self.mon].into_iter().chain(self.osds.iter().copied());
+        daemons.chain([self.operator]).chain(self.clients.iter().copied()).collect()
+    }
+
+    // --- requests
+
+    /// Sends a request as the operator and runs the world until it is answered.
+    pub fn ask(&mut self, request: Request) -> Reply {
+        self.next_request += 1;
+        let number = self.next_request;
+        let what = format!("{request:?}");
+        self.desk.borrow_mut().requests.push_back((number, request));
+        self.world.feed(self.operator, Input::Continue);
+        let desk = self.desk.clone();
+        let answered = self.world.run_while(PATIENCE, |_| desk.borrow().replies.contains_key(&number));
+        assert!(answered, "no answer in {PATIENCE:?} to {what}");
+        self.desk.borrow_mut().replies.remove(&number).expect("it was just there")
+    }
+
+    /// A command to the monitors; panics if it fails.
+    pub fn command(&mut self, json: &Value) -> CommandReply {
+        match self.ask(Request::MonCommand { cmd: json.to_string(), data: Bytes::new() }) {
+            Reply::Command(reply) if reply.r >= 0 => reply,
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+
+    /// Makes the pool that clients work on, of as many copies as there are OSDs up to three.
+    pub fn create_pool(&mut self, pg_num: u32) {
+        let size = self.osds.len().min(3);
+        self.command(&json!({"prefix": "osd pool create", "pool": "data", "pg_num": pg_num, "pgp_num": pg_num}));
+        self.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "size", "val": size.to_string()}));
+        match self.ask(Request::FindPool("data".to_owned())) {
+            Reply::Pool(id) => self.work.borrow_mut().pool = id,
+            other => panic!("the pool that was made is not there: {other:?}"),
+        }
+    }
+
+    fn status(&mut self) -> Value {
+        let reply = self.command(&json!({"prefix": "status", "format": "json"}));
+        serde_json::from_slice(&reply.data).expect("status answers in JSON")
+    }
+
+    /// Waits until all OSDs that run are up, and all PGs are in one of these states.
+    pub fn wait_pgs(&mut self, states: &[&str]) {
+        let end = self.world.now() + PATIENCE;
+        let mut status = Value::Null;
+        // Statistics are a few seconds old: what they say must hold for longer than that.
+        let mut good = 0;
+        while good < 3 {
+            assert!(
+                self.world.now() < end,
+                "PGs are not {states:?} after {PATIENCE:?}: {}\n{}",
+                status["pgmap"],
+                self.stuck()
+            );
+            self.world.run_for(Duration::from_secs(3));
+            status = self.status();
+            let running = self.osds.iter().filter(|o| self.world.is_up(**o)).count() as u64;
+            let up = status["osdmap"]["num_up_osds"].as_u64().unwrap_or(0);
+            let pgs = status["pgmap"]["num_pgs"].as_u64().unwrap_or(0);
+            let by_state = status["pgmap"]["pgs_by_state"].as_array().cloned().unwrap_or_default();
+            let fine: u64 = by_state
+                .iter()
+                .filter(|s| s["state_name"].as_str().is_some_and(|name| states.contains(&name)))
+                .map(|s| s["count"].as_u64().unwrap_or(0))
+                .sum();
+            good = if up == running && pgs > 0 && fine == pgs { good + 1 } else { 0 };
+        }
+    }
+
+    pub fn wait_clean(&mut self) {
+        self.wait_pgs(&["active+clean"]);
+    }
+
+    /// Waits until this many OSDs are up in the map.
+    pub fn wait_up(&mut self, count: u64) {
+        let end = self.world.now() + PATIENCE;
+        loop {
+            let status = self.status();
+            if status["osdmap"]["num_up_osds"].as_u64() == Some(count) {
+                return;
+            }
+            assert!(self.world.now() < end, "there are not {count} OSDs up after {PATIENCE:?}: {status}");
+            self.world.run_for(Duration::from_secs(1));
+        }
+    }
+
+    // --- load
+
+    /// Lets clients begin operations, or end them.
+    pub fn load(&mut self, on: bool) {
+        self.work.borrow_mut().running = on;
+        for client in self.clients.clone() {
+            self.world.feed(client, Input::Continue);
+        }
+    }
+
+    pub fn run(&mut self, seconds: u64) {
+        self.world.run_for(Duration::from_secs(seconds));
+    }
+
+    pub fn acked(&self) -> u64 {
+        self.work.borrow().oracle.counts.acked
+    }
+
+    fn stuck(&self) -> String {
+        let work = self.work.borrow();
+        let lines = work.stuck.iter().flat_map(|(n, all)| all.iter().map(move |l| format!("  client {n}: {l}")));
+        lines.take(20).collect::<Vec<_>>().join("\n")
+    }
+
+    fn wait_idle(&mut self) {
+        let work = self.work.clone();
+        let idle = self.world.run_while(PATIENCE, |_| work.borrow().in_flight == 0);
+        assert!(idle, "operations without an answer after {PATIENCE:?}:\n{}", self.stuck());
+    }
+
+    /// Demands liveness and checks everything: the load ends, every operation is answered, the PGs are
+    /// clean, all that was written is read, and the replicas are the same.
+    pub fn settle(&mut self) {
+        self.load(false);
+        self.wait_idle();
+        self.wait_clean();
+        for client in self.clients.clone() {
+            self.world.feed(client, Input::Admin { id: 0, command: "check".to_owned() });
+        }
+        self.run(1);
+        self.wait_idle();
+        self.compare_replicas();
+    }
+
+    // --- faults
+
+    pub fn kill_osd(&mut self, n: usize) {
+        self.world.crash(self.osds[n]);
+    }
+
+    pub fn start_osd(&mut self, n: usize) {
+        self.world.start(self.osds[n]);
+    }
+
+    /// The power of all daemons goes at once; clients live on.
+    pub fn power_off(&mut self) {
+        for host in [self.mon].into_iter().chain(self.osds.clone()) {
+            self.world.crash(host);
+        }
+    }
+
+    /// Starts every daemon that does not run.
+    pub fn power_on(&mut self) {
+        for host in [self.mon].into_iter().chain(self.osds.clone()) {
+            if !self.world.is_up(host) {
+                self.world.start(host);
+            }
+        }
+    }
+
+    /// Cuts one OSD off from the other daemons. Clients still reach it: a stale answer would get out.
+    pub fn cut_off(&mut self, n: usize) {
+        let others: Vec<HostId> =
+            [self.mon].into_iter().chain(self.osds.iter().copied()).filter(|h| *h != self.osds[n]).collect();
+        self.world.cut(&[self.osds[n]], &others);
+    }
+
+    pub fn heal(&mut self) {
+        self.world.heal();
+    }
+
+    // --- replicas
+
+    /// Every PG of the pool is the same wherever it is: objects, data, attributes, omap.
+    pub fn compare_replicas(&self) {
+        let pool = self.work.borrow().pool;
+        let mut copies: BTreeMap<PgId, Vec<(usize, Objects)>> = BTreeMap::new();
+        for (n, host) in self.osds.iter().enumerate() {
+            let store = self.world.disk(*host).reader();
+            for coll in store.collections() {
+                if let Coll::Pg(pg) = coll
+                    && pg.pgid.pool == pool
+                {
+                    copies.entry(pg.pgid).or_default().push((n, objects(store, coll)));
+                }
+            }
+        }
+        assert!(!copies.is_empty(), "no OSD has a PG of the pool");
+        for (pg, copies) in copies {
+            let (first, reference) = &copies[0];
+            assert!(copies.len() >= self.osds.len().min(3), "PG {pg} is on {} OSDs only", copies.len());
+            for (osd, found) in &copies[1..] {
+                let names: BTreeSet<&GHObject> = reference.keys().chain(found.keys()).collect();
+                for name in names {
+                    let (a, b) = (reference.get(name), found.get(name));
+                    assert_eq!(a, b, "PG {pg}: {name} differs between osd.{first} and osd.{osd}");
+                }
+            }
+        }
+    }
+}
+
+/// One object's data, attributes and omap.
+type Content = (Bytes, BTreeMap<denc::ByteStr, Bytes>, Bytes, Vec<(denc::ByteStr, Bytes)>);
+type Objects = BTreeMap<GHObject, Content>;
+
+fn objects(store: &dyn ObjectRead, coll: Coll) -> Objects {
+    const READS: &str = "a healthy simulated disk reads";
+    let (all, _) = store.list(coll, &GHObject::min(), usize::MAX).expect(READS);
+    all.into_iter()
+        .filter(|o| !o.is_pgmeta())
+        .map(|o| {
+            let data = store.read(coll, &o, 0, u64::MAX).expect(READS).unwrap_or_default();
+            let attrs = store.attrs(coll, &o).expect(READS).unwrap_or_default();
+            let header = store.omap_header(coll, &o).expect(READS);
+            let (omap, _) = store.omap_range(coll, &o, None, usize::MAX).expect(READS);
+            (o, (data, attrs, header, omap))
+        })
+        .collect()
+}
+
+fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> crate::world::Maker {
+    let options = plan.options.clone();
+    Box::new(move |listening: &Listening, life| -> Box<dyn Node> {
+        Box::new(mon::Mon::new(mon::Setup {
+            name: "a".to_owned(),
+            fsid,
+            listening: listening.clone(),
+            options: options.clone(),
+            hostname: "sim".to_owned(),
+            seed: seed.wrapping_add(life.into()),
+            ..mon::Setup::default()
+        }))
+    })
+}
+
+fn osd_maker(n: usize, fsid: Uuid, osd_fsid: Uuid, mons: Vec<MonAddr>, plan: &Plan, seed: u64) -> crate::world::Maker {
+    let options = plan.options.clone();
+    Box::new(move |listening: &Listening, life| -> Box<dyn Node> {
+        Box::new(osd::Osd::new(osd::Setup {
+            whoami: n as i32,
+            fsid,
+            osd_fsid,
+            listening: listening.clone(),
+            mons: mons.clone(),
+            hostname: format!("sim{n}"),
+            options: options.clone(),
+            metadata: BTreeMap::new(),
+            seed: seed.wrapping_add(life.into()),
+        }))
+    })
+}
