@@ -1,8 +1,8 @@
 //! Telling clients to hold back ops that cannot be served for a while, so that they do not pile up
 //! here (Ceph: `Backoff`, doc/dev/osd_internals/backoff).
 //!
-//! Invariant: a client that was told to block a range is told to unblock it, or loses its session, or
-//! sees an interval change, which makes it forget.
+//! Invariant: a client that was told to block a range is told to unblock it, at the latest when the
+//! interval ends, or loses its session. It would wait forever else.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,6 @@ impl Backoff {
 #[derive(Debug, Default)]
 pub(crate) struct Backoffs {
     by_conn: BTreeMap<ConnId, Vec<Backoff>>,
-    last_id: u64,
 }
 
 impl Backoffs {
@@ -42,11 +41,6 @@ impl Backoffs {
 
     pub fn conn_reset(&mut self, conn: ConnId) {
         self.by_conn.remove(&conn);
-    }
-
-    /// A new interval: clients forget them by themselves.
-    pub fn clear(&mut self) {
-        self.by_conn.clear();
     }
 }
 
@@ -62,8 +56,8 @@ impl Pg {
     }
 
     fn back_off(&mut self, env: &mut Env, conn: ConnId, begin: HObject, end: HObject) {
-        self.backoffs.last_id += 1;
-        let id = self.backoffs.last_id;
+        // Unique in the client's session, which all PGs of this OSD share.
+        let id = env.tokens.next().0;
         let backoff = Backoff { id, begin, end };
         self.send_backoff(env, conn, BackoffOp::Block, &backoff);
         self.backoffs.by_conn.entry(conn).or_default().push(backoff);
@@ -92,6 +86,11 @@ impl Pg {
                 self.backoffs.by_conn.insert(conn, keep);
             }
         }
+    }
+
+    /// The interval is over.
+    pub(crate) fn release_all_backoffs(&mut self, env: &mut Env) {
+        self.release(env, |_| true);
     }
 
     /// The PG is active.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
 use node::{ConnId, Level, Peer};
 use types::errno::{EIO, ESHUTDOWN};
-use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, osd_flag};
+use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, features, osd_flag};
 
 use crate::env::{Env, PgOutput};
 use crate::lease::Readable;
@@ -61,6 +61,10 @@ impl ClientOp {
             copied: None,
             lock: Lock::None,
         }
+    }
+
+    fn knows_backoff(&self) -> bool {
+        self.peer.features & features::RADOS_BACKOFF == features::RADOS_BACKOFF
     }
 
     pub fn head(&self) -> HObject {
@@ -175,6 +179,15 @@ impl Pg {
         self.finish(env);
     }
 
+    /// Whether it may take until an operator or another OSD does something that the PG is active.
+    fn unavailable_for_long(&self, env: &Env) -> bool {
+        match &self.phase {
+            Phase::Peering(p) => p.is_stuck() || env.cfg.backoff_on_peering,
+            Phase::Active(a) => a.all_activated && !self.enough_members(),
+            _ => env.cfg.backoff_on_peering,
+        }
+    }
+
     /// Whether the client sends this op again, perhaps elsewhere, so that it must not be carried out
     /// here (Ceph: `can_discard_op`).
     fn is_outdated(&self, op: &ClientOp) -> bool {
@@ -196,7 +209,7 @@ impl Pg {
         }
         let active = matches!(&self.phase, Phase::Active(Active { all_activated: true, .. }));
         if !active || !self.enough_members() {
-            if env.cfg.backoff_on_peering {
+            if self.unavailable_for_long(env) && op.knows_backoff() {
                 return self.back_off_pg(env, &op);
             }
             return self.waiting.for_active.push_back(op);
@@ -238,7 +251,9 @@ impl Pg {
     /// The object has to be recovered first: at once, whatever else is waiting.
     fn wait_for_object(&mut self, env: &mut Env, mut op: ClientOp, soid: HObject) {
         self.unlock(&mut op);
-        if self.missing_loc.is_unfound(&soid) && env.cfg.backoff_on_unfound {
+        let hold_back = env.cfg.backoff_on_degraded || env.cfg.backoff_on_unfound && self.missing_loc.is_unfound(&soid);
+        if hold_back && op.knows_backoff() {
+            self.recover_now(env, &soid);
             return self.back_off_object(env, &op, soid);
         }
         self.waiting.for_object.entry(soid.clone()).or_default().push_back(op);
@@ -429,7 +444,7 @@ impl Pg {
     pub(crate) fn interrupt_ops(&mut self, env: &mut Env, same_primary: bool) {
         self.contexts.clear();
         self.watches.clear();
-        self.backoffs.clear();
+        self.release_all_backoffs(env);
         self.waiting.laggy = false;
         self.waiting.wait = false;
         let mut ops: VecDeque<ClientOp> = self.repops.take_ops().into();

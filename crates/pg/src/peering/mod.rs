@@ -54,6 +54,11 @@ pub(crate) enum Step {
 }
 
 impl Peering {
+    /// Somebody has to come back, or an operator to decide, before it goes on.
+    pub fn is_stuck(&self) -> bool {
+        matches!(self.step, Step::Down | Step::Incomplete)
+    }
+
     /// Whether a map makes what was learnt so far void.
     pub fn is_void(&self, map: &OsdMap) -> bool {
         // The log's source may be a stray, which is not in the prior set.
