@@ -8,7 +8,7 @@ use node::Now;
 use osdmap::OsdMap;
 use types::flags::pg_state;
 use types::stats::{ObjectStatSum, PoolStat};
-use types::{OsdId, OsdStat, PgId, PgStat, PoolId, UTime};
+use types::{OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs, UTime};
 
 /// `PGMap`.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub struct PgMap {
     pub stamp: UTime,
     pub pgs: BTreeMap<PgId, PgStat>,
     pub osds: BTreeMap<OsdId, OsdStat>,
+    /// What each pool takes on each OSD.
+    pub pool_space: BTreeMap<(PoolId, OsdId), StoreStatfs>,
     /// Sums at past moments, for rates.
     history: VecDeque<(Duration, BTreeMap<PoolId, ObjectStatSum>)>,
 }
@@ -31,6 +33,8 @@ impl PgMap {
         self.stamp = now.wall;
         if map.exists(from) {
             self.osds.insert(from, m.osd_stat.clone());
+            self.pool_space.retain(|(_, osd), _| *osd != from);
+            self.pool_space.extend(m.pool_stat.iter().map(|(pool, space)| ((*pool, from), space.clone())));
         }
         for (id, stat) in &m.pg_stat {
             if !map.pg_exists(*id) {
@@ -53,6 +57,7 @@ impl PgMap {
         self.stamp = now.wall;
         self.pgs.retain(|id, _| map.pg_exists(*id));
         self.osds.retain(|osd, _| map.exists(*osd));
+        self.pool_space.retain(|(pool, osd), _| map.exists(*osd) && map.pools.contains_key(pool));
         for (pool, info) in &map.pools {
             for seed in 0..info.pg_num {
                 let id = PgId::new(*pool, seed);
@@ -80,6 +85,12 @@ impl PgMap {
         let mut sums: BTreeMap<PoolId, PoolStat> = map.pools.keys().map(|id| (*id, PoolStat::default())).collect();
         for (id, stat) in &self.pgs {
             sums.entry(id.pool).or_default().add_pg(stat);
+        }
+        for ((pool, _), space) in &self.pool_space {
+            if let Some(sum) = sums.get_mut(pool) {
+                crate::summary::add_statfs(&mut sum.store_stats, space);
+                sum.num_store_stats += 1;
+            }
         }
         sums
     }

@@ -3,7 +3,7 @@
 //! The manager's address is in the MgrMap. Over its session go `MMgrOpen`, then reports every
 //! `mgr_stats_period`, and soon after a PG changed its state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use messages::{
 use monclient::MonClient;
 use node::{ConnId, Dest, Endpoint, Level, Now, Output};
 use os::ObjectRead;
-use types::{EntityName, Epoch, MgrMap, OsdStat, SpgId, StoreStatfs};
+use types::{EntityName, Epoch, MgrMap, OsdStat, PoolId, SpgId, StoreStatfs};
 
 use crate::{Osd, Setup, State, Timer};
 
@@ -130,9 +130,21 @@ impl Osd {
             epoch: self.epoch(),
             pg_stat,
             osd_stat: self.osd_stat(store),
-            pool_stat: self.pgs.keys().map(|id| (id.pgid.pool, StoreStatfs::default())).collect(),
+            pool_stat: self.space_by_pool(),
             ..MPGStats::default()
         }
+    }
+
+    /// What the PGs here take, primary or not.
+    fn space_by_pool(&self) -> BTreeMap<PoolId, StoreStatfs> {
+        let mut pools: BTreeMap<PoolId, StoreStatfs> = BTreeMap::new();
+        for pg in self.pgs.values() {
+            let (space, pool) = (pg.space(), pools.entry(pg.id().pgid.pool).or_default());
+            pool.allocated = pool.allocated.saturating_add(space.allocated);
+            pool.data_stored = pool.data_stored.saturating_add(space.data_stored);
+            pool.omap_allocated = pool.omap_allocated.saturating_add(space.omap_allocated);
+        }
+        pools
     }
 
     pub(crate) fn osd_stat(&self, store: &dyn ObjectRead) -> OsdStat {
