@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
 use node::{ConnId, Level, Peer};
-use types::errno::{EIO, ESHUTDOWN};
+use types::errno::{EAGAIN, EIO, ESHUTDOWN};
 use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, features, osd_flag};
 
 use crate::env::{Env, PgOutput};
@@ -61,6 +61,12 @@ impl ClientOp {
             copied: None,
             lock: Lock::None,
         }
+    }
+
+    /// The client reads from whichever member is near, or idle.
+    fn may_read_anywhere(&self) -> bool {
+        let anywhere = osd_flag::BALANCE_READS | osd_flag::LOCALIZE_READS;
+        !self.access.write && self.msg.flags & anywhere != 0
     }
 
     fn knows_backoff(&self) -> bool {
@@ -203,6 +209,11 @@ impl Pg {
         }
         if self.map.is_blocklisted_any(&op.peer.addrs) {
             return self.reply_error(env, &op, -ESHUTDOWN);
+        }
+        if !self.is_primary() && self.is_acting(self.whoami) && op.may_read_anywhere() {
+            // We could serve it under a lease, but send the client to the primary, as Ceph does whenever
+            // a replica is not sure.
+            return self.reply_error(env, &op, -EAGAIN);
         }
         if self.is_outdated(&op) || !self.is_primary() || self.backoffs.blocks(op.conn, &op.msg.hobj) {
             return;

@@ -63,6 +63,8 @@ pub struct Cluster {
     pub mon: bool,
     wanted: Vec<Wanted>,
     pub log: Vec<String>,
+    /// Set in the ops that clients send.
+    pub op_flags: u32,
     tracing: bool,
 }
 
@@ -105,6 +107,7 @@ impl Cluster {
             mon: true,
             wanted: Vec::new(),
             log: Vec::new(),
+            op_flags: 0,
             tracing: std::env::var_os("PG_TRACE").is_some(),
         };
         c.next_map(|inc, _| {
@@ -522,7 +525,10 @@ impl Cluster {
             pgid: pgid(),
             hobj,
             map_epoch: self.map().epoch,
-            flags: osd_flag::ONDISK | osd_flag::ACK | if write { osd_flag::WRITE } else { osd_flag::READ },
+            flags: self.op_flags
+                | osd_flag::ONDISK
+                | osd_flag::ACK
+                | if write { osd_flag::WRITE } else { osd_flag::READ },
             ops,
             mtime: UTime { sec: 1_700_000_000, nsec: 0 },
             ..MOSDOp::default()

@@ -28,6 +28,12 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         ["get", name] => return op(c, primary, name, get()),
         ["rm", name] => return op(c, primary, name, remove()),
         ["get", name, "from", osd] => return op(c, num(osd), name, get()),
+        ["get", name, "near", osd] => {
+            c.op_flags = types::osd_flag::LOCALIZE_READS;
+            let answer = op(c, num(osd), name, get());
+            c.op_flags = 0;
+            return answer;
+        }
         ["put", name, text, "to", osd] => return op(c, num(osd), name, put(text)),
         // Only sends; the reply can be asked for later.
         ["send", "put", name, text] => {
