@@ -15,6 +15,7 @@ use messages::{
 use monclient::MonClient;
 use node::{ConnId, Dest, Endpoint, Level, Now, Output};
 use os::ObjectRead;
+use types::options::Source;
 use types::{EntityName, Epoch, MgrMap, OsdStat, PoolId, SpgId, StoreStatfs};
 
 use crate::{Osd, Setup, State, Timer};
@@ -35,6 +36,8 @@ pub struct Report {
     changed: BTreeSet<SpgId>,
     seq: u32,
     retry_at: Option<Duration>,
+    /// The options as the manager was last told.
+    config: Bytes,
 }
 
 impl Osd {
@@ -66,7 +69,9 @@ impl Osd {
             name: EntityName::mgr(mgr.active_gid as i64),
             addrs: mgr.active_addrs.clone(),
         };
-        let open = MMgrOpen { daemon_name: self.setup.whoami.to_string(), ..MMgrOpen::default() };
+        let config = self.config_for_mgr();
+        self.report.config = config.clone();
+        let open = MMgrOpen { daemon_name: self.setup.whoami.to_string(), config, ..MMgrOpen::default() };
         out.push(Output::Send { to, msg: open.into(), after: None });
         self.report.retry_at = Some(now.mono + MGR_RETRY);
         self.timers.set(Timer::Report, now.mono + MGR_RETRY);
@@ -117,10 +122,31 @@ impl Osd {
         self.timers.set(Timer::Report, now.mono + period);
         self.report.changed.clear();
         self.report.seq += 1;
-        let report = MMgrReport::new(self.setup.whoami.to_string());
+        let mut report = MMgrReport::new(self.setup.whoami.to_string());
+        let config = self.config_for_mgr();
+        if config != self.report.config {
+            self.report.config = config.clone();
+            report.config = config;
+        }
         out.push(Output::Send { to: Dest::Conn(conn), msg: report.into(), after: None });
         let stats = self.pg_stats(now, store);
         out.push(Output::Send { to: Dest::Conn(conn), msg: stats.into(), after: None });
+    }
+
+    /// The options that differ from their defaults: name → where from → value, for `config show`.
+    fn config_for_mgr(&self) -> Bytes {
+        let level = |source: &Source| match source {
+            Source::Mon => 1i32,
+            Source::File => 2,
+            Source::Cmdline => 4,
+            Source::Override => 5,
+        };
+        let all: BTreeMap<String, BTreeMap<i32, String>> = self
+            .cfg
+            .changed()
+            .map(|(name, values)| (name.to_owned(), values.iter().map(|(s, v)| (level(s), v.clone())).collect()))
+            .collect();
+        denc::to_bytes(&all, types::features::ALL)
     }
 
     fn pg_stats(&mut self, now: Now, store: &dyn ObjectRead) -> MPGStats {

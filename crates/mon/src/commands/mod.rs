@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use messages::{MCommand, MCommandReply, MMonCommand, MMonCommandAck};
 use node::{ConnId, Now};
-use types::command::{Args, Command};
+use types::command::{Args, Command, FLAG_TELL};
 use types::dump::{Dump, Format};
 use types::errno;
 
@@ -182,6 +182,12 @@ impl Mon {
     }
 
     fn run_tell(&mut self, cx: &mut Cx, conn: Option<ConnId>, cmd: &[String], data: Bytes) -> (i32, Reply) {
+        if let Ok(args) = Args::parse(cmd)
+            && args.prefix() == "get_command_descriptions"
+        {
+            let all = tell::COMMANDS.iter().chain(own().filter(|c| c.flags & FLAG_TELL == FLAG_TELL));
+            return finish(Ok(Reply::data(types::command::descriptions(all).to_json())));
+        }
         if let Ok(args) = Args::parse(cmd)
             && let Some(answer) = tell::handler(args.prefix())
         {

@@ -1,12 +1,26 @@
 //! Commands that only this very monitor answers: `ceph tell mon.X …`, and its admin socket.
 
+use types::command::Command;
 use types::dump::Dump;
 use types::errno;
 use types::options::Source;
 
 use super::cluster::release_of;
-use super::{Cmd, CmdResult, Handler, Reply, fail};
+use super::{Cmd, CmdResult, Handler, Reply, cmd, fail};
 use types::version;
+
+/// What only a tell can ask for; what `own` flags so comes with it.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    cmd("config get name=var,type=CephString", "one option's value in force", "mon", "r", 0),
+    cmd("config set name=var,type=CephString name=val,type=CephString,n=N",
+        "set an option until the daemon restarts", "mon", "rw", 0),
+    cmd("config unset name=var,type=CephString", "take back what `config set` set", "mon", "rw", 0),
+    cmd("config show", "the values in force", "mon", "r", 0),
+    cmd("quorum_status", "who is in the quorum", "mon", "r", 0),
+    cmd("mgr stop here", "stop the manager of this process", "mon", "rw", 0),
+    cmd("mgr start here", "start the manager of this process", "mon", "rw", 0),
+];
 
 pub fn handler(prefix: &str) -> Option<Handler> {
     Some(match prefix {
@@ -21,6 +35,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "injectargs" => injectargs,
         "config get" => config_get,
         "config set" => config_set,
+        "config unset" => config_unset,
         "config show" => config_show,
         _ => return None,
     })
@@ -126,6 +141,11 @@ fn config_set(c: &mut Cmd) -> CmdResult {
         Ok(()) => Ok(c.dump("config_set", &Dump::obj().with("success", ""))),
         Err(e) => fail(errno::EINVAL, e.to_string()),
     }
+}
+
+fn config_unset(c: &mut Cmd) -> CmdResult {
+    c.mon.config.unset(&c.arg("var")?, Source::Override);
+    Ok(c.dump("config_unset", &Dump::obj().with("success", "")))
 }
 
 fn config_show(c: &mut Cmd) -> CmdResult {
