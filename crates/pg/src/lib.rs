@@ -17,12 +17,14 @@
 
 mod active;
 mod backoff;
+mod birth;
 mod choose;
 mod client;
 mod env;
 mod interval;
 mod lease;
 mod log;
+mod maps;
 mod merge;
 mod missing;
 pub mod object;

@@ -17,17 +17,14 @@ use std::time::Duration;
 
 use messages::{Body, Message};
 use node::Token;
-use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
+use os::{Coll, ReadError, Transaction, TxOp};
 use osdmap::OsdMap;
-use types::{
-    EVersion, Epoch, GHObject, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgHistory, PgInfo, PgPool,
-    SpgId, UTime,
-};
+use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgInfo, PgPool, SpgId, UTime};
 
 use crate::backoff::Backoffs;
 use crate::client::Waiting;
 use crate::env::{Env, PgOutput};
-use crate::interval::{UpActing, is_new_interval, members, note_past_interval};
+use crate::interval::{UpActing, members};
 use crate::lease::Leases;
 use crate::log::PgLog;
 use crate::missing::{Missing, MissingLoc};
@@ -156,7 +153,7 @@ pub struct Pg {
     pub(crate) log: PgLog,
     pub(crate) missing: Missing,
     pub(crate) dirty: Dirty,
-    persisted_epoch: Epoch,
+    pub(crate) persisted_epoch: Epoch,
     /// The sums in the stored `pg_info_t`.
     written_sum: ObjectStatSum,
 
@@ -164,13 +161,13 @@ pub struct Pg {
     pub(crate) txn: Transaction,
     pub(crate) then: Vec<OnCommit>,
     on_commit: BTreeMap<Token, Vec<OnCommit>>,
-    last_submitted: Token,
-    last_committed: Token,
+    pub(crate) last_submitted: Token,
+    pub(crate) last_committed: Token,
     /// What we say in a new interval speaks of what we hold, so it must not get out before that is on
     /// disk: the last transaction of the earlier intervals (Ceph: `begin_block_outgoing`).
-    flush: Option<Token>,
+    pub(crate) flush: Option<Token>,
     /// Messages of peers that need a later map than ours.
-    waiting_for_map: VecDeque<(OsdId, Message)>,
+    pub(crate) waiting_for_map: VecDeque<(OsdId, Message)>,
 
     /// The epoch in which peering last began; answers to older questions are void.
     pub(crate) last_peering_reset: Epoch,
@@ -203,7 +200,7 @@ pub struct Pg {
 }
 
 impl Pg {
-    fn new(id: SpgId, env: &Env, info: PgInfo) -> Self {
+    pub(crate) fn new(id: SpgId, env: &Env, info: PgInfo) -> Self {
         let pool = env.map.pools.get(&id.pgid.pool).cloned().unwrap_or_default();
         Self {
             id,
@@ -253,148 +250,6 @@ impl Pg {
         }
     }
 
-    /// Makes a PG that the monitors want (`MOSDPGCreate2`), first created in epoch `created`. Stands
-    /// at `env.map`, which may be later than `created`: `maps` gives the maps from there on, from
-    /// which the intervals since then are found (Ceph: OSD::build_initial_pg_history).
-    pub fn create(
-        id: SpgId,
-        env: &mut Env,
-        created: Epoch,
-        stamp: UTime,
-        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
-    ) -> Self {
-        let history = PgHistory {
-            epoch_created: created,
-            epoch_pool_created: created,
-            same_up_since: created,
-            same_interval_since: created,
-            same_primary_since: created,
-            last_scrub_stamp: stamp,
-            last_deep_scrub_stamp: stamp,
-            last_clean_scrub_stamp: stamp,
-            ..PgHistory::default()
-        };
-        Self::create_with(id, env, history, PastIntervals::default(), created, maps)
-    }
-
-    /// Makes a PG because a peer's message (see [`crate::stray_message`]) supposes it. As in
-    /// [`Self::create`], `maps` gives the maps since the epoch that the message speaks of.
-    pub fn create_for_peer(
-        id: SpgId,
-        env: &mut Env,
-        msg: &Message,
-        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
-    ) -> Self {
-        let epoch = crate::route::creation_epoch(msg).unwrap_or(env.map.epoch);
-        let (history, past) = match &msg.body {
-            Body::MOSDPGNotify2(m) => (m.notify.info.history.clone(), m.notify.past_intervals.clone()),
-            Body::MOSDPGLog(m) => (m.info.history.clone(), m.past_intervals.clone()),
-            _ => Default::default(),
-        };
-        Self::create_with(id, env, history, past, epoch, maps)
-    }
-
-    /// Makes an empty PG whose history is as told in epoch `since`, and takes it to `env.map`.
-    fn create_with(
-        id: SpgId,
-        env: &mut Env,
-        mut history: PgHistory,
-        mut past: PastIntervals,
-        since: Epoch,
-        maps: &dyn Fn(Epoch) -> Option<Arc<OsdMap>>,
-    ) -> Self {
-        let mut reset = since.min(env.map.epoch);
-        let mut last: Option<(Arc<OsdMap>, UpActing)> = None;
-        for map in (since..=env.map.epoch).filter_map(maps).filter(|m| m.pool(id.pgid.pool).is_some()) {
-            let now = UpActing::of(&map, id.pgid);
-            if let Some((before, was)) = &last
-                && is_new_interval(was, &now, before, &map, id.pgid)
-            {
-                note_past_interval(&mut past, was, &history, before, map.epoch, id.pgid);
-                reset = map.epoch;
-                history.same_interval_since = map.epoch;
-                if was.up != now.up || was.up_primary != now.up_primary {
-                    history.same_up_since = map.epoch;
-                }
-                if was.acting_primary != now.acting_primary {
-                    history.same_primary_since = map.epoch;
-                }
-            }
-            last = Some((map, now));
-        }
-        let info = PgInfo { history, ..PgInfo::new(id) };
-        let mut pg = Self::new(id, env, info);
-        pg.past = past;
-        pg.last_peering_reset = reset;
-        let (coll, meta) = (Coll::Pg(id), GHObject::pgmeta(id.pgid));
-        pg.txn.push(TxOp::MkColl { coll, bits: id.pgid.split_bits(pg.pool.pg_num) });
-        pg.txn.push(TxOp::MkColl { coll: Coll::Temp(id), bits: 0 });
-        pg.txn.push(TxOp::Touch { coll, oid: meta });
-        pg.dirty = Dirty { info: true, big: true, ..Dirty::default() };
-        pg.info.stats.up = pg.ua.up.clone();
-        pg.info.stats.acting = pg.ua.acting.clone();
-        pg.info.stats.up_primary = pg.ua.up_primary;
-        pg.info.stats.acting_primary = pg.ua.acting_primary;
-        pg.info.stats.mapping_epoch = pg.info.history.same_interval_since;
-        pg.begin(env);
-        pg
-    }
-
-    /// The map epoch at which the stored PG stands; [`Pg::load`] wants that map.
-    ///
-    /// # Errors
-    /// If the store has no such PG or cannot read it.
-    pub fn stored_epoch(id: SpgId, store: &dyn ObjectRead) -> Result<Epoch, LoadError> {
-        persist::read_epoch(id, store)
-    }
-
-    /// Takes up a PG from the store, at the map of [`Pg::stored_epoch`].
-    ///
-    /// # Errors
-    /// If what is stored cannot be read or makes no sense.
-    pub fn load(id: SpgId, env: &mut Env) -> Result<Self, LoadError> {
-        let stored = persist::read(id, env.store)?;
-        let mut pg = Self::new(id, env, stored.info);
-        pg.past = stored.past;
-        pg.log = stored.log;
-        pg.missing = stored.missing;
-        pg.persisted_epoch = stored.epoch;
-        if stored.deleting {
-            pg.start_delete(env);
-        } else {
-            pg.drop_leftovers(env)?;
-        }
-        pg.begin(env);
-        Ok(pg)
-    }
-
-    /// Half-transferred objects of our last life.
-    fn drop_leftovers(&mut self, env: &mut Env) -> Result<(), LoadError> {
-        let coll = Coll::Temp(self.id);
-        if !env.store.collection_exists(coll) {
-            self.txn.push(TxOp::MkColl { coll, bits: 0 });
-            return Ok(());
-        }
-        let mut from = GHObject::min();
-        loop {
-            let page = env.store.list(coll, &from, 256);
-            let (objects, next) = page.map_err(|e| LoadError::Read(self.id, e))?;
-            self.txn.ops.extend(objects.into_iter().map(|oid| TxOp::Remove { coll, oid }));
-            match next {
-                Some(next) => from = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Common to new and loaded PGs (Ceph: `Initial`).
-    fn begin(&mut self, env: &mut Env) {
-        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub);
-        self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, &mut self.info.history);
-        self.send_notify = !self.is_primary();
-        self.finish(env);
-    }
-
     pub fn id(&self) -> SpgId {
         self.id
     }
@@ -431,169 +286,6 @@ impl Pg {
     pub(crate) fn enter(&mut self, env: &Env, phase: Phase) {
         self.phase = phase;
         self.phase_since = env.now.wall;
-    }
-
-    // --- maps
-
-    /// Takes the next map (`env.map`, one epoch on): a new interval resets peering.
-    pub fn advance_map(&mut self, env: &mut Env) {
-        if self.is_deleting() {
-            // It goes on to the end, whatever the maps say; if the PG is wanted here again it is made anew.
-            self.map = env.map.clone();
-            return;
-        }
-        let last = std::mem::replace(&mut self.map, env.map.clone());
-        let map = self.map.clone();
-        let pool_before = self.pool.clone();
-        if let Some(pool) = map.pools.get(&self.id.pgid.pool) {
-            self.pool = pool.clone();
-        }
-        let next = UpActing::of(&map, self.id.pgid);
-        if is_new_interval(&self.ua, &next, &last, &map, self.id.pgid) {
-            self.start_interval(env, &last, next);
-        } else if self.peering_is_void(&map) {
-            self.reset_peering(env);
-        } else if let Phase::Active(_) = self.phase {
-            self.active_advance(env, &pool_before);
-        }
-        self.remove_down_peers(&map);
-        self.adjust_need_up_thru(env);
-        self.finish(env);
-    }
-
-    /// The last of a row of maps has been taken: acts on it.
-    pub fn activate_map(&mut self, env: &mut Env) {
-        if self.is_deleting() {
-            return;
-        }
-        match &self.phase {
-            Phase::Reset => self.start(env),
-            Phase::Stray | Phase::ReplicaActive(_) => self.notify_primary(env),
-            Phase::Peering(_) => self.peering_map_activated(env),
-            Phase::Active(_) => {
-                self.active_map_activated(env);
-                self.drop_shut_out_watches(env);
-            }
-            Phase::WaitActingChange | Phase::Deleting(_) => (),
-        }
-        if self.map.epoch - self.persisted_epoch > env.cfg.epoch_persisted_max_stale {
-            self.dirty.epoch = true;
-        }
-        self.finish(env);
-        for (from, msg) in std::mem::take(&mut self.waiting_for_map) {
-            self.peer_message(env, from, msg);
-        }
-        self.requeue_waiting_for_map();
-        self.run_ready(env);
-        self.finish(env);
-    }
-
-    /// What is decided so far does not hold by the new map, though the interval goes on.
-    fn peering_is_void(&self, map: &OsdMap) -> bool {
-        match &self.phase {
-            Phase::Peering(p) => p.is_void(map),
-            Phase::WaitActingChange => self.want_acting.iter().any(|o| !map.is_up(*o)),
-            _ => false,
-        }
-    }
-
-    fn reset_peering(&mut self, env: &mut Env) {
-        self.last_peering_reset = self.map.epoch;
-        self.want_acting.clear();
-        self.blocked_by.clear();
-        self.enter(env, Phase::Reset);
-    }
-
-    /// A new interval: everything that was agreed on in the last one is void
-    /// (Ceph: `start_peering_interval`).
-    fn start_interval(&mut self, env: &mut Env, last: &OsdMap, next: UpActing) {
-        let epoch = self.map.epoch;
-        let was = std::mem::replace(&mut self.ua, next);
-        let was_primary = was.acting_primary == self.whoami;
-        note_past_interval(&mut self.past, &was, &self.info.history, last, epoch, self.id.pgid);
-        let h = &mut self.info.history;
-        h.same_interval_since = epoch;
-        if was.up != self.ua.up || was.up_primary != self.ua.up_primary {
-            h.same_up_since = epoch;
-        }
-        if was.acting_primary != self.ua.acting_primary {
-            h.same_primary_since = epoch;
-        }
-        self.dirty.big = true;
-        self.flush = (self.last_submitted > self.last_committed).then_some(self.last_submitted);
-        let s = &mut self.info.stats;
-        s.up.clone_from(&self.ua.up);
-        s.acting.clone_from(&self.ua.acting);
-        s.up_primary = self.ua.up_primary;
-        s.acting_primary = self.ua.acting_primary;
-        s.mapping_epoch = epoch;
-
-        let primary = self.is_primary();
-        self.leases.new_interval(&self.ua, primary, env.now.mono, &mut self.info.history);
-        self.release_reservations(env);
-        self.interrupt_ops(env, was.acting_primary == self.ua.acting_primary);
-        self.clear_primary_state();
-        if was_primary || primary {
-            env.out.push(PgOutput::PgTempDone);
-        }
-        self.send_notify = !primary;
-        self.reset_peering(env);
-        if self.ua.acting.is_empty() && self.ua.up_primary == self.whoami {
-            // The pg_temp is of no use any more; only its owner-to-be can say so.
-            env.out.push(PgOutput::PgTemp { want: Vec::new(), forced: false });
-        }
-        env.out.push(PgOutput::PeersChanged);
-    }
-
-    fn clear_primary_state(&mut self) {
-        self.peers = Peers::default();
-        self.actingbackfill.clear();
-        self.want_acting.clear();
-        self.need_up_thru = false;
-        self.blocked_by.clear();
-        self.missing_loc.clear();
-        self.recovery = Recovery::default();
-        self.last_update_ondisk = EVersion::ZERO;
-        self.min_last_complete_ondisk = EVersion::ZERO;
-        self.trim_to = EVersion::ZERO;
-    }
-
-    pub(crate) fn remove_down_peers(&mut self, map: &OsdMap) {
-        let gone: Vec<OsdId> = self.peers.info.keys().copied().filter(|o| !map.is_up(*o)).collect();
-        for osd in gone {
-            self.peers.info.remove(&osd);
-            self.peers.missing.remove(&osd);
-            self.peers.missing_requested.remove(&osd);
-            self.peers.strays.remove(&osd);
-        }
-        self.peers.purged.retain(|o| map.is_up(*o));
-        self.missing_loc.remove_source(|o| !map.is_up(o));
-        self.drop_pulls_from(|o| !map.is_up(o));
-    }
-
-    fn adjust_need_up_thru(&mut self, env: &mut Env) {
-        if !self.need_up_thru {
-            return;
-        }
-        if self.map.info(self.whoami).up_thru >= self.info.history.same_interval_since {
-            self.need_up_thru = false;
-        } else {
-            env.out.push(PgOutput::UpThru { want: self.info.history.same_interval_since });
-        }
-    }
-
-    /// (Ceph: `Start`)
-    fn start(&mut self, env: &mut Env) {
-        self.started_since = env.now.wall;
-        if self.map.pool(self.id.pgid.pool).is_none() {
-            self.start_delete(env);
-        } else if self.is_primary() {
-            self.start_peering(env);
-        } else {
-            self.enter(env, Phase::Stray);
-            self.notify_primary(env);
-        }
-        env.out.push(PgOutput::PeersChanged);
     }
 
     // --- messages
