@@ -166,6 +166,7 @@ impl Mon {
             self.mkfs(cx);
         }
         self.announce(cx);
+        self.mgr_new_map(cx);
         self.osd.on_leading(cx.now, &self.state);
     }
 

@@ -81,7 +81,8 @@ impl Mon {
     }
 
     fn statfs(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: &MStatfs) {
-        let d = &self.digest;
+        // Summed up now, not a tick ago: a cluster that has just come up has a size.
+        let d = self.mgr_digest(cx.now);
         let mut reply = MStatfsReply {
             fsid: self.setup.fsid,
             version: self.state.osdmap.epoch.into(),

@@ -1,7 +1,8 @@
 //! The manager inside: what it is told, and what the monitor shows of PGs.
 
 use messages::Message;
-use node::ConnId;
+use mgr::Digest;
+use node::{ConnId, Now};
 use types::dump::Dump;
 
 use crate::core::{Cx, Mon};
@@ -18,6 +19,12 @@ impl Mon {
         let map = self.state.osdmap.clone();
         let stuck = self.config.u64("mon_pg_stuck_threshold") as u32;
         self.digest = self.mgr.tick(cx.now, &map, stuck);
+    }
+
+    /// What the manager knows at this moment.
+    pub(crate) fn mgr_digest(&self, now: Now) -> Digest {
+        let stuck = self.config.u64("mon_pg_stuck_threshold") as u32;
+        self.mgr.digest(now, &self.state.osdmap, stuck)
     }
 
     pub(crate) fn mgr_new_map(&mut self, cx: &mut Cx) {

@@ -87,7 +87,7 @@ pub struct HealthWatch {
 
 impl Mon {
     pub(crate) fn health_checks(&self, now: Now) -> Checks {
-        let mut checks = self.digest.checks.clone();
+        let mut checks = self.mgr_digest(now).checks;
         CHECKS.iter().for_each(|check| check(self, now, &mut checks));
         checks
     }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::harness::Cluster;
 
 /// Where keys are data: daemons' fields, versions, addresses, names.
-const FREE: [&str; 13] = [
+const FREE: [&str; 15] = [
+    "health.checks",
+    "status.health.checks",
     "status.pgmap",
     "osd dump.blocklist",
     "osd dump.erasure_code_profiles",
