@@ -91,3 +91,30 @@ fn versions_and_pings_are_answered() {
     let pong: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(pong["health"]["status"].is_string() && pong["mon_status"]["state"] == "leader");
 }
+
+#[test]
+fn an_osd_behind_the_oldest_map_starts_from_that_one_whole() {
+    let mut c = Cluster::new();
+    for _ in 0..330 {
+        c.ok(r#"{"prefix":"osd set","key":"noout"}"#);
+        c.ok(r#"{"prefix":"osd unset","key":"noout"}"#);
+    }
+    let mut c = c.restart();
+    let conn = c.client();
+    c.send(conn, subscribe(&[("osdmap", 2, 0)]));
+    let maps: Vec<_> = c
+        .received(conn)
+        .into_iter()
+        .map(|b| match b {
+            Body::MOSDMap(m) => m,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let oldest = maps[0].oldest_map;
+    assert!(oldest > 2 && maps[0].maps.keys().eq([&oldest]), "{oldest}");
+    let mut map: osdmap::OsdMap = denc::from_bytes(maps[0].maps[&oldest].clone()).unwrap();
+    for bytes in maps.iter().flat_map(|m| m.incremental_maps.values()) {
+        map.apply(&denc::from_bytes(bytes.clone()).unwrap()).unwrap();
+    }
+    assert_eq!(map.epoch, maps[0].newest_map);
+}
