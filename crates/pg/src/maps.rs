@@ -1,7 +1,8 @@
 //! New maps: when the interval goes on, and when it ends and everything begins anew.
 
 use osdmap::OsdMap;
-use types::{EVersion, OsdId};
+use types::pool::flag as pool_flag;
+use types::{EVersion, OsdId, osdmap_flag};
 
 use crate::env::{Env, PgOutput};
 use crate::interval::{UpActing, is_new_interval, note_past_interval};
@@ -22,6 +23,7 @@ impl Pg {
         if let Some(pool) = map.pools.get(&self.id.pgid.pool) {
             self.pool = pool.clone();
         }
+        self.note_full(&last, &map);
         let next = UpActing::of(&map, self.id.pgid);
         if is_new_interval(&self.ua, &next, &last, &map, self.id.pgid) {
             self.start_interval(env, &last, next);
@@ -60,6 +62,18 @@ impl Pg {
         self.requeue_waiting_for_map();
         self.run_ready(env);
         self.finish(env);
+    }
+
+    /// Remembers when the pool or the cluster became full: writes that were sent before it knew are held
+    /// back (Ceph: `check_full_transition`).
+    fn note_full(&mut self, last: &OsdMap, map: &OsdMap) {
+        let pool = self.id.pgid.pool;
+        let is_full =
+            |m: &OsdMap| m.test_flag(osdmap_flag::FULL) || m.pool(pool).is_some_and(|p| p.has_flag(pool_flag::FULL));
+        if is_full(map) && !is_full(last) {
+            self.info.history.last_epoch_marked_full = map.epoch;
+            self.dirty.info = true;
+        }
     }
 
     /// What is decided so far does not hold by the new map, though the interval goes on.
