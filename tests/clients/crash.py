@@ -38,6 +38,8 @@ POOL = 'crash'
 WORKERS = 3
 LOGS, COUNTERS, FULLS = 4, 3, 4
 DEPTH = 24
+#: Tags of one worker's round.
+ROUND = 1_000_000
 
 
 # ---------------------------------------------------------------------------------------------- the load
@@ -78,6 +80,8 @@ def worker(conf, number, start_tag, folder):
     busy = set()
     stop = os.path.join(folder, 'stop')
     counts = {}
+    # Objects of this round's own, so that they stay small however long the loop runs.
+    mine = '%d.%d' % (number, start_tag // ROUND)
 
     def reap(block):
         while flying and (flying[0][0].done() or block):
@@ -93,9 +97,9 @@ def worker(conf, number, start_tag, folder):
         kind = rng.choices(['append', 'count', 'full', 'delete'], [6, 3, 3, 1])[0]
         size = rng.choice([40, 200, 900, 4096, 20000]) + rng.randrange(64)
         if kind == 'append':
-            obj, w = 'log.%d.%d' % (number, rng.randrange(LOGS)), io.write().append(record(tag, size))
+            obj, w = 'log.%s.%d' % (mine, rng.randrange(LOGS)), io.write().append(record(tag, size))
         elif kind == 'count':
-            obj = 'count.%d.%d' % (number, rng.randrange(COUNTERS))
+            obj = 'count.%s.%d' % (mine, rng.randrange(COUNTERS))
             if obj in busy:
                 reap(False)
                 time.sleep(0.001)
@@ -111,7 +115,7 @@ def worker(conf, number, start_tag, folder):
             w = w.setxattr('n', b'%d' % (n + 1)).omap_set({'tag.%d' % tag: b'%d' % n}).append(record(tag, size % 500))
             size = size % 500
         else:
-            obj = 'full.%d.%d' % (number, rng.randrange(FULLS))
+            obj = 'full.%s.%d' % (mine, rng.randrange(FULLS))
             w = io.write().write_full(version_of(tag, size)) if kind == 'full' else io.write().remove()
         busy.add(obj)
         journal.note('I', tag, kind, obj, size)
@@ -205,8 +209,8 @@ def check_full(obj, data, ops, wrong):
         wrong.append('%s: holds version %d; last acked is %s, a %s' % (obj, tag, last, last and ops[last][0]))
 
 
-def check(conf, ops):
-    """Reads everything back; gives what is wrong, a line each."""
+def check(conf, ops, since):
+    """Reads back what was begun with the tag `since` or later; gives what is wrong, a line each."""
     import rados
     r = rados.Rados(conffile=conf, conf=dict(rados_osd_op_timeout='60', client_mount_timeout='60'))
     r.connect(timeout=60)
@@ -217,6 +221,8 @@ def check(conf, ops):
     there = {o.key for o in io.list_objects()}
     wrong += ['%s: is there, and nobody wrote it' % o for o in there - set(by_object)]
     for obj, mine in sorted(by_object.items()):
+        if max(mine) < since:
+            continue
         try:
             data = io.read(obj, io.stat(obj)[0] + 1)
         except rados.ObjectNotFound:
@@ -293,7 +299,7 @@ def spawn_workers(cluster, folder, tags):
     program = os.path.abspath(__file__)
     children = []
     for n in range(WORKERS):
-        tags[0] += 1_000_000
+        tags[0] += ROUND
         args = ['/usr/bin/python3', program, '--worker', str(n), '--tag', str(tags[0]), '--journals', folder, '--conf', cluster.conf]
         children.append(subprocess.Popen(args, env=cluster.env))
     return children
@@ -361,7 +367,8 @@ def main():
     folder = tempfile.mkdtemp(prefix='spirula-crash-', dir=a.dir)
     journals = os.path.join(folder, 'journals')
     os.mkdir(journals)
-    cluster = Cluster(a.spirula, folder=folder)
+    # Nothing is marked out meanwhile: what is tested is the return.
+    cluster = Cluster(a.spirula, folder=folder, options=['--set', 'mon_osd_down_out_interval=600'])
     torn, wrong, tags, done = None, [], [0], 0
     try:
         cluster.up(*cluster.options)
@@ -370,14 +377,15 @@ def main():
             torn = Torn(cluster, a.tornfs_bin, a.lie, seed % 1_000_000)
             torn.adopt()
             cluster.up()
-        cluster.ceph('osd', 'set', 'noout')
         cluster.pool(POOL, pgs=8)
         cluster.wait_clean()
         for n in range(a.rounds):
             started = time.time()
             killed, hung = crash_round(cluster, torn, rng, journals, tags, a.seconds)
             ops = outcomes(journals)
-            wrong = hung + check(cluster.conf, ops)
+            last = n == a.rounds - 1
+            # The last three rounds each time, everything at the end.
+            wrong = hung + check(cluster.conf, ops, 0 if last else tags[0] - 3 * WORKERS * ROUND)
             done += 1
             count = {k: sum(o[3] == k for o in ops.values()) for k in ('acked', 'failed', 'unknown')}
             print('round %d: killed %s%s; so far %d acked, %d failed, %d unknown; %d wrong; %.0f s' % (

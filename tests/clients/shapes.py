@@ -165,7 +165,7 @@ def main(folders):
         if joined is None:
             print('not recorded: ceph', command)
             continue
-        if 'metadata' in command:
+        if 'metadata' in command or 'find' in command:
             joined = join(joined, loose(joined))
         with open(file_of(command), 'w') as f:
             json.dump(joined, f, indent=1, sort_keys=True)

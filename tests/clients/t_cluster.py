@@ -131,7 +131,7 @@ def commands_reach_monitor_manager_osd_and_pg(t):
     pg = t.clients.json('osd', 'map', pool, 'o')['pgid']
     for f, a in ((r.mon_command, ()), (r.mgr_command, ()), (lambda c, i: r.osd_command(0, c, i), ())):
         rc, out, err = f(json.dumps(dict(prefix='get_command_descriptions')), b'')
-        assert rc == 0 and len(json.loads(out)) > 20, (rc, err)
+        assert rc == 0 and len(json.loads(out)) > 5, (rc, err, out[:200])
     rc, out, err = r.pg_command(pg, json.dumps(dict(prefix='query', pgid=pg, format='json')), b'')
     assert rc == 0 and json.loads(out)['state'].startswith('active'), (rc, err)
     rc, out, err = r.mon_command('this is no JSON', b'')

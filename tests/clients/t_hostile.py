@@ -202,7 +202,7 @@ def a_daemon_survives_messages_of_the_wrong_role(t):
                 tag, body = recv()
                 if tag == 6:  # AUTH_REPLY_MORE is not expected of auth none
                     continue
-                s.sendall(frame(7, struct.pack('<I', 0)))
+                s.sendall(frame(7, b'\0' * 32))
                 recv()
                 reached += 1
                 # CLIENT_IDENT: addresses, target, global id, seq, features, required, flags, cookie.
