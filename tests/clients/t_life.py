@@ -220,11 +220,20 @@ def each_mistake_is_told_in_one_line(t):
 @test
 def a_second_process_on_a_store_is_refused(t):
     with Cluster(t.binary, options=['--osds', '1', '--set', 'osd_pool_default_size=1']) as c:
-        done = c.spirula('run-daemon', 'osd.0', rc=None, timeout=20)
+        # Another cluster's folder, with ports of its own, that has the same store in it.
+        other = os.path.join(c.folder, 'other')
+        os.makedirs(os.path.join(other, 'run'))
+        os.makedirs(os.path.join(other, 'log'))
+        for name in ('osd.0', 'spirula', 'ceph.client.admin.keyring'):
+            os.symlink(os.path.join(c.dir, name), os.path.join(other, name))
+        conf = open(c.conf).read()
+        port = conf.split('v2:127.0.0.1:')[1].split('/')[0]
+        open(os.path.join(other, 'ceph.conf'), 'w').write(conf.replace(':%s/' % port, ':%d/' % (int(port) + 60)))
+        done = run([c.binary, 'run-daemon', 'osd.0', '--dir', other], timeout=20)
         assert done.rc not in (0, None), done
-        told = (done.errors + done.text).strip()
-        assert 'in use' in told or 'another process' in told or 'runs' in told, done
-        assert 'osd.0' in c.pids()
+        told = done.errors.strip().splitlines()[-1]
+        assert 'in use' in told or 'another process' in told, done
+        assert 'osd.0' in c.pids() and c.json('osd', 'stat')['num_up_osds'] == 1
 
 
 @test

@@ -32,8 +32,9 @@ const PORTS_PER_MON: u16 = 2;
 const PORTS_PER_OSD: u16 = 4;
 /// Room for OSDs that are added later.
 const OSDS_RESERVED: u16 = 32;
-/// Where a free range is looked for when no port was named.
-const PORT_SEARCH: std::ops::Range<u16> = 20_000..60_000;
+/// Where a free range is looked for when no port was named: below the ports that Linux gives to outgoing
+/// connections (32768 and up), any of which may hold a daemon's port just when it starts again.
+const PORT_SEARCH: std::ops::Range<u16> = 10_000..32_000;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(60);
@@ -228,7 +229,7 @@ fn choose_ports(options: &UpOptions) -> Result<u16> {
     (0..span / u32::from(count))
         .map(|i| PORT_SEARCH.start + ((start + i * u32::from(count)) % (span - u32::from(count))) as u16)
         .find(|base| (*base..base + used).all(free))
-        .context("no free range of ports between 20000 and 60000: name one with --port")
+        .context("no free range of ports between 10000 and 32000: name one with --port")
 }
 
 /// The ports of an OSD, from the monitor's.
