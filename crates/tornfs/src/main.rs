@@ -72,5 +72,9 @@ fn serve(args: &Args) -> std::io::Result<()> {
     if !torn {
         fs::lock(&state).sync_all()?;
     }
-    session.umount_and_join()
+    // Lazily: a killed daemon's last threads may still hold files for a moment.
+    let detached = std::process::Command::new("umount").arg("--lazy").arg(&args.mountpoint).status()?;
+    // The kernel ends the session when this process is gone; a second unmount could hit another mount's place.
+    std::mem::forget(session);
+    if detached.success() { Ok(()) } else { Err(std::io::Error::other("umount --lazy failed")) }
 }
