@@ -77,8 +77,8 @@ pub struct StoreDisk {
     pending: usize,
 }
 
-/// Small, so that short runs see the log wrap and checkpoints come.
-const WAL_RING: u64 = 4 << 20;
+/// Small, so that short runs see checkpoints come and the log wrap; a record takes up to an eighth.
+const WAL_RING: u64 = 32 << 20;
 const OVERLAY_BYTES: usize = 512 << 10;
 
 const OPENS: &str = "a store opens again after any crash";

@@ -140,6 +140,8 @@ pub struct World {
     sessions: Vec<Session>,
     /// Pairs of hosts that cannot hear each other.
     cuts: BTreeSet<(HostId, HostId)>,
+    /// Ends of sessions that died behind a cut; they hear of it when it heals.
+    untold: Vec<End>,
     queue: BinaryHeap<Reverse<(Duration, u64)>>,
     events: BTreeMap<u64, Event>,
     next_event: u64,
@@ -165,6 +167,7 @@ impl World {
             hosts: Vec::new(),
             sessions: Vec::new(),
             cuts: BTreeSet::new(),
+            untold: Vec::new(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             next_event: 0,
@@ -283,7 +286,7 @@ impl World {
         let addrs = self.peer_addrs(host, via);
         let name = self.hosts[host].name;
         if self.is_cut(host, other.host) {
-            return;
+            return self.untold.push(other);
         }
         let delay = self.delay();
         if lossless {
@@ -314,6 +317,11 @@ impl World {
     pub fn heal(&mut self) {
         self.cuts.clear();
         self.trace.line(self.now, "net", "heals");
+        for end in std::mem::take(&mut self.untold) {
+            self.drop_conn(&end);
+            let delay = self.delay();
+            self.feed_after(delay, end.host, end.life, Input::Reset { conn: end.conn });
+        }
         for session in 0..self.sessions.len() {
             if self.sessions[session].phase == Phase::Connecting {
                 let delay = self.delay();
@@ -734,6 +742,9 @@ impl World {
         s.phase = Phase::Dead;
         s.flight = [VecDeque::new(), VecDeque::new()];
         let other = s.ends[1 - end].clone();
+        if self.is_cut(host, other.host) {
+            return self.untold.push(other);
+        }
         self.drop_conn(&other);
         let delay = self.delay();
         self.feed_after(delay, other.host, other.life, Input::Reset { conn: other.conn });
