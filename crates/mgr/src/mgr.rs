@@ -12,12 +12,13 @@ use types::dump::{Dump, Format};
 use types::errno::{EAGAIN, EBUSY, EINVAL, ENOENT};
 use types::flags::pg_state;
 use types::options::{self, Source};
+use types::table::Table;
 use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, ServiceMap};
 
 use crate::digest::{Digest, PoolSum};
 use crate::stats::PgMap;
 use crate::summary::Summary;
-use crate::{COMMANDS, health, show, text};
+use crate::{COMMANDS, health, show};
 
 /// Reports beyond this are not asked for (Ceph: `mgr_stats_threshold`).
 const STATS_THRESHOLD: u32 = 5;
@@ -509,7 +510,7 @@ impl Mgr {
             });
             return Ok(Shown::Tree(Dump::arr("value", list), "config"));
         }
-        let mut t = text::Table::new().left("NAME").left("VALUE").left("SOURCE").left("OVERRIDES").left("IGNORES");
+        let mut t = Table::new().left("NAME").left("VALUE").left("SOURCE").left("OVERRIDES").left("IGNORES");
         for (name, value, source) in rows {
             t.row(vec![name.to_owned(), value, source.to_owned()]);
         }

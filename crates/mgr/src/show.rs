@@ -8,11 +8,12 @@ use osdmap::OsdMap;
 use types::dump::Dump;
 use types::flags::pg_state;
 use types::stats::PoolStat;
+use types::table::Table;
 use types::{OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs};
 
 use crate::stats::PgMap;
 use crate::summary::{Rates, Summary, recovery_rate};
-use crate::text::{self, Align, Table};
+use crate::text;
 
 const OMAP_NOTE: &str = "\n* NOTE: Omap statistics are gathered during deep scrub and may be inaccurate soon afterwards \
 depending on utilization. See http://docs.ceph.com/en/latest/dev/placement-group/#omap-statistics for further details.\n";
@@ -45,16 +46,16 @@ fn sum_cells(stats: &types::ObjectStatCollection, log: i64, ondisk_log: i64) -> 
 fn sum_columns(first: &str) -> Table {
     Table::new()
         .left(first)
-        .mixed("OBJECTS")
-        .mixed("MISSING_ON_PRIMARY")
-        .mixed("DEGRADED")
-        .mixed("MISPLACED")
-        .mixed("UNFOUND")
-        .mixed("BYTES")
-        .mixed("OMAP_BYTES*")
-        .mixed("OMAP_KEYS*")
-        .mixed("LOG")
-        .mixed("DISK_LOG")
+        .right("OBJECTS")
+        .right("MISSING_ON_PRIMARY")
+        .right("DEGRADED")
+        .right("MISPLACED")
+        .right("UNFOUND")
+        .right("BYTES")
+        .right("OMAP_BYTES*")
+        .right("OMAP_KEYS*")
+        .right("LOG")
+        .right("DISK_LOG")
 }
 
 /// The head of every `pg dump`.
@@ -65,19 +66,19 @@ pub fn basic_text(pgs: &PgMap) -> String {
 /// `pg dump pgs` as a table, from the newest pool's last PG down.
 pub fn pgs_text(pgs: &PgMap) -> String {
     let mut t = sum_columns("PG_STAT")
-        .mixed("STATE")
-        .mixed("STATE_STAMP")
-        .mixed("VERSION")
-        .mixed("REPORTED")
-        .mixed("UP")
-        .mixed("UP_PRIMARY")
-        .mixed("ACTING")
-        .mixed("ACTING_PRIMARY")
-        .mixed("LAST_SCRUB")
-        .mixed("SCRUB_STAMP")
-        .mixed("LAST_DEEP_SCRUB")
-        .mixed("DEEP_SCRUB_STAMP")
-        .mixed("SNAPTRIMQ_LEN");
+        .right("STATE")
+        .right("STATE_STAMP")
+        .right("VERSION")
+        .right("REPORTED")
+        .right("UP")
+        .right("UP_PRIMARY")
+        .right("ACTING")
+        .right("ACTING_PRIMARY")
+        .right("LAST_SCRUB")
+        .right("SCRUB_STAMP")
+        .right("LAST_DEEP_SCRUB")
+        .right("DEEP_SCRUB_STAMP")
+        .right("SNAPTRIMQ_LEN");
     for (id, s) in &pgs.pgs {
         let mut row = vec![id.to_string()];
         row.extend(sum_cells(&s.stats, s.log_size, s.ondisk_log_size));
@@ -104,7 +105,7 @@ pub fn pgs_text(pgs: &PgMap) -> String {
 pub fn pools_text(pools: &BTreeMap<PoolId, PoolStat>, heading: bool) -> String {
     let mut t = sum_columns(if heading { "POOLID" } else { "" });
     if !heading {
-        t = (0..10).fold(Table::new().left(""), |t, _| t.right(""));
+        t = (0..10).fold(Table::new().left(""), |t, _| t.far_right(""));
     }
     for (id, p) in pools.iter().rev() {
         let mut row = vec![id.to_string()];
@@ -115,7 +116,8 @@ pub fn pools_text(pools: &BTreeMap<PoolId, PoolStat>, heading: bool) -> String {
 }
 
 fn sum_text(total: &PoolStat, heading: bool) -> String {
-    let mut t = if heading { sum_columns("PG_STAT") } else { (0..10).fold(Table::new().left(""), |t, _| t.right("")) };
+    let mut t =
+        if heading { sum_columns("PG_STAT") } else { (0..10).fold(Table::new().left(""), |t, _| t.far_right("")) };
     let mut row = vec!["sum".to_owned()];
     row.extend(sum_cells(&total.stats, total.log_size, total.ondisk_log_size));
     t.row(row);
@@ -127,11 +129,11 @@ fn usage_cells(s: &StoreStatfs) -> Vec<String> {
 }
 
 fn osd_columns() -> Table {
-    Table::new().left("OSD_STAT").mixed("USED").mixed("AVAIL").mixed("USED_RAW").mixed("TOTAL")
+    Table::new().left("OSD_STAT").right("USED").right("AVAIL").right("USED_RAW").right("TOTAL")
 }
 
 pub fn osds_text(pgs: &PgMap) -> String {
-    let mut t = osd_columns().mixed("HB_PEERS").mixed("PG_SUM").mixed("PRIMARY_PG_SUM");
+    let mut t = osd_columns().right("HB_PEERS").right("PG_SUM").right("PRIMARY_PG_SUM");
     let mut sum = StoreStatfs::default();
     for (osd, stat) in pgs.osds.iter().rev() {
         crate::summary::add_statfs(&mut sum, &stat.statfs);
@@ -184,11 +186,11 @@ pub fn pg_dump_text(pgs: &PgMap, map: &OsdMap, what: &str) -> String {
 fn brief_text<'a>(pgs: impl Iterator<Item = (&'a PgId, &'a PgStat)>) -> String {
     let mut t = Table::new()
         .left("PG_STAT")
-        .mixed("STATE")
-        .mixed("UP")
-        .mixed("UP_PRIMARY")
-        .mixed("ACTING")
-        .mixed("ACTING_PRIMARY");
+        .right("STATE")
+        .right("UP")
+        .right("UP_PRIMARY")
+        .right("ACTING")
+        .right("ACTING_PRIMARY");
     for (id, s) in pgs {
         t.row(vec![
             id.to_string(),
@@ -314,22 +316,22 @@ pub fn ls_tree(chosen: &[(&PgId, &PgStat)]) -> Dump {
 pub fn ls_text(now: Now, chosen: &[(&PgId, &PgStat)]) -> String {
     let mut t = Table::new()
         .left("PG")
-        .mixed("OBJECTS")
-        .mixed("DEGRADED")
-        .mixed("MISPLACED")
-        .mixed("UNFOUND")
-        .mixed("BYTES")
-        .mixed("OMAP_BYTES*")
-        .mixed("OMAP_KEYS*")
-        .mixed("LOG")
-        .mixed("STATE")
-        .mixed("SINCE")
-        .mixed("VERSION")
-        .mixed("REPORTED")
-        .mixed("UP")
-        .mixed("ACTING")
-        .mixed("SCRUB_STAMP")
-        .mixed("DEEP_SCRUB_STAMP");
+        .right("OBJECTS")
+        .right("DEGRADED")
+        .right("MISPLACED")
+        .right("UNFOUND")
+        .right("BYTES")
+        .right("OMAP_BYTES*")
+        .right("OMAP_KEYS*")
+        .right("LOG")
+        .right("STATE")
+        .right("SINCE")
+        .right("VERSION")
+        .right("REPORTED")
+        .right("UP")
+        .right("ACTING")
+        .right("SCRUB_STAMP")
+        .right("DEEP_SCRUB_STAMP");
     for (id, s) in chosen {
         let sum = &s.stats.sum;
         t.row(vec![
@@ -388,7 +390,7 @@ pub fn perf_tree(pgs: &PgMap) -> Dump {
 }
 
 pub fn perf_text(pgs: &PgMap) -> String {
-    let mut t = Table::new().right("osd").right("commit_latency(ms)").right("apply_latency(ms)");
+    let mut t = Table::new().far_right("osd").far_right("commit_latency(ms)").far_right("apply_latency(ms)");
     for (osd, s) in pgs.osds.iter().rev() {
         let ms = |ns: u64| (ns / 1_000_000).to_string();
         t.row(vec![osd.to_string(), ms(s.os_perf_stat.os_commit_latency_ns), ms(s.os_perf_stat.os_apply_latency_ns)]);
@@ -413,7 +415,7 @@ pub fn blocked_tree(pgs: &PgMap) -> Dump {
 }
 
 pub fn blocked_text(pgs: &PgMap) -> String {
-    let mut t = Table::new().right("osd").right("num_blocked");
+    let mut t = Table::new().far_right("osd").far_right("num_blocked");
     for (osd, n) in blocked_by(pgs) {
         t.row(vec![osd.to_string(), n.to_string()]);
     }
@@ -597,20 +599,20 @@ pub fn osd_df_tree(pgs: &PgMap, map: &OsdMap) -> Dump {
 pub fn osd_df_text(pgs: &PgMap, map: &OsdMap) -> String {
     let (rows, total, average) = df_rows(pgs, map);
     let mut t = Table::new()
-        .right("ID")
-        .right("CLASS")
-        .mixed("WEIGHT")
-        .mixed("REWEIGHT")
-        .mixed("SIZE")
-        .mixed("RAW USE")
-        .mixed("DATA")
-        .mixed("OMAP")
-        .mixed("META")
-        .mixed("AVAIL")
-        .mixed("%USE")
-        .mixed("VAR")
-        .mixed("PGS")
-        .column("STATUS", Align::Left, Align::Right);
+        .far_right("ID")
+        .far_right("CLASS")
+        .right("WEIGHT")
+        .right("REWEIGHT")
+        .right("SIZE")
+        .right("RAW USE")
+        .right("DATA")
+        .right("OMAP")
+        .right("META")
+        .right("AVAIL")
+        .right("%USE")
+        .right("VAR")
+        .right("PGS")
+        .right("STATUS");
     let usage = |s: &StoreStatfs| {
         [
             text::bytes(s.total),

@@ -1,4 +1,4 @@
-//! Numbers and tables as Ceph prints them for people.
+//! Numbers as Ceph prints them for people.
 
 /// Bytes with a binary unit: `0 B`, `8 KiB`, `1.0 MiB`, `17 GiB` (Ceph: `byte_u_t`).
 pub fn bytes(n: u64) -> String {
@@ -47,97 +47,6 @@ pub fn age(secs: u64) -> String {
         1_209_600..7_257_600 => format!("{}w", secs / 604_800),
         7_257_600..63_072_000 => format!("{}M", secs / 2_592_000),
         _ => format!("{}y", secs / 31_536_000),
-    }
-}
-
-/// Which side a column's cells keep to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    Left,
-    Right,
-}
-
-/// A table with two spaces between its columns (Ceph: `TextTable`).
-#[derive(Debug, Default)]
-pub struct Table {
-    columns: Vec<(String, Align, Align)>,
-    rows: Vec<Vec<String>>,
-    indent: usize,
-}
-
-impl Table {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a column: its heading, the heading's side, the cells' side.
-    #[must_use]
-    pub fn column(mut self, heading: &str, head: Align, cells: Align) -> Self {
-        self.columns.push((heading.to_owned(), head, cells));
-        self
-    }
-
-    #[must_use]
-    pub fn left(self, heading: &str) -> Self {
-        self.column(heading, Align::Left, Align::Left)
-    }
-
-    #[must_use]
-    pub fn right(self, heading: &str) -> Self {
-        self.column(heading, Align::Right, Align::Right)
-    }
-
-    /// A heading at the left, its cells at the right.
-    #[must_use]
-    pub fn mixed(self, heading: &str) -> Self {
-        self.column(heading, Align::Left, Align::Right)
-    }
-
-    #[must_use]
-    pub fn indented(mut self, by: usize) -> Self {
-        self.indent = by;
-        self
-    }
-
-    pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    /// The table, a newline after each line.
-    pub fn render(&self) -> String {
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|i| {
-                let cells = self.rows.iter().map(|r| r.get(i).map_or(0, |c| c.chars().count()));
-                cells.chain([self.columns[i].0.chars().count()]).max().unwrap_or(0)
-            })
-            .collect();
-        let mut out = String::new();
-        if self.columns.iter().any(|(heading, ..)| !heading.is_empty()) {
-            let cells = self.columns.iter().map(|(heading, head, _)| (heading.as_str(), *head));
-            self.line(&mut out, cells, &widths);
-        }
-        for row in &self.rows {
-            let blank = String::new();
-            let cells =
-                self.columns.iter().enumerate().map(|(i, (_, _, side))| (row.get(i).unwrap_or(&blank).as_str(), *side));
-            self.line(&mut out, cells, &widths);
-        }
-        out
-    }
-
-    fn line<'a>(&self, out: &mut String, cells: impl Iterator<Item = (&'a str, Align)>, widths: &[usize]) {
-        out.extend(std::iter::repeat_n(' ', self.indent));
-        for (i, (cell, side)) in cells.enumerate() {
-            if i > 0 {
-                out.push_str("  ");
-            }
-            let width = widths[i];
-            match side {
-                Align::Left => out.push_str(&format!("{cell:<width$}")),
-                Align::Right => out.push_str(&format!("{cell:>width$}")),
-            }
-        }
-        out.push('\n');
     }
 }
 

@@ -1,7 +1,7 @@
-//! Plain tables of commands (Ceph: `TextTable`): headings at the left, two spaces between columns, each
-//! column as wide as its widest cell, the last one too.
+//! Plain tables of commands (Ceph: `TextTable`): two spaces between columns, each column as wide as its
+//! widest cell, the last one too.
 
-/// Cells under headings. Short rows are filled up with empty cells.
+/// Cells under headings; a table whose headings are all empty shows only its rows. Short rows are filled up with empty cells.
 #[derive(Debug, Default)]
 pub struct Table {
     columns: Vec<Column>,
@@ -11,6 +11,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Column {
     heading: String,
+    heading_right: bool,
     right: bool,
 }
 
@@ -19,20 +20,26 @@ impl Table {
         Self::default()
     }
 
-    /// A column with its cells at the left.
+    /// A column with heading and cells at the left.
     #[must_use]
     pub fn left(self, heading: &str) -> Self {
-        self.column(heading, false)
+        self.column(heading, false, false)
     }
 
-    /// A column with its cells at the right.
+    /// A column with its heading at the left and its cells at the right.
     #[must_use]
     pub fn right(self, heading: &str) -> Self {
-        self.column(heading, true)
+        self.column(heading, false, true)
     }
 
-    fn column(mut self, heading: &str, right: bool) -> Self {
-        self.columns.push(Column { heading: heading.to_owned(), right });
+    /// A column with heading and cells at the right.
+    #[must_use]
+    pub fn far_right(self, heading: &str) -> Self {
+        self.column(heading, true, true)
+    }
+
+    fn column(mut self, heading: &str, heading_right: bool, right: bool) -> Self {
+        self.columns.push(Column { heading: heading.to_owned(), heading_right, right });
         self
     }
 
@@ -54,8 +61,10 @@ impl Table {
             true => format!("{text:>width$}"),
             false => format!("{text:<width$}"),
         };
-        let heads = self.columns.iter().zip(&widths).map(|(c, w)| padded(&c.heading, *w, false));
-        lines.push(heads.collect::<Vec<_>>().join("  "));
+        if self.columns.iter().any(|c| !c.heading.is_empty()) {
+            let heads = self.columns.iter().zip(&widths).map(|(c, w)| padded(&c.heading, *w, c.heading_right));
+            lines.push(heads.collect::<Vec<_>>().join("  "));
+        }
         for row in &self.rows {
             let cells = self.columns.iter().zip(&widths).enumerate();
             let cells = cells.map(|(i, (c, w))| padded(&cell(row, i), *w, c.right));

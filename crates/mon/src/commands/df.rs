@@ -138,8 +138,13 @@ fn pool_tree(p: &PgPool, stat: &PoolStat, u: &PoolUse, detail: bool) -> Dump {
 
 fn text(mon: &Mon, map: &OsdMap, rows: &[(PoolId, PoolStat, PoolUse)], detail: bool) -> String {
     let summary = mon.mgr.summary(map);
-    let mut raw =
-        Table::new().left("CLASS").right("SIZE").right("AVAIL").right("USED").right("RAW USED").right("%RAW USED");
+    let mut raw = Table::new()
+        .left("CLASS")
+        .far_right("SIZE")
+        .far_right("AVAIL")
+        .far_right("USED")
+        .far_right("RAW USED")
+        .far_right("%RAW USED");
     let classes = summary.classes.iter().map(|(c, s)| (c.as_str(), s));
     for (class, s) in classes.chain([("TOTAL", &summary.statfs)]) {
         let percent = format!("{:.2}", s.used_raw_ratio() * 100.0);
@@ -148,18 +153,22 @@ fn text(mon: &Mon, map: &OsdMap, rows: &[(PoolId, PoolStat, PoolUse)], detail: b
             [class.to_owned(), bytes(s.total), bytes(s.available), bytes(s.used()), bytes(s.used_raw()), percent];
         raw.row(cells);
     }
-    let mut table = Table::new().left("POOL").right("ID").right("PGS").right("STORED");
+    let mut table = Table::new().left("POOL").far_right("ID").far_right("PGS").far_right("STORED");
     if detail {
-        table = table.right("(DATA)").right("(OMAP)");
+        table = table.far_right("(DATA)").far_right("(OMAP)");
     }
-    table = table.right("OBJECTS").right("USED");
+    table = table.far_right("OBJECTS").far_right("USED");
     if detail {
-        table = table.right("(DATA)").right("(OMAP)");
+        table = table.far_right("(DATA)").far_right("(OMAP)");
     }
-    table = table.right("%USED").right("MAX AVAIL");
+    table = table.far_right("%USED").far_right("MAX AVAIL");
     if detail {
-        table =
-            table.right("QUOTA OBJECTS").right("QUOTA BYTES").right("DIRTY").right("USED COMPR").right("UNDER COMPR");
+        table = table
+            .far_right("QUOTA OBJECTS")
+            .far_right("QUOTA BYTES")
+            .far_right("DIRTY")
+            .far_right("USED COMPR")
+            .far_right("UNDER COMPR");
     }
     for (id, _, u) in rows {
         let p = map.pool(*id).expect("a row a pool");
