@@ -286,7 +286,7 @@ impl Osd {
                 map: &map,
                 store,
                 cfg: &self.pg_cfg,
-                failsafe_full: false,
+                failsafe_full: self.failsafe_full,
                 clocks: self.heartbeats.clocks(),
                 tokens: &mut self.tokens,
                 out: &mut self.pg_out,

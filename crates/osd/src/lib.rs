@@ -112,6 +112,8 @@ pub struct Osd {
     timers: Timers<Timer>,
     heartbeats: Heartbeats,
     heartbeat_peers_changed: bool,
+    /// So full (`osd_failsafe_full_ratio`) that only what frees space is taken, whatever the map says.
+    failsafe_full: bool,
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
     recovery: pgs::RecoveryQueue,
@@ -150,6 +152,7 @@ impl Osd {
             timers: Timers::default(),
             heartbeats: Heartbeats::new(&cfg),
             heartbeat_peers_changed: false,
+            failsafe_full: false,
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
             recovery: pgs::RecoveryQueue::default(),

@@ -250,14 +250,15 @@ impl Osd {
     pub(crate) fn check_fullness(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
-        if self.state != State::Active {
-            return;
-        }
         let s = store.statfs();
         if s.total == 0 {
             return;
         }
         let used = 1.0 - s.available as f64 / s.total as f64;
+        self.failsafe_full = used >= self.cfg.f64("osd_failsafe_full_ratio");
+        if self.state != State::Active {
+            return;
+        }
         let state = [
             (map.full_ratio, osdmap::state::FULL),
             (map.backfillfull_ratio, osdmap::state::BACKFILLFULL),
