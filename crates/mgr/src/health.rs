@@ -62,7 +62,7 @@ fn describe((id, stat): &(&PgId, &PgStat)) -> String {
     line
 }
 
-fn with_state<'a>(pgs: &'a PgMap, wanted: impl Fn(&PgStat) -> bool) -> Vec<(&'a PgId, &'a PgStat)> {
+fn with_state(pgs: &PgMap, wanted: impl Fn(&PgStat) -> bool) -> Vec<(&PgId, &PgStat)> {
     pgs.pgs.iter().filter(|(_, s)| wanted(s)).collect()
 }
 
