@@ -60,13 +60,13 @@ impl Osd {
         match via {
             Endpoint::HbBack => self.heartbeat(now, conn, HbNet::Back, &msg, out),
             Endpoint::HbFront => self.heartbeat(now, conn, HbNet::Front, &msg, out),
-            Endpoint::Cluster => self.from_peer(now, store, conn, msg, out),
-            Endpoint::Public | Endpoint::Mgr => self.from_public(now, store, conn, msg, out),
+            Endpoint::Cluster => self.peer_message(now, store, conn, msg, out),
+            Endpoint::Public | Endpoint::Mgr => self.public_message(now, store, conn, msg, out),
         }
         self.grant_slots(now, store, out);
     }
 
-    fn from_public(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    fn public_message(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
         if let Some(event) = self.mon.message(conn, &msg) {
             return self.mon_event(now, event, out);
         }
@@ -200,7 +200,7 @@ impl Osd {
         }
         for (conn, msg) in std::mem::take(&mut self.waiting.messages) {
             match self.conns.get(&conn) {
-                Some(c) if c.via == Endpoint::Cluster => self.from_peer(now, store, conn, msg, out),
+                Some(c) if c.via == Endpoint::Cluster => self.peer_message(now, store, conn, msg, out),
                 Some(_) => self.client_op(now, store, conn, msg, out),
                 None => {}
             }
@@ -247,7 +247,7 @@ impl Osd {
         }
     }
 
-    fn from_peer(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    fn peer_message(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
         let Some(c) = self.conns.get(&conn) else { return };
         if !c.peer.name.is_osd() {
             return self.note(format!("{} speaks on the OSDs' network", c.peer.name), out);

@@ -268,7 +268,7 @@ impl Arg {
             }
             "CephName" => match word.split_once('.') {
                 _ if word == "*" => Ok(json!(word)),
-                Some((kind, _)) if matches!(kind, "mon" | "osd" | "mds" | "mgr" | "client") => Ok(json!(word)),
+                Some(("mon" | "osd" | "mds" | "mgr" | "client", _)) => Ok(json!(word)),
                 _ => bad("not a name such as osd.1"),
             },
             "CephUUID" if word.parse::<types::Uuid>().is_err() => bad("not a UUID"),

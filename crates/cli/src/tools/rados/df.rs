@@ -123,7 +123,7 @@ fn bytes_text(bytes: u64) -> String {
         unit += 1;
     }
     let exact = bytes as f64 / (1u64 << (10 * unit)) as f64;
-    if unit == 0 || bytes % (1 << (10 * unit)) == 0 {
+    if unit == 0 || bytes.is_multiple_of(1 << (10 * unit)) {
         format!("{n} {}", UNITS[unit])
     } else {
         let digits = if n < 10 { 1 } else { 0 };

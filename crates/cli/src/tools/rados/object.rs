@@ -121,7 +121,8 @@ fn append(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
 
 fn rm(ctx: &mut Ctx) -> Outcome {
     let flags = if ctx.o.force_full { osd_flag::FULL_FORCE } else { 0 };
-    for oid in ctx.o.words[1..].to_vec() {
+    let names: Vec<String> = ctx.o.words.iter().skip(1).cloned().collect();
+    for oid in names {
         let op = ctx.object(&oid).remove().with_flags(flags);
         let what = format!("error removing {}>{oid}", ctx.pool_name);
         ctx.run(op, &what)?;
@@ -251,7 +252,8 @@ fn omap(ctx: &mut Ctx, command: &str, oid: &str, at: &str) -> Outcome {
             Ok(())
         }
         "clearomap" => {
-            for oid in ctx.o.words[1..].to_vec() {
+            let names: Vec<String> = ctx.o.words.iter().skip(1).cloned().collect();
+            for oid in names {
                 let op = ctx.object(&oid).omap_clear();
                 ctx.run(op, &format!("error clearing omap keys {}/{oid}", ctx.pool_name))?;
             }
