@@ -159,7 +159,7 @@ impl Host {
     fn message(&mut self, noise: &mut Noise, wire: Wire) {
         let Ok(msg) = Message::decode(wire, features::ALL) else { return };
         let n = noise.below(8) as u64;
-        let via = if n % 2 == 0 { Endpoint::Public } else { Endpoint::Cluster };
+        let via = if n.is_multiple_of(2) { Endpoint::Public } else { Endpoint::Cluster };
         self.feed(Input::Message { conn: ConnId(1 + n), via, msg });
         if noise.below(20) == 0 {
             self.now += Duration::from_millis(noise.below(3000) as u64);
