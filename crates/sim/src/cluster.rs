@@ -9,7 +9,7 @@ use bytes::Bytes;
 use monclient::MonAddr;
 use node::{Endpoint, Input, Listening, Node};
 use os::{Coll, ObjectRead};
-use rados::{CommandReply, Reply, Request};
+use rados::{CommandReply, Reply, Request, TellTarget};
 use serde_json::{Value, json};
 use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, GHObject, PgId, Uuid};
 
@@ -180,12 +180,9 @@ impl Cluster {
         // Statistics are a few seconds old: what they say must hold for longer than that.
         let mut good = 0;
         while good < 3 {
-            assert!(
-                self.world.now() < end,
-                "PGs are not {states:?} after {PATIENCE:?}: {}\n{}",
-                status["pgmap"],
-                self.stuck()
-            );
+            if self.world.now() >= end {
+                panic!("PGs are not {states:?} after {PATIENCE:?}: {}\n{}", status["pgmap"], self.report());
+            }
             self.world.run_for(Duration::from_secs(3));
             status = self.status();
             let running = self.osds.iter().filter(|o| self.world.is_up(**o)).count() as u64;
@@ -236,6 +233,29 @@ impl Cluster {
         self.work.borrow().oracle.counts.acked
     }
 
+    /// What a run that does not end looks like: PGs that are not clean, and operations that wait.
+    pub fn report(&mut self) -> String {
+        let mut report = self.stuck();
+        let pool = self.work.borrow().pool;
+        let Reply::Map(map) = self.ask(Request::LatestMap) else { return report };
+        for seed in 0..map.pool(pool).map_or(0, |p| p.pg_num) {
+            let pg = PgId::new(pool, seed);
+            let mapping = map.pg_to_up_acting(pg);
+            let cmd = json!({"prefix": "pg", "pgid": pg.to_string(), "cmd": "query"}).to_string();
+            let target = TellTarget::Osd(mapping.acting_primary);
+            let query: Value = match self.ask(Request::Tell { target, cmd, data: Bytes::new() }) {
+                Reply::Command(reply) => serde_json::from_slice(&reply.data).unwrap_or_default(),
+                _ => Value::Null,
+            };
+            if query["state"] != "active+clean" {
+                let (state, why) = (&query["state"], &query["recovery_state"]);
+                report +=
+                    &format!("\n  e{} {pg} acting {:?} up {:?}: {state} {why}", map.epoch, mapping.acting, mapping.up);
+            }
+        }
+        report
+    }
+
     fn stuck(&self) -> String {
         let work = self.work.borrow();
         let lines = work.stuck.iter().flat_map(|(n, all)| all.iter().map(move |l| format!("  client {n}: {l}")));
@@ -245,7 +265,9 @@ impl Cluster {
     fn wait_idle(&mut self) {
         let work = self.work.clone();
         let idle = self.world.run_while(PATIENCE, |_| work.borrow().in_flight == 0);
-        assert!(idle, "operations without an answer after {PATIENCE:?}:\n{}", self.stuck());
+        if !idle {
+            panic!("operations without an answer after {PATIENCE:?}:\n{}", self.report());
+        }
     }
 
     /// Demands liveness and checks everything: the load ends, every operation is answered, the PGs are

@@ -42,7 +42,9 @@ pub fn run(seed: u64) -> Summary {
     let before = c.acked();
     let healed = c.world.now();
     while c.acked() < before + 20 {
-        assert!(c.world.now() < healed + Duration::from_secs(300), "no writes after everything was healed");
+        if c.world.now() >= healed + Duration::from_secs(300) {
+            panic!("no writes after everything was healed:\n{}", c.report());
+        }
         c.run(1);
     }
     c.settle();

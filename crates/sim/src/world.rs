@@ -74,6 +74,8 @@ struct Host {
 
 struct Session {
     ends: [End; 2],
+    /// Which instances this is between: the first end looked for the second address.
+    addrs: [EntityAddrVec; 2],
     via: Endpoint,
     lossless: bool,
     phase: Phase,
@@ -570,12 +572,12 @@ impl World {
         self.schedule(delay, Event::Deliver { session, from });
     }
 
-    /// A session of this host with exactly this instance of a peer.
+    /// A session of this host with exactly this instance of a peer: one that still looks for an earlier
+    /// life is none.
     fn session_to(&self, host: HostId, via: Endpoint, addrs: &EntityAddrVec) -> Option<ConnId> {
         self.hosts[host].conns.iter().find_map(|(conn, (session, end))| {
             let s = &self.sessions[*session];
-            let other = &s.ends[1 - end];
-            let same = s.via == via && s.phase != Phase::Dead && self.peer_addrs(other.host, via) == *addrs;
+            let same = s.via == via && s.phase != Phase::Dead && s.addrs[1 - end] == *addrs;
             // Client sessions are not used in the other direction.
             (same && (s.lossless || *end == 0)).then_some(*conn)
         })
@@ -594,6 +596,7 @@ impl World {
         let session = self.sessions.len();
         self.sessions.push(Session {
             ends,
+            addrs: [self.peer_addrs(host, via_there), addrs.clone()],
             via: via_there,
             lossless: via_there == Endpoint::Cluster && via == Endpoint::Cluster,
             phase: Phase::Connecting,
@@ -628,7 +631,8 @@ impl World {
         if self.hosts[server.host].node.is_none() || self.hosts[server.host].life != server.life {
             self.sessions[session].phase = Phase::Dead;
             self.drop_conn(&client);
-            let (name, addrs) = (self.hosts[server.host].name, self.peer_addrs(server.host, via));
+            // Nobody listens as the instance that was looked for; another may.
+            let (name, addrs) = (self.hosts[server.host].name, self.sessions[session].addrs[1].clone());
             return self.step(client.host, client.life, Input::Refused { via, name, addrs });
         }
         self.hosts[server.host].conns.insert(server.conn, (session, 1));
