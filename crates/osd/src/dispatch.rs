@@ -216,6 +216,7 @@ impl Osd {
         if self.pgs.contains_key(&id) {
             // Lent to the PG for the call; nothing in it looks at connections.
             let Some(c) = self.conns.remove(&conn) else { return };
+            self.note_fullness(store, out);
             self.metrics.client_op(&msg);
             self.with_pg(now, store, id, out, |pg, env| pg.client_message(env, conn, &c.peer, msg));
             self.conns.insert(conn, c);

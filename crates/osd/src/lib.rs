@@ -114,6 +114,7 @@ pub struct Osd {
     heartbeat_peers_changed: bool,
     /// So full (`osd_failsafe_full_ratio`) that only what frees space is taken, whatever the map says.
     failsafe_full: bool,
+    failsafe_ratio: f64,
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
     recovery: pgs::RecoveryQueue,
@@ -153,6 +154,7 @@ impl Osd {
             heartbeats: Heartbeats::new(&cfg),
             heartbeat_peers_changed: false,
             failsafe_full: false,
+            failsafe_ratio: cfg.f64("osd_failsafe_full_ratio"),
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
             recovery: pgs::RecoveryQueue::default(),
@@ -185,6 +187,7 @@ impl Osd {
     fn configure(&mut self, now: Now) {
         self.pg_cfg = PgConfig::new(&self.cfg, self.pgs.len());
         self.heartbeats.configure(&self.cfg);
+        self.failsafe_ratio = self.cfg.f64("osd_failsafe_full_ratio");
         let backfills = self.cfg.u64("osd_max_backfills") as usize;
         self.local_slots.set_max(backfills);
         self.remote_slots.set_max(backfills);
@@ -234,6 +237,7 @@ impl Osd {
         }
         self.refresh_heartbeat_peers();
         self.check_heartbeats(now, out);
+        self.note_fullness(store, out);
         self.check_fullness(store, out);
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
@@ -266,11 +270,13 @@ impl Node for Osd {
             Input::Continue => self.run_pgs(now, store, out),
             Input::Shutdown => self.shutdown(now, out),
             Input::StoreFailed { why } => {
-                let text = format!(
-                    "osd.{}: the store failed and nothing more is acknowledged: {why}. Check the disk; when it is \
-                     replaced, start the OSD again and it is filled from its peers",
-                    self.setup.whoami
-                );
+                let advice = if why.contains("no space") {
+                    "The disk is full: free space (`rados rm --force-full`), add an OSD, or give this one a larger disk"
+                } else {
+                    "Check the disk; when it is replaced, start the OSD again and it is filled from its peers"
+                };
+                let me = self.setup.whoami;
+                let text = format!("osd.{me}: the store failed and nothing more is acknowledged: {why}. {advice}");
                 self.give_up(text, out);
             }
         }

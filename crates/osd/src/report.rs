@@ -38,6 +38,8 @@ pub struct Report {
     retry_at: Option<Duration>,
     /// The options as the manager was last told.
     config: Bytes,
+    /// What the monitors were last to be told of fullness.
+    fullness: u32,
 }
 
 impl Osd {
@@ -246,33 +248,54 @@ impl Osd {
         }
     }
 
-    /// Tells the monitors when the store crosses one of the map's ratios.
-    pub(crate) fn check_fullness(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
-        let Some(maps) = &self.maps else { return };
-        let map = maps.current();
+    /// Notes how full the store is. Called for each client's operation, since a fast client fills what a tick's
+    /// delay leaves; the monitors are told at once when a ratio is crossed.
+    pub(crate) fn note_fullness(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         let s = store.statfs();
         if s.total == 0 {
             return;
         }
         let used = 1.0 - s.available as f64 / s.total as f64;
-        self.failsafe_full = used >= self.cfg.f64("osd_failsafe_full_ratio");
-        if self.state != State::Active {
+        self.failsafe_full = used >= self.failsafe_ratio || s.available < FAILSAFE_BYTES;
+        let Some(maps) = &self.maps else { return };
+        let state = fullness(maps.current(), used);
+        if state != self.report.fullness {
+            self.report.fullness = state;
+            self.check_fullness(store, out);
+        }
+    }
+
+    /// Tells the monitors when the store crosses one of the map's ratios.
+    pub(crate) fn check_fullness(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let map = maps.current();
+        let s = store.statfs();
+        if s.total == 0 || self.state != State::Active {
             return;
         }
-        let state = [
-            (map.full_ratio, osdmap::state::FULL),
-            (map.backfillfull_ratio, osdmap::state::BACKFILLFULL),
-            (map.nearfull_ratio, osdmap::state::NEARFULL),
-        ]
-        .into_iter()
-        .find(|(ratio, _)| *ratio > 0.0 && used >= f64::from(*ratio))
-        .map_or(0, |(_, bit)| bit);
+        let used = 1.0 - s.available as f64 / s.total as f64;
+        let state = fullness(map, used);
         let all = osdmap::state::FULL | osdmap::state::BACKFILLFULL | osdmap::state::NEARFULL;
         if map.state(self.setup.whoami) & all != state {
             let paxos = Paxos { version: map.epoch.into(), ..Paxos::default() };
             self.mon.send(MOSDFull { paxos, map_epoch: map.epoch, state }, out);
         }
     }
+}
+
+/// Below this, only what frees space is taken, however large the disk: what replicas have under way must fit.
+const FAILSAFE_BYTES: u64 = 96 << 20;
+
+/// The bit of the highest of the map's ratios that is crossed.
+fn fullness(map: &osdmap::OsdMap, used: f64) -> u32 {
+    [
+        (map.full_ratio, osdmap::state::FULL),
+        (map.backfillfull_ratio, osdmap::state::BACKFILLFULL),
+        (map.nearfull_ratio, osdmap::state::NEARFULL),
+    ]
+    .into_iter()
+    .find(|(ratio, _)| *ratio > 0.0 && used >= f64::from(*ratio))
+    .map_or(0, |(_, bit)| bit)
 }
 
 /// Lines for the cluster's log that the monitors have not acknowledged.
