@@ -325,7 +325,9 @@ def crash_round(cluster, torn, rng, folder, tags, seconds):
     if with_power:
         torn.cut()
         torn.mount()
+    restarted = time.time()
     cluster.up(timeout=150)
+    healthy = time.time() - restarted
     time.sleep(0.3 + rng.random() * 0.5)
     open(stop, 'w').close()
     hung = []
@@ -336,7 +338,10 @@ def crash_round(cluster, torn, rng, folder, tags, seconds):
             hung.append('client %d has operations without an answer 60 s after the restart' % n)
             child.kill()
             child.wait()
+    done = time.time() - restarted
     cluster.wait_clean(90)
+    print('  healthy after %.1f s, clients done after %.1f s, clean after %.1f s' % (
+        healthy, done, time.time() - restarted), flush=True)
     return killed, hung
 
 

@@ -92,10 +92,10 @@ def attack(port, data, patience=2.0):
             if not s.recv(65536):
                 hung_up = True
                 break
-    except (ConnectionError, BrokenPipeError):
-        hung_up = True
     except socket.timeout:
         pass
+    except OSError:
+        hung_up = True
     s.close()
     return ours, hung_up
 
