@@ -271,7 +271,10 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
     let mut d = Dump::obj().with("pg_ready", true);
     match what {
         "pools" => d.put("pool_stats", pool_stats()),
-        "osds" => d.put("osd_stats", osd_stats()),
+        "osds" => {
+            d.put("osd_stats", osd_stats());
+            d.put("pool_statfs", Dump::arr("item", pool_statfs(pgs)));
+        }
         "pgs" => d.put("pg_stats", all_pgs()),
         "pgs_brief" => d.put("pg_stats", Dump::arr("pg_stat", pgs.pgs.iter().map(|(id, s)| brief_dump(id, s)))),
         "summary" | "sum" => d.put("pg_map", basic()),

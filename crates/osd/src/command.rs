@@ -209,6 +209,7 @@ impl Osd {
             .with("state", state)
             .with("oldest_map", oldest)
             .with("newest_map", newest)
+            .with("cluster_osdmap_trim_lower_bound", self.waiting.oldest_cluster_map)
             .with("num_pgs", self.pgs.len())
     }
 
