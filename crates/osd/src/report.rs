@@ -258,7 +258,7 @@ impl Osd {
         let used = 1.0 - s.available as f64 / s.total as f64;
         self.failsafe_full = used >= self.failsafe_ratio || s.available < FAILSAFE_BYTES;
         let Some(maps) = &self.maps else { return };
-        let state = fullness(maps.current(), used);
+        let state = fullness(maps.current(), used, s.available);
         if state != self.report.fullness {
             self.report.fullness = state;
             self.check_fullness(store, out);
@@ -274,7 +274,7 @@ impl Osd {
             return;
         }
         let used = 1.0 - s.available as f64 / s.total as f64;
-        let state = fullness(map, used);
+        let state = fullness(map, used, s.available);
         let all = osdmap::state::FULL | osdmap::state::BACKFILLFULL | osdmap::state::NEARFULL;
         if map.state(self.setup.whoami) & all != state {
             let paxos = Paxos { version: map.epoch.into(), ..Paxos::default() };
@@ -286,8 +286,12 @@ impl Osd {
 /// Below this, only what frees space is taken, however large the disk: what replicas have under way must fit.
 const FAILSAFE_BYTES: u64 = 96 << 20;
 
-/// The bit of the highest of the map's ratios that is crossed.
-fn fullness(map: &osdmap::OsdMap, used: f64) -> u32 {
+/// The bit of the highest of the map's ratios that is crossed; a disk with less than the last reserve is full
+/// whatever the ratio says.
+fn fullness(map: &osdmap::OsdMap, used: f64, available: u64) -> u32 {
+    if available < FAILSAFE_BYTES {
+        return osdmap::state::FULL;
+    }
     [
         (map.full_ratio, osdmap::state::FULL),
         (map.backfillfull_ratio, osdmap::state::BACKFILLFULL),

@@ -187,7 +187,10 @@ impl Shared {
 
     /// Log and metadata count as used. Logical sizes are not counted: `stored` is what is allocated.
     pub fn statfs(&self) -> Statfs {
-        let allocated = self.read_state().alloc.used() * BLOCK;
+        let state = self.read_state();
+        // What waits for a checkpoint to be free counts as free: whoever needs it gets that checkpoint.
+        let allocated = state.alloc.used().saturating_sub(state.quarantined) * BLOCK;
+        drop(state);
         let internal_metadata = self.wal_ring + self.devices.kv.len();
         let used = allocated + internal_metadata + reserve(self.size);
         Statfs {
