@@ -16,6 +16,9 @@ use types::{Epoch, GHObject, HObject, OsdId, Uuid, features};
 
 /// Decoded maps kept in memory.
 const CACHE_MAX: usize = 64;
+/// Encoded maps kept in memory: what peers and clients lack is mostly the newest, and what was submitted in this
+/// very call cannot be read yet.
+const RECENT_MAX: usize = 16;
 /// Ceph: `osd_map_share_max_epochs`.
 const SHARE_MAX: u32 = 40;
 
@@ -42,6 +45,8 @@ pub struct Maps {
     pub superblock: OsdSuperblock,
     current: Arc<OsdMap>,
     cache: BTreeMap<Epoch, Arc<OsdMap>>,
+    /// The newest epochs as they came: the whole map, and the incremental that led to it.
+    recent: BTreeMap<Epoch, (Bytes, Option<Bytes>)>,
 }
 
 fn meta_object(name: &str) -> GHObject {
@@ -84,7 +89,7 @@ impl Maps {
         let Some(raw) = read_whole(store, &superblock_object())? else { return Ok(None) };
         let superblock: OsdSuperblock =
             from_bytes(raw).map_err(|source| MapError::Decode { what: "the superblock".into(), source })?;
-        let mut maps = Self { superblock, current: Arc::default(), cache: BTreeMap::new() };
+        let mut maps = Self { superblock, current: Arc::default(), cache: BTreeMap::new(), recent: BTreeMap::new() };
         if maps.superblock.current_epoch > 0 {
             maps.current = maps.get(store, maps.superblock.current_epoch)?;
         }
@@ -94,7 +99,7 @@ impl Maps {
     /// Makes an empty store this OSD's.
     pub fn mkfs(whoami: OsdId, cluster_fsid: Uuid, osd_fsid: Uuid) -> (Self, Transaction) {
         let superblock = OsdSuperblock { cluster_fsid, whoami, osd_fsid, weight: 1.0, ..OsdSuperblock::default() };
-        let maps = Self { superblock, current: Arc::default(), cache: BTreeMap::new() };
+        let maps = Self { superblock, current: Arc::default(), cache: BTreeMap::new(), recent: BTreeMap::new() };
         let mut txn = Transaction::new();
         txn.push(TxOp::MkColl { coll: Coll::Meta, bits: 0 });
         maps.write_superblock(&mut txn);
@@ -168,13 +173,15 @@ impl Maps {
             next = first;
         }
         let mut taken = Absorbed::default();
+        let mut encoded = Vec::new();
         let mut map = self.current.clone();
         for epoch in next..=last {
             let (new, full, inc) = one_map(&map, epoch, m)?;
-            if let Some(inc) = inc {
-                write_whole(&mut taken.txn, inc_object(epoch), inc);
+            if let Some(inc) = &inc {
+                write_whole(&mut taken.txn, inc_object(epoch), inc.clone());
             }
-            write_whole(&mut taken.txn, full_object(epoch), full);
+            write_whole(&mut taken.txn, full_object(epoch), full.clone());
+            encoded.push((epoch, (full, inc)));
             map = Arc::new(new);
             taken.maps.push(map.clone());
         }
@@ -186,6 +193,10 @@ impl Maps {
         self.write_superblock(&mut taken.txn);
         for map in &taken.maps {
             self.remember(map.clone());
+        }
+        self.recent.extend(encoded);
+        while self.recent.len() > RECENT_MAX {
+            self.recent.pop_first();
         }
         self.current = map;
         Ok(taken)
@@ -225,21 +236,35 @@ impl Maps {
         // One who is far behind gets a whole map and what follows it.
         if since == 0 || from < self.superblock.oldest_map || newest - since > SHARE_MAX {
             from = from.max(self.superblock.oldest_map).max(newest.saturating_sub(SHARE_MAX) + 1);
-            if let Some(full) = read_whole(store, &full_object(from))? {
+            if let Some(full) = self.whole(store, from)? {
                 m.maps.insert(from, full);
             }
             from += 1;
         }
         for epoch in from..=newest {
-            match read_whole(store, &inc_object(epoch))? {
+            match self.incremental(store, epoch)? {
                 Some(inc) => m.incremental_maps.insert(epoch, inc),
-                None => match read_whole(store, &full_object(epoch))? {
+                None => match self.whole(store, epoch)? {
                     Some(full) => m.maps.insert(epoch, full),
                     None => return Err(MapError::Missing(format!("osdmap.{epoch}"))),
                 },
             };
         }
         Ok(m)
+    }
+
+    fn whole(&self, store: &dyn ObjectRead, epoch: Epoch) -> Result<Option<Bytes>, MapError> {
+        match self.recent.get(&epoch) {
+            Some((full, _)) => Ok(Some(full.clone())),
+            None => read_whole(store, &full_object(epoch)),
+        }
+    }
+
+    fn incremental(&self, store: &dyn ObjectRead, epoch: Epoch) -> Result<Option<Bytes>, MapError> {
+        match self.recent.get(&epoch) {
+            Some((_, inc)) => Ok(inc.clone()),
+            None => read_whole(store, &inc_object(epoch)),
+        }
     }
 }
 
