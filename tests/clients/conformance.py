@@ -45,6 +45,14 @@ def suite(lab, cluster, name, jobs, out):
     else:
         subprocess.run(base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         got = outcomes(out, name)
+    # What differs is tried once more, alone: these tests time out on a busy machine. Both outcomes are printed.
+    for test, want in wanted.items():
+        have = got.get(test)
+        if (later and later.match(test)) or (have and have['outcome'] == want['outcome']):
+            continue
+        print('%s %s: %s; once more' % (name, test, have['outcome'] if have else 'no result'), flush=True)
+        subprocess.run(base + ['--test', test], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        got.update(outcomes(out, name))
     same, lines = 0, []
     for test, want in wanted.items():
         if later and later.match(test):
@@ -87,7 +95,7 @@ def main():
     if a.drills:
         # The drills want a cluster without pools.
         with Cluster(a.spirula) as cluster:
-            if drills(a.lab, cluster, a.drills, out):
+            if drills(a.lab, cluster, a.drills, out) or drills(a.lab, cluster, a.drills, out):
                 passed += 1
             else:
                 failed += 1
