@@ -246,7 +246,9 @@ impl Osd {
             let pg = Pg::load(id, &mut self.env(now, store, &map)).map_err(|e| e.to_string())?;
             self.pgs.insert(id, pg);
             self.perform(now, id, out);
-            for epoch in stands_at + 1..=newest {
+            // Maps that were leapt over are not there (the crash came before the PG had followed).
+            let maps = self.maps.as_ref().expect("maps are loaded before PGs");
+            for epoch in maps.superblock.oldest_map.max(stands_at + 1)..=newest {
                 let maps = self.maps.as_mut().expect("maps are loaded before PGs");
                 let map = maps.get(store, epoch).map_err(|e| format!("pg {id}: {e}"))?;
                 self.advance_one(now, store, id, &map, out);
@@ -353,6 +355,8 @@ impl Osd {
         self.heartbeat_peers_changed = true;
         self.perform(now, id, out);
         self.with_pg(now, store, id, out, Pg::activate_map);
+        // Clients may have been waiting for it.
+        self.waiting.retry = true;
     }
 
     /// The maps from an epoch on that we hold, decoded.

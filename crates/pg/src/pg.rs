@@ -258,6 +258,11 @@ impl Pg {
         &self.map
     }
 
+    /// The epoch of the map that [`Pg::load`] would begin with.
+    pub fn stored_at(&self) -> Epoch {
+        self.persisted_epoch
+    }
+
     pub fn info(&self) -> &PgInfo {
         &self.info
     }
