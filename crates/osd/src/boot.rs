@@ -19,6 +19,8 @@ use crate::{Conn, Osd, State, Timer};
 
 /// How long a polite stop waits for the monitors' acknowledgement (Ceph: `osd_mon_shutdown_timeout`).
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a map that shows us up may take before we ask again: a leader that fails forgets who asked.
+const BOOT_PATIENCE: Duration = Duration::from_secs(10);
 const CEPH_AUTH_NONE: u32 = 1;
 const AUTH_MODE_AUTHORIZER: u8 = 1;
 const CON_MODE_CRC: u32 = 1;
@@ -89,7 +91,7 @@ impl Osd {
             self.up_thru_asked_again(out);
             self.send_pg_temp(out);
             self.log.resend();
-            if self.state == State::Booting {
+            if matches!(self.state, State::Booting { .. }) {
                 self.state = State::PreBoot;
             }
             self.timers.set(Timer::Tick, now.mono);
@@ -145,7 +147,7 @@ impl Osd {
         if map.test_flag(osdmap::flag::NOUP) || map.state(me) & osdmap::state::NOUP != 0 {
             return;
         }
-        self.state = State::Booting;
+        self.state = State::Booting { until: now.mono + BOOT_PATIENCE };
         let l = &self.setup.listening;
         let boot = MOSDBoot {
             paxos: Paxos { version: map.epoch.into(), ..Paxos::default() },
@@ -167,7 +169,7 @@ impl Osd {
         let (me, map) = (self.setup.whoami, maps.current().clone());
         let ours = map.is_up(me) && map.addrs(me).0.contains(&self.setup.listening.public);
         match self.state {
-            State::PreBoot | State::Booting if ours => {
+            State::PreBoot | State::Booting { .. } if ours => {
                 self.state = State::Active;
                 self.mark_mounted(map.up_from(me), out);
                 self.heartbeat_peers_changed = true;
@@ -176,14 +178,15 @@ impl Osd {
                 self.activate_all(now, store, out);
             }
             State::PreBoot => self.try_boot(now, store, out),
-            State::Booting if map.test_flag(osdmap::flag::NOUP) => self.state = State::PreBoot,
-            State::Booting => {}
+            State::Booting { .. } if map.test_flag(osdmap::flag::NOUP) => self.state = State::PreBoot,
+            State::Booting { .. } => {}
             State::Active if !ours => {
                 let epoch = map.epoch;
                 if map.exists(me) {
                     self.log.warn(now, format!("Map e{epoch} wrongly marked me down at e{}", map.info(me).down_at));
                 }
                 self.heartbeats.forget();
+                self.close_sessions(&map, out);
                 self.state = State::PreBoot;
                 self.try_boot(now, store, out);
             }

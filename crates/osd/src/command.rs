@@ -198,7 +198,7 @@ impl Osd {
             self.maps.as_ref().map_or((0, 0), |m| (m.superblock.oldest_map, m.superblock.newest_map));
         let state = match self.state {
             State::PreBoot => "preboot",
-            State::Booting => "booting",
+            State::Booting { .. } => "booting",
             State::Active => "active",
             State::Stopping { .. } => "stopping",
         };

@@ -2,11 +2,13 @@
 //! early.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use messages::{Body, MOSDMap, MOSDPGCreate2, MOSDPing, Message, PingOp};
 use monclient::Event;
 use node::{ConnId, Dest, Endpoint, Level, Now, Output};
 use os::ObjectRead;
+use osdmap::OsdMap;
 use pg::Stray;
 use types::{EntityAddrVec, EntityName, Epoch, OsdId, SpgId};
 
@@ -26,7 +28,7 @@ pub struct Waiting {
     pub(crate) retry: bool,
 }
 
-/// More than this many early messages are a peer's mistake; the oldest are dropped and sent again.
+/// More than this many early messages are a peer's mistake: no more are taken.
 const WAITING_MAX: usize = 10_000;
 
 impl Waiting {
@@ -40,6 +42,12 @@ impl Waiting {
     pub(crate) fn again(&mut self, conn: ConnId, msg: Message) {
         self.hold(conn, msg);
         self.retry = true;
+    }
+
+    /// Whether this connection brought what needs a later map than this one.
+    fn holds_later(&self, conn: ConnId, epoch: Epoch) -> bool {
+        let later = |m| pg::route(m).is_some_and(|(_, needs)| needs > epoch);
+        self.messages.iter().any(|(c, m)| *c == conn && later(m))
     }
 
     pub(crate) fn forget(&mut self, conn: ConnId) {
@@ -147,9 +155,10 @@ impl Osd {
         self.submit_own(taken.txn, out);
         self.mon.sub_got("osdmap", self.epoch().into());
         self.heartbeat_peers_changed = true;
+        // Before the PGs say anything by the new maps: that must not be lost with an old session.
+        self.drop_old_peers(&taken.maps, out);
         self.advance_all(now, store, &taken.maps, out);
         self.check_standing(now, store, out);
-        self.drop_old_peers(&taken.maps[taken.maps.len() - 1].clone(), out);
         self.up_thru_asked_again(out);
         let newest = self.maps.as_ref().map_or(0, |maps| maps.superblock.newest_map);
         if m.newest_map > newest {
@@ -157,22 +166,46 @@ impl Osd {
         }
     }
 
-    /// Sessions with instances that the map has down, or has at another address, are over.
-    fn drop_old_peers(&mut self, map: &osdmap::OsdMap, out: &mut Vec<Output>) {
+    /// Sessions with OSDs that one of these maps has down are over, even if a later one has the OSD up
+    /// at the same addresses again: it closed its side when it learnt that it was down.
+    fn drop_old_peers(&mut self, maps: &[Arc<OsdMap>], out: &mut Vec<Output>) {
         let stale: Vec<ConnId> = self
             .conns
             .iter()
             .filter(|(_, c)| c.via == Endpoint::Cluster && c.peer.name.is_osd())
-            .filter(|(_, c)| {
+            .filter(|(id, c)| {
                 let osd = c.peer.name.num as OsdId;
-                // One who is ahead of us may be right: only what the map says of *this* instance counts.
-                map.exists(osd) && map.is_down(osd) && map.cluster_addrs(osd) == c.peer.addrs
+                // One who is ahead of us may be right: only what a map says of *this* instance counts,
+                // and if it has said what needs a later map, this session is one of its next life.
+                maps.iter().any(|map| {
+                    let down = map.exists(osd) && map.is_down(osd) && map.cluster_addrs(osd) == c.peer.addrs;
+                    down && !self.waiting.holds_later(**id, map.epoch)
+                })
             })
             .map(|(id, _)| *id)
             .collect();
         for conn in stale {
-            self.conns.remove(&conn);
-            out.push(Output::Close { conn });
+            self.close_session(conn, out);
+        }
+    }
+
+    fn close_session(&mut self, conn: ConnId, out: &mut Vec<Output>) {
+        self.conns.remove(&conn);
+        self.waiting.forget(conn);
+        out.push(Output::Close { conn });
+    }
+
+    /// We were marked down though we live, and keep our addresses: what is queued for our peers is of the
+    /// past, and their side of the sessions is closed. What we say when we are up again takes new ones.
+    pub(crate) fn close_sessions(&mut self, map: &OsdMap, out: &mut Vec<Output>) {
+        let open: Vec<ConnId> =
+            self.conns.iter().filter(|(_, c)| c.via == Endpoint::Cluster).map(|(id, _)| *id).collect();
+        for conn in open {
+            self.close_session(conn, out);
+        }
+        // Also those that are still being made.
+        for osd in map.osds().filter(|o| *o != self.setup.whoami) {
+            out.push(Output::ClosePeer { via: Endpoint::Cluster, addrs: map.cluster_addrs(osd) });
         }
     }
 
@@ -197,6 +230,10 @@ impl Osd {
                 self.waiting.creates.remove(&id);
                 self.create_pg(now, store, id, created, stamp, out);
             }
+        }
+        if self.state != State::Active {
+            // The map that these wait for may be the one that has us up; then is soon enough.
+            return;
         }
         for (conn, msg) in std::mem::take(&mut self.waiting.messages) {
             match self.conns.get(&conn) {

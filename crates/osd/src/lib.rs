@@ -60,8 +60,8 @@ pub struct Setup {
 enum State {
     /// Finding out what the newest map is.
     PreBoot,
-    /// `MOSDBoot` is sent.
-    Booting,
+    /// `MOSDBoot` is sent; again if nothing comes of it.
+    Booting { until: Duration },
     /// Up in the map.
     Active,
     /// Told the monitors to mark us down.
@@ -232,6 +232,10 @@ impl Osd {
         self.plan_tick(now);
         match self.state {
             State::PreBoot => self.try_boot(now, store, out),
+            State::Booting { until } if now.mono >= until => {
+                self.state = State::PreBoot;
+                self.try_boot(now, store, out);
+            }
             State::Stopping { until } if now.mono >= until => out.push(Output::Exit { code: 0 }),
             _ => {}
         }
@@ -284,7 +288,9 @@ impl Node for Osd {
         if std::mem::take(&mut self.waiting.retry) {
             self.retry_waiting(now, store, out);
         }
-        self.maintain(now, out);
+        // Whatever happened, it may have freed a slot.
+        self.grant_slots(now, store, out);
+        debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");
     }
 
     fn next_wakeup(&self) -> Option<Duration> {

@@ -179,10 +179,6 @@ impl Osd {
     }
 
     /// Grants slots that are free. Called after each input.
-    pub(crate) fn maintain(&mut self, _now: Now, _out: &mut Vec<Output>) {
-        debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");
-    }
-
     pub(crate) fn grant_slots(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         while let Some(id) = self.local_slots.grant() {
             self.with_pg(now, store, id, out, Pg::local_reserved);
@@ -369,7 +365,8 @@ impl Osd {
     /// Forgets maps that nobody here needs and that the monitors have trimmed.
     pub(crate) fn trim_maps(&mut self, out: &mut Vec<Output>) {
         let Some(maps) = &mut self.maps else { return };
-        let needed = self.pgs.values().map(|pg| pg.map().epoch).min().unwrap_or(maps.epoch());
+        // A PG that is loaded again begins at the epoch that it has stored, not at the one where it stands.
+        let needed = self.pgs.values().map(Pg::stored_at).min().unwrap_or(maps.epoch());
         if let Some(txn) = maps.trim(needed.min(self.waiting.oldest_cluster_map)) {
             self.submit_own(txn, out);
         }

@@ -1,4 +1,5 @@
 //! Scenarios: whole clusters of the real cores and stores, on one thread.
 
+mod marked_down;
 mod scenarios;
 mod seeds;
