@@ -311,6 +311,16 @@ def crash_round(cluster, torn, rng, folder, tags, seconds):
     if os.path.exists(stop):
         os.unlink(stop)
     children = spawn_workers(cluster, folder, tags)
+    try:
+        return crash_under(children, cluster, torn, rng, stop, seconds)
+    finally:
+        # A cluster that does not come back leaves clients that wait for it.
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def crash_under(children, cluster, torn, rng, stop, seconds):
     time.sleep(1.0 + rng.random() * seconds)
     with_power = torn is not None
     if with_power or rng.random() < 0.6:
