@@ -35,6 +35,8 @@ const READ_STEP: usize = 512;
 /// So many epochs are kept (Ceph: `mon_min_osdmap_epochs`), and trimmed by as many at once.
 const KEEP_EPOCHS: Epoch = 500;
 const TRIM_STEP: Epoch = 100;
+/// For the sake of OSDs that are down no more than this many are kept.
+const KEEP_EPOCHS_MAX: Epoch = 20_000;
 /// Encoded maps held in memory.
 const CACHED_MAPS: usize = 64;
 
@@ -271,9 +273,12 @@ impl State {
         self.osdmap = Arc::new(map);
     }
 
-    /// Forgets the oldest maps. An OSD that is behind them starts from the oldest full one.
+    /// Forgets the oldest maps, but none that an OSD which is down may still have to follow: without them
+    /// its PGs would not know who took writes meanwhile. (Ceph keeps what unclean PGs need.)
     fn trim(&mut self, txn: &mut Transaction) {
-        if self.osdmap.epoch - self.first_map < KEEP_EPOCHS + TRIM_STEP {
+        let kept = self.osdmap.epoch - self.first_map;
+        let goes = self.first_map + TRIM_STEP;
+        if kept < KEEP_EPOCHS + TRIM_STEP || (kept < KEEP_EPOCHS_MAX && self.is_needed_by_one_down(goes)) {
             return;
         }
         for epoch in self.first_map..self.first_map + TRIM_STEP {
@@ -282,6 +287,14 @@ impl State {
         }
         self.first_map += TRIM_STEP;
         self.keep(txn, FIRST_MAP, &self.first_map);
+    }
+
+    fn is_needed_by_one_down(&self, before: Epoch) -> bool {
+        let map = &self.osdmap;
+        map.osds().filter(|o| map.is_down(*o) && !map.is_destroyed(*o)).any(|o| {
+            let info = map.info(o);
+            info.up_from > 0 && info.lost_at < info.down_at && info.down_at < before
+        })
     }
 
     fn keep(&self, txn: &mut Transaction, key: &str, value: &impl Encode) {

@@ -118,3 +118,20 @@ fn an_osd_behind_the_oldest_map_starts_from_that_one_whole() {
     }
     assert_eq!(map.epoch, maps[0].newest_map);
 }
+
+#[test]
+fn an_osd_that_is_down_finds_all_maps_since_when_it_comes_back() {
+    let mut c = Cluster::with_osds(1);
+    c.ok(r#"{"prefix":"osd down","ids":["0"]}"#);
+    for _ in 0..330 {
+        c.ok(r#"{"prefix":"osd set","key":"noout"}"#);
+        c.ok(r#"{"prefix":"osd unset","key":"noout"}"#);
+    }
+    let conn = c.client();
+    c.send(conn, subscribe(&[("osdmap", 3, 0)]));
+    let first = c.received(conn).into_iter().find_map(|b| match b {
+        Body::MOSDMap(m) => Some(m),
+        _ => None,
+    });
+    assert_eq!(first.unwrap().oldest_map, 1);
+}
