@@ -278,3 +278,16 @@ def an_operations_timeout_is_a_timeout(t):
     for i in range(20):
         io.write_full('o', b'%d' % i)
     assert io.read('o') == b'19'
+
+
+@test
+def an_omap_too_large_for_the_log_is_refused_and_ends_nothing(t):
+    import rados
+    io = t.io()
+    def put(size):
+        with rados.WriteOpCtx() as op:
+            io.set_omap(op, ('key',), (b'x' * size,))
+            io.operate_write_op(op, 'o')
+    put(1 << 20)
+    is_errno(errno.EMSGSIZE, put, 12 << 20)
+    put(2 << 20)

@@ -133,7 +133,10 @@ impl Osd {
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
         let me = self.setup.whoami;
-        if self.state != State::PreBoot || self.mon.conn().is_none() || map.epoch == 0 || map.epoch < self.wanted_epoch
+        if self.state != State::PreBoot
+            || self.mon.conn().is_none()
+            || map.epoch == 0
+            || map.epoch < self.waiting.newest_cluster_map
         {
             return;
         }

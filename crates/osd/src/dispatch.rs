@@ -24,6 +24,8 @@ pub struct Waiting {
     creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
     /// The oldest map that the monitors still have.
     pub(crate) oldest_cluster_map: Epoch,
+    /// The newest map that an OSD or a monitor was sending maps up to; what mere messages claim does not count.
+    pub(crate) newest_cluster_map: Epoch,
     /// Some of them need not wait any longer.
     pub(crate) retry: bool,
 }
@@ -135,6 +137,7 @@ impl Osd {
             return;
         }
         self.waiting.oldest_cluster_map = self.waiting.oldest_cluster_map.max(m.oldest_map);
+        self.waiting.newest_cluster_map = self.waiting.newest_cluster_map.max(m.newest_map);
         let Some(maps) = &mut self.maps else { return };
         let taken = match maps.absorb(m) {
             Ok(taken) => taken,

@@ -388,6 +388,11 @@ impl ObjectRead for Reader {
         self.shared.statfs()
     }
 
+    /// Half of what one log record holds; the rest is for small data and the log's own.
+    fn metadata_max(&self) -> u64 {
+        self.shared.record_max() as u64 / 2
+    }
+
     fn collections(&self) -> Vec<Coll> {
         self.shared.read_state().colls.keys().copied().collect()
     }
@@ -507,6 +512,10 @@ impl ObjectRead for Reader {
 impl ObjectRead for Store {
     fn statfs(&self) -> Statfs {
         self.reader.statfs()
+    }
+
+    fn metadata_max(&self) -> u64 {
+        self.reader.metadata_max()
     }
 
     fn collections(&self) -> Vec<Coll> {

@@ -57,6 +57,13 @@ fn checked_access(env: &OpEnv, msg: &MOSDOp) -> Result<Access, Errno> {
     if access.write && cfg.max_write_size > 0 && payload > cfg.max_write_size {
         return Err(EMSGSIZE);
     }
+    // Unlike Ceph, the store logs attributes and omap as one record, which has a bound of its own.
+    let is_metadata =
+        |code| matches!(code, op::SETXATTR | op::OMAPSETVALS | op::OMAPSETHEADER | op::OMAPRMKEYS | op::CALL);
+    let metadata: u64 = msg.ops.iter().filter(|o| is_metadata(o.op)).map(|o| o.indata.len() as u64).sum();
+    if access.write && metadata > env.store.metadata_max() {
+        return Err(EMSGSIZE);
+    }
     let all_list_snaps = msg.ops.iter().all(|o| o.op == op::LIST_SNAPS);
     let none_lists_snaps = msg.ops.iter().all(|o| o.op != op::LIST_SNAPS);
     let fits = if oid.snap == SNAP_DIR { all_list_snaps } else { none_lists_snaps };
