@@ -326,21 +326,32 @@ pub fn ask_mon(dir: &ClusterDir, command: &serde_json::Value) -> Result<String> 
     Err(last)
 }
 
-/// Waits for HEALTH_OK.
+/// Waits until the cluster serves all its data: HEALTH_OK, or warnings that starting longer does not cure.
 fn wait_healthy(dir: &ClusterDir) -> Result<String> {
     let give_up = Instant::now() + HEALTH_PATIENCE;
     loop {
         let text = ask_mon(dir, &json!({"prefix": "health", "format": "json"}))?;
-        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let health = status["status"].as_str().unwrap_or("unknown");
-        if health == "HEALTH_OK" && all_up(dir)? {
-            return Ok(health.to_owned());
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let health = answer["status"].as_str().unwrap_or("unknown");
+        let codes: Vec<&str> =
+            answer["checks"].as_object().into_iter().flat_map(|checks| checks.keys().map(String::as_str)).collect();
+        if health != "unknown" && !codes.iter().any(|code| is_starting(code)) && all_up(dir)? {
+            let codes = codes.join(", ");
+            return Ok(if codes.is_empty() { health.to_owned() } else { format!("{health} ({codes})") });
         }
         if Instant::now() > give_up {
             bail!("still {health} after {} s: `spirula ceph health detail` says why", HEALTH_PATIENCE.as_secs());
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// Whether a health code is one that goes away by itself while daemons start and placement groups recover.
+fn is_starting(code: &str) -> bool {
+    code.starts_with("PG_")
+        || code.starts_with("OBJECT_")
+        || code.starts_with("OSD_") && code.ends_with("DOWN")
+        || matches!(code, "MGR_DOWN" | "MON_DOWN" | "SLOW_OPS")
 }
 
 /// Whether every OSD of the folder is up in the map: a cluster with no pools is healthy before.
@@ -360,6 +371,14 @@ mod tests {
         assert_eq!(base64(b"foobar"), "Zm9vYmFy");
         assert_eq!(base64(b"fooba"), "Zm9vYmE=");
         assert_eq!(base64(b"f"), "Zg==");
+    }
+
+    #[test]
+    fn only_what_time_cures_is_waited_for() {
+        assert!(["PG_DEGRADED", "OSD_HOST_DOWN", "MGR_DOWN"].iter().all(|c| is_starting(c)));
+        assert!(
+            !["POOL_APP_NOT_ENABLED", "TOO_FEW_OSDS", "OSDMAP_FLAGS", "OSD_NEARFULL"].iter().any(|c| is_starting(c))
+        );
     }
 
     #[test]
