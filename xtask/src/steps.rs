@@ -11,6 +11,7 @@ use crate::run::{Tally, binary, quiet, root, run};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// What `test` runs of what can be run for hours.
+const SIM_SEEDS: &str = "200";
 const CRASH_ROUNDS: u64 = 3;
 const POWER_CUT_ROUNDS: u64 = 2;
 const FUZZ_SECONDS: &str = "20";
@@ -20,6 +21,9 @@ pub fn test() -> Result<bool> {
     let mut tally = Tally::default();
     tally.step("build", || run("cargo", &["build", "--release"]));
     tally.step("units and simulations", units);
+    tally.step("seeds", || {
+        run("cargo", &["run", "--release", "--quiet", "-p", "sim", "--bin", "sweep", "--", SIM_SEEDS, "1"])
+    });
     if clients_present() {
         tally.step("clients", clients);
         tally.step("crashes", || crash(CRASH_ROUNDS));
