@@ -7,8 +7,8 @@
 //!                                                                      NotRecovering (unfound)
 //! ```
 //! Backfill's states (`WaitLocalBackfillReserved`, `WaitRemoteBackfillReserved`, `Backfilling`,
-//! `NotBackfilling`) are unreachable until backfill exists: nobody beyond the log's reach is taken
-//! into the acting set. They belong between `Recovering` and `Recovered`.
+//! `NotBackfilling`) belong between `Recovering` and `Recovered`. Only the first exists: a PG with targets of
+//! backfill stays in it, serves, and sends its targets every write.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGRemove, MRecoveryReserve};
 use node::Level;
 use osdmap::OsdMap;
 use types::pool::flag;
-use types::{EVersion, Epoch, OsdId, PastIntervals, PgInfo, PgPool, PgQueryKind};
+use types::{EVersion, Epoch, HObject, OsdId, PastIntervals, PgInfo, PgPool, PgQueryKind};
 
 use crate::env::{Env, PgOutput};
 use crate::interval::members;
@@ -29,6 +29,22 @@ use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
 pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
     // One that was removed may not have heard of it.
     map.exists(osd) && map.xinfo(osd).dead_epoch > map.info(osd).up_from
+}
+
+/// What a copy is that holds nothing yet of what counts (Ceph: the backfill part of `activate`).
+fn restart_backfill(info: &mut PgInfo, ours: &PgInfo) {
+    info.last_update = ours.last_update;
+    info.last_complete = ours.last_update;
+    info.last_backfill = HObject::min();
+    info.last_epoch_started = ours.last_epoch_started;
+    info.last_interval_started = ours.last_interval_started;
+    info.history = ours.history.clone();
+    info.hit_set = ours.hit_set.clone();
+    info.purged_snaps = ours.purged_snaps.clone();
+    // What it holds already counts when it is asked for a slot.
+    let held = info.stats.stats.sum.num_bytes.max(0);
+    info.stats.stats = Default::default();
+    info.stats.stats.sum.num_bytes = held;
 }
 
 impl Pg {
@@ -96,6 +112,7 @@ impl Pg {
         let epoch = self.map.epoch;
         let unknown = info.dne();
         let lease = Some(self.leases.lease());
+        let is_target = self.backfill_targets.contains(&osd);
         if info.last_update == self.info.last_update && !info.is_empty() {
             let m = MOSDPGInfo2 {
                 spgid: self.id,
@@ -107,20 +124,27 @@ impl Pg {
             };
             env.send_osd(osd, m);
         } else {
-            let log = self.log.copy_after(info.last_update);
-            for e in log.log.iter().filter(|e| !e.is_error()) {
-                missing.add_next_event(e);
-            }
-            let past_intervals = if unknown { self.past.clone() } else { PastIntervals::default() };
-            let m = MOSDPGLog {
-                epoch,
-                query_epoch: self.last_peering_reset,
-                info: self.info.clone(),
-                log,
-                past_intervals,
-                lease,
-                ..MOSDPGLog::default()
+            // It may be a target because the authoritative log does not reach it, though ours does.
+            let afresh = self.log.tail > info.last_update
+                || info.last_backfill == HObject::min()
+                || is_target && !info.is_incomplete();
+            let (told, log) = if afresh {
+                restart_backfill(info, &self.info);
+                missing.clear();
+                // Some of the newest writes, so that it recognises them when they are sent again.
+                let log = self.log.copy_up_to(env.cfg.max_pg_log_entries);
+                info.log_tail = log.tail;
+                (info.clone(), log)
+            } else {
+                let log = self.log.copy_after(info.last_update);
+                for e in log.log.iter().filter(|e| !e.is_error() && e.soid <= info.last_backfill) {
+                    missing.add_next_event(e);
+                }
+                (self.info.clone(), log)
             };
+            let past_intervals = if unknown { self.past.clone() } else { PastIntervals::default() };
+            let query_epoch = self.last_peering_reset;
+            let m = MOSDPGLog { epoch, query_epoch, info: told, log, past_intervals, lease, ..MOSDPGLog::default() };
             env.send_osd(osd, m);
         }
         info.last_update = self.info.last_update;
@@ -260,8 +284,22 @@ impl Pg {
             self.set_stage(env, Stage::WaitLocalRecoveryReserved);
             env.out.push(PgOutput::ReserveLocal { priority });
         } else {
+            self.recovery_done(env);
+        }
+    }
+
+    /// The log has brought everyone up to date that it reaches; who else is there is backfilled.
+    fn recovery_done(&mut self, env: &mut Env) {
+        if self.needs_backfill() {
+            self.set_stage(env, Stage::WaitLocalBackfillReserved);
+        } else {
             self.enter_recovered(env);
         }
+    }
+
+    /// Whether a member that gets our writes does not have all objects yet.
+    pub(crate) fn needs_backfill(&self) -> bool {
+        self.backfill_targets.iter().any(|o| self.peers.info.get(o).is_some_and(PgInfo::is_incomplete))
     }
 
     fn set_stage(&mut self, env: &mut Env, stage: Stage) {
@@ -368,7 +406,7 @@ impl Pg {
         }
         if !self.needs_recovery() {
             self.release_reservations(env);
-            self.enter_recovered(env);
+            self.recovery_done(env);
         } else if self.missing_loc.unfound().next().is_some() && self.recovery.is_idle() {
             self.set_stage(env, Stage::NotRecovering);
         }

@@ -1,7 +1,7 @@
 //! Whose log counts, and who should serve the PG (Ceph: `find_best_info`, `calc_replicated_acting`,
 //! `choose_acting`). Pure functions of what the copies say of themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::{EVersion, OsdId, PgInfo};
 
@@ -49,13 +49,20 @@ fn preferred(info: &PgInfo, is_self: bool, best: &PgInfo) -> bool {
 pub struct Choice {
     /// The acting set wanted, the primary first.
     pub want: Vec<OsdId>,
-    /// Members of the up set that the log does not reach: they would need backfill.
-    pub beyond_log: Vec<OsdId>,
+    /// Members of the up set that the log does not bring up to date: they are backfilled, and get every
+    /// write though they are not in the acting set.
+    pub backfill: BTreeSet<OsdId>,
+}
+
+impl Choice {
+    /// Everyone who gets every write (Ceph: `acting_recovery_backfill`).
+    pub fn members(&self) -> BTreeSet<OsdId> {
+        self.want.iter().chain(&self.backfill).copied().collect()
+    }
 }
 
 /// Picks the acting set: first those of `up` that the log reaches, then those of `acting`, then any
-/// other (Ceph: `calc_replicated_acting`). Unlike Ceph, until backfill exists nobody beyond the log's
-/// reach takes part.
+/// other (Ceph: `calc_replicated_acting`).
 pub fn acting_set(
     infos: &BTreeMap<OsdId, &PgInfo>,
     auth: OsdId,
@@ -77,9 +84,13 @@ pub fn acting_set(
     let reached = |osd: OsdId| infos.get(&osd).is_some_and(|i| !i.is_incomplete() && i.last_update >= oldest);
 
     let mut want = vec![primary];
-    let mut beyond_log = Vec::new();
+    let mut backfill = BTreeSet::new();
     for osd in members(&now.up).filter(|o| *o != primary) {
-        if reached(osd) { want.push(osd) } else { beyond_log.push(osd) }
+        if reached(osd) {
+            want.push(osd);
+        } else if infos.contains_key(&osd) {
+            backfill.insert(osd);
+        }
     }
     let others = |pool: Vec<OsdId>| {
         let mut c: Vec<(EVersion, OsdId)> =
@@ -101,7 +112,7 @@ pub fn acting_set(
         }
     }
     want.truncate(size.max(1));
-    Choice { want, beyond_log }
+    Choice { want, backfill }
 }
 
 #[cfg(test)]
@@ -125,10 +136,14 @@ mod tests {
     }
 
     fn want(infos: &[PgInfo], up: &[OsdId]) -> Vec<OsdId> {
+        choice(infos, up).want
+    }
+
+    fn choice(infos: &[PgInfo], up: &[OsdId]) -> Choice {
         let all: BTreeMap<OsdId, &PgInfo> = (0..).zip(infos).collect();
         let auth = best_info(&all, 0, |_| true).expect("somebody can lead");
         let now = UpActing { up: up.to_vec(), up_primary: up[0], acting: up.to_vec(), acting_primary: up[0] };
-        acting_set(&all, auth, &now, 3, 100, false).want
+        acting_set(&all, auth, &now, 3, 100, false)
     }
 
     #[test]
@@ -151,8 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_the_log_does_not_reach_is_left_out() {
-        assert_eq!(want(&[info(5, 300, 100), info(5, 290, 100), info(5, 50, 0)], &[0, 1, 2]), [0, 1]);
+    fn whoever_the_log_does_not_reach_is_backfilled_and_does_not_serve() {
+        let chosen = choice(&[info(5, 300, 100), info(5, 290, 100), info(5, 50, 0)], &[0, 1, 2]);
+        assert_eq!((chosen.want.as_slice(), chosen.backfill.clone()), ([0, 1].as_slice(), [2].into()));
+        assert_eq!(chosen.members(), [0, 1, 2].into());
+    }
+
+    #[test]
+    fn a_copy_that_is_half_backfilled_goes_on_being_backfilled() {
+        let half = PgInfo { last_backfill: HObject::min(), ..info(5, 300, 0) };
+        let chosen = choice(&[info(5, 300, 0), info(5, 300, 0), half, info(5, 300, 0)], &[0, 1, 2]);
+        assert_eq!((chosen.want.as_slice(), chosen.backfill), ([0, 1, 3].as_slice(), [2].into()));
     }
 
     #[test]

@@ -223,6 +223,16 @@ impl PgLog {
         data
     }
 
+    /// The newest `max` entries, with what identifies the requests of those before them
+    /// (Ceph: `copy_up_to`).
+    pub fn copy_up_to(&self, max: usize) -> PgLogData {
+        let skipped = self.entries.len().saturating_sub(max);
+        let since = skipped.checked_sub(1).and_then(|at| self.entries.get(at)).map_or(self.tail, |e| e.version);
+        let mut data = self.copy_after(since);
+        data.dups.extend(self.entries.range(..skipped).filter(|e| e.reqid_is_indexed()).map(LogDup::from));
+        data
+    }
+
     /// What the store has to be told, and forgets it.
     pub fn take_changes(&mut self) -> LogChanges<'_> {
         let mut changed = std::mem::take(&mut self.changed);
@@ -356,6 +366,17 @@ mod tests {
         assert_eq!((piece.tail, piece.log.len()), (EVersion::new(1, 3), 2));
         let all = log(1..=5).copy_after(EVersion::ZERO);
         assert_eq!((all.tail, all.log.len()), (EVersion::ZERO, 5));
+    }
+
+    #[test]
+    fn the_newest_part_of_the_log_carries_the_requests_of_the_rest() {
+        let mut l = log(1..=6);
+        l.trim(EVersion::new(1, 2), 100);
+        let piece = l.copy_up_to(2);
+        assert_eq!((piece.tail, piece.log.len()), (EVersion::new(1, 4), 2));
+        assert_eq!(piece.dups.iter().map(|d| d.version.version).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        let all = l.copy_up_to(100);
+        assert_eq!((all.tail, all.log.len(), all.dups.len()), (EVersion::new(1, 2), 4, 2));
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl Pg {
     fn clear_primary_state(&mut self) {
         self.peers = Peers::default();
         self.actingbackfill.clear();
+        self.backfill_targets.clear();
         self.want_acting.clear();
         self.need_up_thru = false;
         self.blocked_by.clear();

@@ -101,6 +101,12 @@ impl Missing {
         }
     }
 
+    /// Nothing is missing: all that was known of it is void.
+    pub fn clear(&mut self) {
+        self.changed.extend(self.set.items().keys().cloned());
+        self.set = PgMissing::default();
+    }
+
     /// The copy got version `v`.
     pub fn got(&mut self, soid: &HObject, v: EVersion) {
         if self.get(soid).is_some_and(|i| i.need <= v) {

@@ -90,6 +90,8 @@ pub(crate) enum Stage {
     Recovering,
     /// Recovery cannot go on: what is left is unfound.
     NotRecovering,
+    /// What the log reaches is recovered; there are targets of backfill.
+    WaitLocalBackfillReserved,
     Recovered,
     Clean,
 }
@@ -184,8 +186,10 @@ pub struct Pg {
 
     // The primary's.
     pub(crate) peers: Peers,
-    /// Who gets every write: the acting set (and, once it exists, the targets of backfill).
+    /// Who gets every write: the acting set and the targets of backfill.
     pub(crate) actingbackfill: BTreeSet<OsdId>,
+    /// Those of them that the log does not bring up to date: not in the acting set until they are backfilled.
+    pub(crate) backfill_targets: BTreeSet<OsdId>,
     pub(crate) want_acting: Vec<OsdId>,
     pub(crate) need_up_thru: bool,
     pub(crate) blocked_by: BTreeSet<OsdId>,
@@ -236,6 +240,7 @@ impl Pg {
             reads: Reads::default(),
             peers: Peers::default(),
             actingbackfill: BTreeSet::new(),
+            backfill_targets: BTreeSet::new(),
             want_acting: Vec::new(),
             need_up_thru: false,
             blocked_by: BTreeSet::new(),

@@ -2,7 +2,7 @@
 
 use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGNotify2, MOSDPGTrim, MRecoveryReserve};
 use node::Level;
-use types::{EVersion, Epoch, HObject, OsdId, PgNotify, PgQuery, PgQueryKind};
+use types::{EVersion, Epoch, HObject, OsdId, PgInfo, PgNotify, PgQuery, PgQueryKind};
 
 use crate::env::{Env, PgOutput};
 use crate::merge::{merge_log, rewind_divergent};
@@ -86,17 +86,28 @@ impl Pg {
 
     /// The primary sends what we lack of its log.
     pub(crate) fn stray_log(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {
-        if from != self.ua.acting_primary || m.info.last_backfill == HObject::min() {
-            // To be backfilled: nobody asks that of us yet.
+        if from != self.ua.acting_primary {
             return;
         }
-        if !self.follow_log(env, &m) {
+        if m.info.last_backfill == HObject::min() {
+            self.restart_as_backfill_target(&m);
+        } else if !self.follow_log(env, &m) {
             return;
         }
         if let Some(lease) = &m.lease {
             self.take_lease(env, from, lease);
         }
         self.activate_as_replica(env, m.info.last_epoch_started);
+    }
+
+    /// What we have counts for nothing. The objects stay: backfill compares their versions and replaces
+    /// those that differ (Ceph: `reset_backfill_claim_log`).
+    fn restart_as_backfill_target(&mut self, m: &MOSDPGLog) {
+        self.info = PgInfo { pgid: self.info.pgid, ..m.info.clone() };
+        self.log.replace(m.log.clone());
+        self.info.log_tail = self.log.tail;
+        self.missing.clear();
+        self.dirty.big = true;
     }
 
     fn follow_log(&mut self, env: &mut Env, m: &MOSDPGLog) -> bool {

@@ -14,7 +14,7 @@ use denc::{Encoder, to_bytes};
 use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
-use types::{EVersion, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
+use types::{EVersion, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
 
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
@@ -131,9 +131,9 @@ impl Pg {
         if let Some(message) = message {
             let (last, others) = replicas.split_last().expect("there is a message only for replicas");
             for osd in others {
-                env.send_osd(*osd, messages::Message::new(message.clone()).with_tid(tid));
+                self.send_repop(env, *osd, tid, message.clone());
             }
-            env.send_osd(*last, messages::Message::new(message).with_tid(tid));
+            self.send_repop(env, *last, tid, message);
         }
         let mut waiting = replicas;
         waiting.push(self.whoami);
@@ -146,6 +146,24 @@ impl Pg {
             reply: ws.reply,
             effects: ws.effects,
         });
+    }
+
+    /// One member's part of a write. A target of backfill that has not come to the object yet only logs it
+    /// (Ceph: `should_send_op`, `generate_subop`).
+    fn send_repop(&self, env: &mut Env, osd: OsdId, tid: u64, mut m: MOSDRepOp) {
+        if let Some(info) = self.peers.info.get(&osd).filter(|i| i.is_incomplete()) {
+            m.pg_stats = info.stats.clone();
+            if !self.is_backfilled_at(osd, &m.poid) {
+                m.data = to_bytes(&Transaction::new(), features::ALL);
+            }
+        }
+        env.send_osd(osd, messages::Message::new(m).with_tid(tid));
+    }
+
+    /// Whether a member follows what is written to an object: all do, but targets of backfill that have not
+    /// come to it.
+    pub(crate) fn is_backfilled_at(&self, osd: OsdId, soid: &HObject) -> bool {
+        self.peers.info.get(&osd).is_none_or(|i| *soid <= i.last_backfill)
     }
 
     /// Takes an entry into the log and the info (Ceph: `add_log_entry`).
@@ -179,8 +197,8 @@ impl Pg {
 
     pub(crate) fn calc_min_last_complete(&mut self) {
         let mut min = self.last_complete_ondisk;
-        for osd in self.actingset().into_iter().filter(|o| *o != self.whoami) {
-            match self.peers.last_complete_ondisk.get(&osd) {
+        for osd in self.actingbackfill.iter().filter(|o| **o != self.whoami) {
+            match self.peers.last_complete_ondisk.get(osd) {
                 Some(v) => min = min.min(*v),
                 None => return,
             }
@@ -203,6 +221,7 @@ impl Pg {
                 return env.cluster_log(Level::Error, text);
             }
         };
+        self.dirty.info |= self.note_started();
         for entry in entries {
             self.append_entry(entry);
         }
@@ -225,6 +244,17 @@ impl Pg {
         };
         let msg = messages::Message::new(reply).with_tid(tid);
         env.out.push(PgOutput::ToOsd { osd: from, msg, after });
+    }
+
+    /// Whoever remembers a write must remember that it was made in an interval that went active, even if
+    /// the primary's word on that has not come yet (Ceph: `append_log`). Whether that is news.
+    fn note_started(&mut self) -> bool {
+        let (info, history) = (&self.info, &self.info.history);
+        let known = (history.last_epoch_started, history.last_interval_started);
+        let started = (info.last_epoch_started, info.last_interval_started);
+        self.info.history.last_epoch_started = started.0;
+        self.info.history.last_interval_started = started.1;
+        known != started
     }
 
     /// Nothing that a peer sends may reach beyond this PG or break the log's order.

@@ -75,6 +75,7 @@ impl Pg {
             Stage::WaitLocalRecoveryReserved | Stage::WaitRemoteRecoveryReserved(_) => flag::RECOVERY_WAIT,
             Stage::Recovering => flag::RECOVERING,
             Stage::NotRecovering => flag::RECOVERY_UNFOUND,
+            Stage::WaitLocalBackfillReserved => flag::BACKFILL_WAIT,
             Stage::Clean if self.is_clean() => flag::CLEAN,
             Stage::Clean => 0,
         }
@@ -86,12 +87,13 @@ impl Pg {
             return (0, 0);
         }
         let objects = self.info.stats.stats.sum.num_objects.max(0);
+        // Of a target of backfill we count what it holds, of the others what they lack.
         let lacks = |osd: OsdId| match osd == self.whoami {
             true => self.missing.len() as i64,
             false => match (self.peers.missing.get(&osd), self.peers.info.get(&osd)) {
-                (Some(m), _) => m.len() as i64,
-                (None, Some(i)) => (objects - i.stats.stats.sum.num_objects).max(0),
-                (None, None) => objects,
+                (Some(m), _) if !self.backfill_targets.contains(&osd) => m.len() as i64,
+                (_, Some(i)) => (objects - i.stats.stats.sum.num_objects).max(0),
+                (_, None) => objects,
             },
         };
         let up: BTreeSet<OsdId> = members(&self.ua.up).collect();
@@ -196,7 +198,8 @@ impl Pg {
         if self.missing.is_empty() {
             complete.push(PgShard::from(self.whoami));
         }
-        let others = self.peers.missing.iter().filter(|(o, m)| **o != self.whoami && m.is_empty());
+        let whole = |o: &OsdId| self.peers.info.get(o).is_none_or(|i| !i.is_incomplete());
+        let others = self.peers.missing.iter().filter(|(o, m)| **o != self.whoami && m.is_empty() && whole(o));
         complete.extend(others.map(|(o, _)| PgShard::from(*o)));
         let mut locations: BTreeMap<BTreeSet<PgShard>, i32> = BTreeMap::new();
         let mut elsewhere = 0;

@@ -54,7 +54,8 @@ impl Pg {
         }
         if !ask_only {
             self.want_acting.clear();
-            self.actingbackfill = choice.want.into_iter().collect();
+            self.actingbackfill = choice.members();
+            self.backfill_targets = choice.backfill;
         }
         Chosen::Keep { auth }
     }

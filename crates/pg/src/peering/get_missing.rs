@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use messages::MOSDPGLog;
-use types::{EVersion, OsdId, PgQueryKind};
+use types::{EVersion, HObject, OsdId, PgQueryKind};
 
 use super::{Peering, Step};
 use crate::env::Env;
@@ -18,7 +18,8 @@ impl Pg {
         for osd in self.actingbackfill.iter().copied().filter(|o| *o != self.whoami) {
             let Some(info) = self.peers.info.get(&osd) else { continue };
             self.peers.missing.entry(osd).or_default();
-            let beyond_log = info.last_update < self.log.tail;
+            // It is backfilled from the start: what it has counts for nothing.
+            let beyond_log = info.last_update < self.log.tail || info.last_backfill == HObject::min();
             let up_to_date = !info.has_missing() && info.last_update == self.info.last_update;
             if info.is_empty() || beyond_log || up_to_date {
                 self.peers.missing.insert(osd, Missing::default());
