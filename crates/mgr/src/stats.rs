@@ -8,7 +8,7 @@ use node::Now;
 use osdmap::OsdMap;
 use types::flags::pg_state;
 use types::stats::{ObjectStatSum, PoolStat};
-use types::{OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs, UTime};
+use types::{IntervalSet, OsdId, OsdStat, PgId, PgStat, PoolId, StoreStatfs, UTime};
 
 /// `PGMap`.
 #[derive(Debug, Default)]
@@ -93,6 +93,21 @@ impl PgMap {
             }
         }
         sums
+    }
+
+    /// The snapshots that every PG of a pool has trimmed; of pools whose PGs have all reported
+    /// (Ceph: `PGMap::calc_purged_snaps`).
+    pub fn purged_snaps(&self) -> BTreeMap<PoolId, IntervalSet> {
+        let mut purged: BTreeMap<PoolId, Option<IntervalSet>> = BTreeMap::new();
+        for (id, stat) in &self.pgs {
+            let known = purged.entry(id.pool).or_insert_with(|| Some(stat.purged_snaps.clone()));
+            match known {
+                _ if stat.state == 0 => *known = None,
+                Some(known) => known.intersection_of(&stat.purged_snaps),
+                None => (),
+            }
+        }
+        purged.into_iter().filter_map(|(pool, snaps)| Some((pool, snaps?))).collect()
     }
 
     /// The sum over all PGs.

@@ -29,10 +29,12 @@ pub enum Space {
     Creating = 10,
     /// The cluster log's last lines, by number.
     ClusterLog = 11,
+    /// Snapshots that are gone for good: see `osd_service/snaps.rs`.
+    OsdSnap = 12,
 }
 
 impl Space {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Config,
         Self::ConfigLog,
@@ -44,6 +46,7 @@ impl Space {
         Self::HealthMute,
         Self::Creating,
         Self::ClusterLog,
+        Self::OsdSnap,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -59,6 +62,7 @@ impl Space {
             Self::HealthMute => "health_mute",
             Self::Creating => "creating",
             Self::ClusterLog => "cluster_log",
+            Self::OsdSnap => "osd_snap",
         }
     }
 }

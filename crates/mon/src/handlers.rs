@@ -1,6 +1,6 @@
 //! Messages in, by type.
 
-use messages::{Body, ClogEntry, MConfig, MGetConfig, MLog, MLogAck, MMonGetOSDMap, MMonGetPurgedSnapsReply};
+use messages::{Body, ClogEntry, MConfig, MGetConfig, MLog, MLogAck, MMonGetOSDMap};
 use messages::{MMonGetVersion, MMonGetVersionReply, MPing, Message};
 use messages::{MStatfs, MStatfsReply};
 use node::{ConnId, Now};
@@ -50,7 +50,7 @@ impl Mon {
             Body::MGetConfig(m) => self.get_config(cx, conn, tid, &m),
             Body::MMonGetOSDMap(m) => self.get_osdmaps(cx, conn, tid, &m),
             Body::MMonGetPurgedSnaps(m) => {
-                let reply = MMonGetPurgedSnapsReply { start: m.start, last: m.last, ..Default::default() };
+                let reply = self.purged_snaps_since(&m);
                 self.reply_message(cx, false, conn, tid, reply);
             }
             // Nothing that a client of ours would send; a newer one may, and gets along without.

@@ -174,6 +174,12 @@ impl State {
         self.kv.get(&space).into_iter().flatten()
     }
 
+    /// The keys of a space that are not before `first`.
+    pub fn space_from(&self, space: Space, first: &str) -> impl Iterator<Item = (&String, &Bytes)> {
+        let from = (std::ops::Bound::Included(first), std::ops::Bound::Unbounded);
+        self.kv.get(&space).into_iter().flat_map(move |keys| keys.range::<str, _>(from))
+    }
+
     /// Whether nothing was ever applied.
     pub fn is_new(&self) -> bool {
         self.osdmap.epoch == 0

@@ -2,7 +2,7 @@
 
 use messages::{MGetPoolStats, MPoolOp, MPoolOpReply, PoolOp};
 use node::ConnId;
-use types::{PoolId, PoolSnapInfo, UTime, errno, pool};
+use types::{PoolId, UTime, errno, pool};
 
 use crate::core::{Cx, Mon};
 use crate::osd_service::NewPool;
@@ -10,7 +10,7 @@ use crate::osd_service::NewPool;
 impl Mon {
     pub(crate) fn pool_op(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: &MPoolOp) {
         let mut data = bytes::Bytes::new();
-        let result = if m.fsid != self.setup.fsid { Err(errno::EPERM) } else { self.do_pool_op(cx, m, &mut data) };
+        let result = if m.fsid != self.setup.fsid { Err(errno::EINVAL) } else { self.do_pool_op(cx, m, &mut data) };
         let code = result.map_or_else(|e| -e, |()| 0);
         let epoch = if self.pending.is_empty() { self.state.osdmap.epoch } else { self.map().epoch() };
         let reply = MPoolOpReply {
@@ -26,25 +26,31 @@ impl Mon {
     fn do_pool_op(&mut self, cx: &mut Cx, m: &MPoolOp, data: &mut bytes::Bytes) -> Result<(), i32> {
         let now = cx.now.wall;
         if m.op == PoolOp::Create {
+            if self.map().pool_id(&m.name).is_some() {
+                return Ok(());
+            }
             let rule_id = u32::try_from(m.crush_rule).ok();
             let want = NewPool { name: m.name.clone(), rule_id, ..NewPool::default() };
             return self.new_pool(now, &want).map(|_| ()).map_err(|(e, _)| e);
         }
         let id = PoolId::from(m.pool);
         if self.map().pool(id).is_none() {
-            return Err(errno::ENOENT);
+            return if m.op == PoolOp::Delete { Ok(()) } else { Err(errno::ENOENT) };
         }
+        // A message that comes again, or later than another client's, finds done what it asks for.
+        let done_is_fine = |result, done| if result == Err(done) { Ok(()) } else { result };
         match m.op {
             PoolOp::Delete => self.pool_delete(id),
-            PoolOp::CreateSnap => self.pool_snap_create(now, id, &m.name),
-            PoolOp::DeleteSnap => self.pool_snap_remove(id, &m.name),
+            PoolOp::CreateSnap => done_is_fine(self.pool_snap_create(now, id, &m.name), errno::EEXIST),
+            PoolOp::DeleteSnap => done_is_fine(self.pool_snap_remove(id, &m.name), errno::ENOENT),
             PoolOp::CreateUnmanagedSnap => {
                 let snap = self.unmanaged_snap_create(id)?;
                 *data = denc::to_bytes(&snap, 0);
                 Ok(())
             }
             PoolOp::DeleteUnmanagedSnap => self.unmanaged_snap_remove(id, m.snapid),
-            PoolOp::Create | PoolOp::AuidChange => Err(errno::EINVAL),
+            PoolOp::AuidChange => Err(errno::EOPNOTSUPP),
+            PoolOp::Create => Err(errno::EINVAL),
         }
     }
 
@@ -73,11 +79,8 @@ impl Mon {
             return Err(errno::EEXIST);
         }
         let p = map.pool_mut(id).ok_or(errno::ENOENT)?;
-        p.flags |= pool::flag::POOL_SNAPS;
-        p.snap_seq += 1;
+        p.add_snap(name, now);
         p.snap_epoch = epoch;
-        let info = PoolSnapInfo { snapid: p.snap_seq, stamp: now, name: name.to_owned() };
-        p.snaps.insert(p.snap_seq, info);
         Ok(())
     }
 
@@ -92,9 +95,8 @@ impl Mon {
         }
         let snap = p.snaps.values().find(|s| s.name == name).map(|s| s.snapid).ok_or(errno::ENOENT)?;
         let p = map.pool_mut(id).ok_or(errno::ENOENT)?;
-        p.snaps.remove(&snap);
         // The sequence moves on, so that clients take the change for a newer context.
-        p.snap_seq += 1;
+        p.remove_snap(snap);
         p.snap_epoch = epoch;
         map.inc.new_removed_snaps.entry(id).or_default().insert_one(snap);
         Ok(())
@@ -107,32 +109,37 @@ impl Mon {
             return Err(errno::EINVAL);
         }
         let p = map.pool_mut(id).ok_or(errno::ENOENT)?;
-        p.flags |= pool::flag::SELFMANAGED_SNAPS;
-        p.snap_seq += 1;
+        let snap = p.add_unmanaged_snap();
         p.snap_epoch = epoch;
-        Ok(p.snap_seq)
+        Ok(snap)
     }
 
+    /// # Errors
+    /// `EINVAL` for a pool with snapshots of its own, `EOPNOTSUPP` for one without any, `ENOENT` for a
+    /// number that was not given out yet.
     fn unmanaged_snap_remove(&mut self, id: PoolId, snap: u64) -> Result<(), i32> {
-        let map = self.map();
-        let epoch = map.epoch();
-        let p = map.pool(id).ok_or(errno::ENOENT)?;
+        let p = self.map().pool(id).ok_or(errno::ENOENT)?.clone();
         if p.is_pool_snaps_mode() {
             return Err(errno::EINVAL);
+        }
+        if self.is_removed_snap(id, snap) {
+            return Ok(());
+        }
+        if !p.is_unmanaged_snaps_mode() {
+            return Err(errno::EOPNOTSUPP);
         }
         if snap > p.snap_seq {
             return Err(errno::ENOENT);
         }
-        let queued = map.base().removed_snaps_queue.get(&id).is_some_and(|q| q.contains(snap));
-        let pending = map.inc.new_removed_snaps.get(&id).is_some_and(|q| q.contains(snap));
-        if queued || pending {
-            return Ok(());
-        }
+        let map = self.map();
+        let epoch = map.epoch();
         let p = map.pool_mut(id).ok_or(errno::ENOENT)?;
-        p.flags |= pool::flag::SELFMANAGED_SNAPS;
-        p.snap_seq += 1;
+        p.remove_unmanaged_snap();
         p.snap_epoch = epoch;
+        let seq = p.snap_seq;
         map.inc.new_removed_snaps.entry(id).or_default().insert_one(snap);
+        // The number that the removal itself takes: else purged snapshots would never become one range.
+        map.pseudo_purged.entry(id).or_default().insert(seq);
         Ok(())
     }
 

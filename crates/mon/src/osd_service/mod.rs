@@ -20,6 +20,7 @@ mod failure;
 mod pending_map;
 mod pools;
 mod requests;
+mod snaps;
 mod timers;
 
 pub use pending_map::PendingMap;
@@ -148,5 +149,6 @@ impl Mon {
         self.check_down_out(cx);
         self.check_blocklist(cx);
         self.check_quotas();
+        self.prune_purged_snaps();
     }
 }

@@ -3,26 +3,30 @@
 //! Questions are answered as if the incremental were applied, so that several requests in one
 //! proposal see each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crush::CrushMap;
 use denc::to_bytes;
 use osdmap::{Incremental, OsdMap, state};
-use types::{Epoch, OsdId, PgPool, PoolId, UTime};
+use types::{Epoch, OsdId, PgPool, PoolId, SnapId, UTime};
 
 use crate::change::{Change, Space};
+use crate::osd_service::snaps::purge_changes;
 use crate::state::State;
 
 #[derive(Debug)]
 pub struct PendingMap {
     base: Arc<OsdMap>,
     pub inc: Incremental,
+    /// Numbers that the pools' sequences took for the removal of snapshots: they were never snapshots.
+    pub pseudo_purged: BTreeMap<PoolId, BTreeSet<SnapId>>,
 }
 
 impl PendingMap {
     pub fn after(base: &Arc<OsdMap>) -> Self {
-        Self { base: base.clone(), inc: Incremental::after(base) }
+        Self { base: base.clone(), inc: Incremental::after(base), pseudo_purged: BTreeMap::new() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -145,7 +149,10 @@ impl PendingMap {
     pub fn finish(mut self, now: UTime, state: &State) -> (Bytes, Vec<Change>) {
         self.inc.modified = now;
         self.note_changes(now);
-        let creating = self.creating(now, state);
+        let mut creating = self.creating(now, state);
+        let (inc, old_pools) = (&self.inc, self.inc.old_pools.iter().copied().collect());
+        let purged = purge_changes(state, inc.epoch, &inc.new_purged_snaps, &self.pseudo_purged, &old_pools);
+        creating.extend(purged);
         let (_, _, bytes) = self.inc.seal(&self.base).expect("every change was checked against the map");
         (bytes, creating)
     }
