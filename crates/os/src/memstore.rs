@@ -4,13 +4,14 @@
 //! - Data is kept in whole pages of 4 KiB; a page that is not there is a hole. Bytes of a page beyond
 //!   the object's size are zero.
 //! - A transaction is applied entirely or, if any change of it is refused, not at all.
+//! - The objects of a pool lie in one row; a PG's collection is a range of it ([`Coll::bounds`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use denc::ByteStr;
-use types::GHObject;
+use types::{GHObject, PgId, SpgId};
 
 use crate::{Coll, OBJECT_SIZE_MAX, ObjectRead, ObjectStat, ReadError, Statfs, Transaction, TxOp};
 
@@ -27,6 +28,10 @@ pub enum ApplyError {
     NotEmpty(Coll),
     #[error("there is no object {1} in {0} to copy from")]
     NoObject(Coll, Box<GHObject>),
+    #[error("object {1} does not belong into {0}")]
+    Misplaced(Coll, Box<GHObject>),
+    #[error("{0} and {1} are no parts of one PG")]
+    Unrelated(Coll, Coll),
     #[error("object {1} in {0} would exceed the largest size of an object")]
     TooLarge(Coll, Box<GHObject>),
 }
@@ -106,16 +111,23 @@ impl Object {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Collection {
-    bits: u32,
-    objects: BTreeMap<GHObject, Arc<Object>>,
-}
+/// Objects by where they lie: those of all PGs of a pool together.
+type Objects = BTreeMap<GHObject, Arc<Object>>;
 
 /// A store in memory. A clone shares the objects until they change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemStore {
-    colls: BTreeMap<Coll, Collection>,
+    /// How many bits of the hash count.
+    colls: BTreeMap<Coll, u32>,
+    rows: BTreeMap<Coll, Objects>,
+}
+
+/// The row in which a collection's objects lie.
+fn row(coll: Coll) -> Coll {
+    match coll {
+        Coll::Pg(pg) => Coll::Pg(SpgId { pgid: PgId::new(pg.pgid.pool, 0), shard: pg.shard }),
+        other => other,
+    }
 }
 
 impl MemStore {
@@ -134,8 +146,29 @@ impl MemStore {
         Ok(())
     }
 
-    fn coll_mut(&mut self, coll: Coll) -> Result<&mut Collection, ApplyError> {
-        self.colls.get_mut(&coll).ok_or(ApplyError::NoCollection(coll))
+    fn bits(&self, coll: Coll) -> Result<u32, ApplyError> {
+        self.colls.get(&coll).copied().ok_or(ApplyError::NoCollection(coll))
+    }
+
+    fn row_mut(&mut self, coll: Coll) -> Result<&mut Objects, ApplyError> {
+        self.bits(coll)?;
+        Ok(self.rows.entry(row(coll)).or_default())
+    }
+
+    /// The row of an object that is to exist.
+    fn place_mut(&mut self, coll: Coll, oid: &GHObject) -> Result<&mut Objects, ApplyError> {
+        if !coll.holds(self.bits(coll)?, oid) {
+            return Err(ApplyError::Misplaced(coll, oid.clone().into()));
+        }
+        self.row_mut(coll)
+    }
+
+    fn objects(&self, coll: Coll) -> impl Iterator<Item = (&GHObject, &Arc<Object>)> {
+        let found = self.colls.get(&coll).zip(self.rows.get(&row(coll)));
+        found.into_iter().flat_map(move |(bits, row)| {
+            let (first, end) = coll.bounds(*bits);
+            row.range(first..end)
+        })
     }
 
     /// The object, made if need be; it may come to reach up to `end`.
@@ -143,17 +176,26 @@ impl MemStore {
         if end.is_none_or(|end| end > OBJECT_SIZE_MAX) {
             return Err(ApplyError::TooLarge(coll, oid.clone().into()));
         }
-        Ok(Arc::make_mut(self.coll_mut(coll)?.objects.entry(oid.clone()).or_default()))
+        Ok(Arc::make_mut(self.place_mut(coll, oid)?.entry(oid.clone()).or_default()))
     }
 
     /// The object if it is there.
+    fn peek(&self, coll: Coll, oid: &GHObject) -> Result<Option<&Arc<Object>>, ApplyError> {
+        let bits = self.bits(coll)?;
+        Ok(self.rows.get(&row(coll)).and_then(|r| r.get(oid)).filter(|_| coll.holds(bits, oid)))
+    }
+
+    /// The object if it is there, to be changed.
     fn find(&mut self, coll: Coll, oid: &GHObject) -> Result<Option<&mut Object>, ApplyError> {
-        Ok(self.coll_mut(coll)?.objects.get_mut(oid).map(Arc::make_mut))
+        if self.peek(coll, oid)?.is_none() {
+            return Ok(None);
+        }
+        Ok(self.row_mut(coll)?.get_mut(oid).map(Arc::make_mut))
     }
 
     fn source(&mut self, coll: Coll, oid: &GHObject) -> Result<Arc<Object>, ApplyError> {
         let missing = || ApplyError::NoObject(coll, oid.clone().into());
-        self.coll_mut(coll)?.objects.get(oid).cloned().ok_or_else(missing)
+        self.peek(coll, oid)?.cloned().ok_or_else(missing)
     }
 
     fn apply_op(&mut self, op: &TxOp) -> Result<(), ApplyError> {
@@ -162,29 +204,32 @@ impl MemStore {
                 if self.colls.contains_key(coll) {
                     return Err(ApplyError::CollectionExists(*coll));
                 }
-                self.colls.insert(*coll, Collection { bits: *bits, ..Collection::default() });
+                self.colls.insert(*coll, *bits);
             }
             TxOp::RmColl { coll } => {
-                if !self.coll_mut(*coll)?.objects.is_empty() {
+                self.bits(*coll)?;
+                if self.objects(*coll).next().is_some() {
                     return Err(ApplyError::NotEmpty(*coll));
                 }
                 self.colls.remove(coll);
             }
             TxOp::SplitColl { coll, bits, rem, dest } => {
-                let mask = u32::MAX.checked_shr(32 - bits.min(&32)).unwrap_or(0);
-                let from = self.coll_mut(*coll)?;
-                from.bits = *bits;
-                let moved: Vec<_> = from.objects.extract_if(.., |oid, _| oid.hobj.hash & mask == *rem).collect();
-                let dest = self.coll_mut(*dest)?;
-                dest.bits = *bits;
-                dest.objects.extend(moved);
+                self.bits(*coll)?;
+                self.bits(*dest)?;
+                if !dest.ends_in(*bits, *rem) || !coll.is_sibling(*dest, 0) {
+                    return Err(ApplyError::Unrelated(*coll, *dest));
+                }
+                self.colls.insert(*coll, *bits);
+                self.colls.insert(*dest, *bits);
             }
             TxOp::MergeColl { coll, dest, bits } => {
-                self.coll_mut(*dest)?;
-                let from = self.colls.remove(coll).ok_or(ApplyError::NoCollection(*coll))?;
-                let dest = self.coll_mut(*dest)?;
-                dest.bits = *bits;
-                dest.objects.extend(from.objects);
+                self.bits(*dest)?;
+                self.bits(*coll)?;
+                if coll == dest || !coll.is_sibling(*dest, *bits) {
+                    return Err(ApplyError::Unrelated(*coll, *dest));
+                }
+                self.colls.remove(coll);
+                self.colls.insert(*dest, *bits);
             }
             TxOp::Create { coll, oid } | TxOp::Touch { coll, oid } | TxOp::SetAllocHint { coll, oid, .. } => {
                 self.make(*coll, oid, Some(0))?;
@@ -197,7 +242,9 @@ impl MemStore {
             }
             TxOp::Truncate { coll, oid, size } => self.make(*coll, oid, Some(*size))?.truncate(*size),
             TxOp::Remove { coll, oid } => {
-                self.coll_mut(*coll)?.objects.remove(oid);
+                if self.peek(*coll, oid)?.is_some() {
+                    self.row_mut(*coll)?.remove(oid);
+                }
             }
             TxOp::SetAttrs { coll, oid, attrs } => {
                 let attrs = attrs.iter().map(|(k, v)| (k.clone(), v.clone()));
@@ -211,7 +258,7 @@ impl MemStore {
             }
             TxOp::Clone { coll, oid, dest } => {
                 let copy = self.source(*coll, oid)?;
-                self.coll_mut(*coll)?.objects.insert(dest.clone(), copy);
+                self.place_mut(*coll, dest)?.insert(dest.clone(), copy);
             }
             TxOp::CloneRange { coll, oid, dest, off, len, dest_off } => {
                 let source = self.source(*coll, oid)?;
@@ -245,9 +292,11 @@ impl MemStore {
                 self.make(*coll, oid, Some(0))?.omap_header = header.clone();
             }
             TxOp::MoveRename { coll, oid, dest_coll, dest } => {
-                self.coll_mut(*dest_coll)?;
-                if let Some(object) = self.coll_mut(*coll)?.objects.remove(oid) {
-                    self.coll_mut(*dest_coll)?.objects.insert(dest.clone(), object);
+                self.bits(*dest_coll)?;
+                if self.peek(*coll, oid)?.is_some() {
+                    self.place_mut(*dest_coll, dest)?;
+                    let object = self.row_mut(*coll)?.remove(oid).expect("just found");
+                    self.place_mut(*dest_coll, dest)?.insert(dest.clone(), object);
                 }
             }
         }
@@ -255,7 +304,7 @@ impl MemStore {
     }
 
     fn object(&self, coll: Coll, oid: &GHObject) -> Option<&Object> {
-        self.colls.get(&coll)?.objects.get(oid).map(|o| &**o)
+        self.peek(coll, oid).ok()?.map(|o| &**o)
     }
 }
 
@@ -263,7 +312,7 @@ impl ObjectRead for MemStore {
     /// As if on a disk of 10 GiB.
     fn statfs(&self) -> Statfs {
         const TOTAL: u64 = 10 << 30;
-        let stored = self.colls.values().flat_map(|c| c.objects.values()).map(|o| o.size).sum();
+        let stored = self.rows.values().flat_map(BTreeMap::values).map(|o| o.size).sum();
         Statfs { total: TOTAL, available: TOTAL.saturating_sub(stored), allocated: stored, stored, ..Statfs::default() }
     }
 
@@ -319,8 +368,12 @@ impl ObjectRead for MemStore {
     }
 
     fn list(&self, coll: Coll, from: &GHObject, max: usize) -> Result<(Vec<GHObject>, Option<GHObject>), ReadError> {
-        let Some(c) = self.colls.get(&coll) else { return Ok((Vec::new(), None)) };
-        let mut rest = c.objects.range(from..);
+        let Some((bits, objects)) = self.colls.get(&coll).zip(self.rows.get(&row(coll))) else {
+            return Ok((Vec::new(), None));
+        };
+        let (first, end) = coll.bounds(*bits);
+        let first = first.max(from.clone()).min(end.clone());
+        let mut rest = objects.range(first..end);
         let page = rest.by_ref().take(max).map(|(oid, _)| oid.clone()).collect();
         Ok((page, rest.next().map(|(oid, _)| oid.clone())))
     }

@@ -17,6 +17,7 @@ pub const OBJECT_SIZE_MAX: u64 = 0xffff_ffff;
 /// those; what we refuse is listed in [`ApplyError`](crate::ApplyError).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TxOp {
+    /// `bits` bits of the hash say what belongs into a PG's collection ([`Coll::holds`]).
     MkColl {
         coll: Coll,
         bits: u32,
@@ -25,14 +26,15 @@ pub enum TxOp {
     RmColl {
         coll: Coll,
     },
-    /// Objects whose hash has `rem` in its low `bits` bits move to `dest`, which must exist.
+    /// Objects whose hash has `rem` in its low `bits` bits are those of `dest` from now on, which must exist
+    /// and be of the same pool. Where a PG splits into several, each has its own, smaller bits first.
     SplitColl {
         coll: Coll,
         bits: u32,
         rem: u32,
         dest: Coll,
     },
-    /// All objects move to `dest`, and `coll` is gone.
+    /// All objects are those of `dest`, a PG that differs beyond `bits` bits only, and `coll` is gone.
     MergeColl {
         coll: Coll,
         dest: Coll,

@@ -1,10 +1,12 @@
 //! Looking for damage, without changing anything: the store is opened over a scratch layer in memory,
 //! which takes the replay of the log, and then everything is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+use os::Coll;
 
 use crate::alloc::Allocator;
 use crate::device::Devices;
@@ -87,22 +89,34 @@ impl Check<'_> {
         let mut alloc = Allocator::new(self.size / BLOCK);
         let mut chunked: BTreeSet<u64> = BTreeSet::new();
         let mut omaps: BTreeSet<u64> = BTreeSet::new();
-        let mut colls = BTreeSet::new();
-        layers.scan_all::<KvError>(Table::Coll, &mut |key, _| {
-            match key::parse_coll(key) {
-                Some(coll) => drop(colls.insert(coll)),
-                None => self.say(format!("collection with unreadable key {key:02x?}")),
+        let mut colls = BTreeMap::new();
+        layers.scan_all::<KvError>(Table::Coll, &mut |key, row| {
+            let bits = row.as_ref().try_into().map(u32::from_le_bytes);
+            match (key::parse_coll(key), bits) {
+                (Some(coll), Ok(bits)) => drop(colls.insert(coll, bits)),
+                _ => self.say(format!("collection with unreadable key {key:02x?}")),
             }
             Ok(())
         })?;
         layers.scan_all::<KvError>(Table::Object, &mut |key, row| {
-            let Some((coll, oid)) = key::parse_object(key) else {
+            let Some((row_of, oid)) = key::parse_object(key) else {
                 self.say(format!("object with unreadable key {key:02x?}"));
                 return Ok(());
             };
-            if !colls.contains(&coll) {
-                self.say(format!("{oid}: its collection {coll} does not exist"));
-            }
+            let owners: Vec<Coll> = match row_of {
+                Coll::Pg(_) => {
+                    let is_owner = |c: &&Coll| c.is_sibling(row_of, 0) && c.holds(colls[*c], &oid);
+                    colls.keys().filter(is_owner).copied().collect()
+                }
+                other => colls.contains_key(&other).then_some(other).into_iter().collect(),
+            };
+            let [coll] = owners[..] else {
+                self.say(match owners.is_empty() {
+                    true => format!("{oid}: its collection does not exist"),
+                    false => format!("{oid}: several collections hold it: {owners:?}"),
+                });
+                return Ok(());
+            };
             let onode: Onode = decode_row(Table::Object, row.clone())?;
             if onode.chunked {
                 chunked.insert(onode.id);

@@ -1,6 +1,7 @@
 //! Keys whose byte order is the order of objects in a collection.
 //!
-//! A collection's prefix, then shard, pool, hash with its bits reversed, namespace, locator key and
+//! The prefix of the collection (of all PGs of a pool the same: a PG's collection is a range, see
+//! [`os::Coll::bounds`]), then shard, pool, hash with its bits reversed, namespace, locator key and
 //! name, snap and generation (the order of `ghobject_t`). Text ends with two zero bytes, and a zero
 //! byte within it is followed by 0xff, so that a prefix sorts first.
 
@@ -17,6 +18,14 @@ const NAME_BELOW_KEY: u8 = 1;
 /// There is no locator key, or it is the name; a byte at the end tells which.
 const NAME_IS_KEY: u8 = 2;
 const NAME_ABOVE_KEY: u8 = 3;
+
+/// The prefix of a collection's objects.
+fn put_row(out: &mut Vec<u8>, coll: Coll) {
+    match coll {
+        Coll::Pg(pg) => put_coll(out, Coll::Pg(SpgId { pgid: PgId::new(pg.pgid.pool, 0), ..pg })),
+        other => put_coll(out, other),
+    }
+}
 
 fn put_coll(out: &mut Vec<u8>, coll: Coll) {
     let (kind, pg) = match coll {
@@ -56,7 +65,7 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 pub fn object(coll: Coll, oid: &GHObject) -> Vec<u8> {
     let h = &oid.hobj;
     let mut out = Vec::with_capacity(COLL_LEN + 40 + h.nspace.len() + h.key.len() + h.oid.len());
-    put_coll(&mut out, coll);
+    put_row(&mut out, coll);
     if oid.max {
         out.push(0xff);
         return out;
@@ -86,13 +95,13 @@ pub fn object(coll: Coll, oid: &GHObject) -> Vec<u8> {
     out
 }
 
-/// The first key after all objects of a collection.
-pub fn coll_end(coll: Coll) -> Vec<u8> {
-    let mut out = self::coll(coll);
-    out.extend_from_slice(&[0xff, 0xff]);
-    out
+/// The keys of a collection's objects lie from the first of these up to the second. `bits` bits of the hash count.
+pub fn bounds(coll: Coll, bits: u32) -> (Vec<u8>, Vec<u8>) {
+    let (first, end) = coll.bounds(bits);
+    (object(coll, &first), object(coll, &end))
 }
 
+/// The object, and its collection; for an object of a PG, the first PG of its pool.
 pub fn parse_object(key: &[u8]) -> Option<(Coll, GHObject)> {
     let mut p = Parser(key);
     let coll = p.coll()?;
@@ -205,15 +214,27 @@ mod tests {
 
     #[test]
     fn keys_are_ordered_as_objects_are_and_read_back() {
-        let coll = Coll::Pg(PgId::new(1, 7).into());
+        let coll = Coll::Pg(PgId::new(1, 0).into());
         let all = objects();
         for a in &all {
             assert_eq!(parse_object(&object(coll, a)), Some((coll, a.clone())));
-            assert!(object(coll, &GHObject::min()) < object(coll, a) && object(coll, a) < coll_end(coll));
+            assert!(object(coll, &GHObject::min()) < object(coll, a));
             assert!(object(coll, a) < object(coll, &GHObject::max()));
             for b in &all {
                 let (by_key, by_object) = (object(coll, a).cmp(&object(coll, b)), a.cmp(b));
                 assert!(by_key == by_object || by_object.is_eq(), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_bounds_of_a_collection_enclose_the_keys_of_what_it_holds() {
+        for (seed, bits) in [(0, 0), (0, 1), (1, 1), (7, 3), (2, 2)] {
+            let coll = Coll::Pg(PgId::new(1, seed).into());
+            let (first, end) = bounds(coll, bits);
+            for oid in objects() {
+                let key = object(coll, &oid);
+                assert_eq!(coll.holds(bits, &oid), first <= key && key < end, "{coll} {bits} {oid}");
             }
         }
     }

@@ -115,7 +115,8 @@ impl<'a> Stage<'a> {
             }
             TxOp::RmColl { coll } => {
                 self.check_coll(*coll)?;
-                if !self.keys_of(*coll, 1)?.is_empty() {
+                let (first, end) = key::bounds(*coll, self.bits(*coll)?);
+                if !self.rows(Table::Object, &first, &end, 1)?.is_empty() {
                     return Err(ApplyError::NotEmpty(*coll).into());
                 }
                 self.set_coll(*coll, None);
@@ -123,11 +124,8 @@ impl<'a> Stage<'a> {
             TxOp::SplitColl { coll, bits, rem, dest } => {
                 self.check_coll(*coll)?;
                 self.check_coll(*dest)?;
-                let mask = u32::MAX.checked_shr(32 - bits.min(&32)).unwrap_or(0);
-                for (key, oid) in self.keys_of(*coll, usize::MAX)? {
-                    if oid.hobj.hash & mask == *rem {
-                        self.rename(&key, key::object(*dest, &oid))?;
-                    }
+                if !dest.ends_in(*bits, *rem) || !coll.is_sibling(*dest, 0) {
+                    return Err(ApplyError::Unrelated(*coll, *dest).into());
                 }
                 self.set_coll(*coll, Some(*bits));
                 self.set_coll(*dest, Some(*bits));
@@ -135,8 +133,8 @@ impl<'a> Stage<'a> {
             TxOp::MergeColl { coll, dest, bits } => {
                 self.check_coll(*dest)?;
                 self.check_coll(*coll)?;
-                for (key, oid) in self.keys_of(*coll, usize::MAX)? {
-                    self.rename(&key, key::object(*dest, &oid))?;
+                if coll == dest || !coll.is_sibling(*dest, *bits) {
+                    return Err(ApplyError::Unrelated(*coll, *dest).into());
                 }
                 self.set_coll(*coll, None);
                 self.set_coll(*dest, Some(*bits));
@@ -157,8 +155,9 @@ impl<'a> Stage<'a> {
                 self.edit(&key, |stage, onode| stage.truncate(*coll, oid, onode, *size))?;
             }
             TxOp::Remove { coll, oid } => {
-                self.check_coll(*coll)?;
-                self.remove(&key::object(*coll, oid))?;
+                if self.holds(*coll, oid)? {
+                    self.remove(&key::object(*coll, oid))?;
+                }
             }
             TxOp::SetAttrs { coll, oid, attrs } => {
                 let key = self.make(*coll, oid, Some(0))?;
@@ -223,9 +222,12 @@ impl<'a> Stage<'a> {
                 })?;
             }
             TxOp::MoveRename { coll, oid, dest_coll, dest } => {
-                self.check_coll(*dest_coll)?;
-                self.check_coll(*coll)?;
-                self.rename(&key::object(*coll, oid), key::object(*dest_coll, dest))?;
+                self.bits(*dest_coll)?;
+                let from = key::object(*coll, oid);
+                if self.holds(*coll, oid)? && self.slot(&from)?.onode.is_some() {
+                    self.check_place(*dest_coll, dest)?;
+                    self.rename(&from, key::object(*dest_coll, dest))?;
+                }
             }
         }
         Ok(())
@@ -237,9 +239,23 @@ impl<'a> Stage<'a> {
         self.colls.as_ref().unwrap_or(&self.state.colls)
     }
 
+    fn bits(&self, coll: Coll) -> Result<u32> {
+        self.colls().get(&coll).copied().ok_or(ApplyError::NoCollection(coll).into())
+    }
+
     fn check_coll(&self, coll: Coll) -> Result<()> {
-        let exists = self.colls().contains_key(&coll);
-        exists.then_some(()).ok_or(ApplyError::NoCollection(coll).into())
+        self.bits(coll).map(drop)
+    }
+
+    /// Whether the object, if it is there, is the collection's.
+    fn holds(&self, coll: Coll, oid: &GHObject) -> Result<bool> {
+        Ok(coll.holds(self.bits(coll)?, oid))
+    }
+
+    /// That the object may be put there.
+    fn check_place(&self, coll: Coll, oid: &GHObject) -> Result<()> {
+        let holds = self.holds(coll, oid)?;
+        holds.then_some(()).ok_or_else(|| ApplyError::Misplaced(coll, oid.clone().into()).into())
     }
 
     fn set_coll(&mut self, coll: Coll, bits: Option<u32>) {
@@ -250,15 +266,6 @@ impl<'a> Stage<'a> {
         }
         let value = bits.map(|b| Bytes::copy_from_slice(&b.to_le_bytes()));
         self.kv.set(Table::Coll, key::coll(coll), value);
-    }
-
-    fn keys_of(&mut self, coll: Coll, max: usize) -> Result<Vec<(Vec<u8>, GHObject)>> {
-        let rows = self.rows(Table::Object, &key::coll(coll), &key::coll_end(coll), max)?;
-        let parsed = rows.into_iter().map(|(key, _)| {
-            let (_, oid) = key::parse_object(&key).ok_or(KvError::BadCrc(Table::Object))?;
-            Ok((key, oid))
-        });
-        parsed.collect()
     }
 
     /// Rows as this transaction sees them.
@@ -292,7 +299,7 @@ impl<'a> Stage<'a> {
         if end.is_none_or(|end| end > OBJECT_SIZE_MAX) {
             return Err(ApplyError::TooLarge(coll, oid.clone().into()).into());
         }
-        self.check_coll(coll)?;
+        self.check_place(coll, oid)?;
         let key = key::object(coll, oid);
         if self.slot(&key)?.onode.is_none() {
             let id = self.new_id();
@@ -315,14 +322,15 @@ impl<'a> Stage<'a> {
         oid: &GHObject,
         change: impl FnOnce(&mut Self, &mut Onode) -> Result<()>,
     ) -> Result<()> {
-        self.check_coll(coll)?;
         let key = key::object(coll, oid);
-        if self.slot(&key)?.onode.is_some() { self.edit(&key, change) } else { Ok(()) }
+        if self.holds(coll, oid)? && self.slot(&key)?.onode.is_some() { self.edit(&key, change) } else { Ok(()) }
     }
 
     fn source(&mut self, coll: Coll, oid: &GHObject) -> Result<Onode> {
-        self.check_coll(coll)?;
-        let found = self.slot(&key::object(coll, oid))?.onode.clone();
+        let found = match self.holds(coll, oid)? {
+            true => self.slot(&key::object(coll, oid))?.onode.clone(),
+            false => None,
+        };
         found.ok_or_else(|| ApplyError::NoObject(coll, oid.clone().into()).into())
     }
 
@@ -356,6 +364,7 @@ impl<'a> Stage<'a> {
         if oid == dest {
             return Ok(());
         }
+        self.check_place(coll, dest)?;
         let data = self.data_in(coll, oid, &source, 0, source.size)?;
         let dest_key = key::object(coll, dest);
         self.remove(&dest_key)?;
@@ -393,7 +402,9 @@ impl<'a> Stage<'a> {
     }
 
     fn existing_omap(&mut self, coll: Coll, oid: &GHObject) -> Result<Option<u64>> {
-        self.check_coll(coll)?;
+        if !self.holds(coll, oid)? {
+            return Ok(None);
+        }
         let onode = self.slot(&key::object(coll, oid))?.onode.as_ref();
         Ok(onode.map(|o| o.omap_id).filter(|id| *id != 0))
     }

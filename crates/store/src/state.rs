@@ -53,6 +53,12 @@ pub struct State {
 }
 
 impl State {
+    /// Where the object's row would be; `None` if it does not belong into the collection.
+    pub fn key_in(&self, coll: Coll, oid: &GHObject) -> Option<Vec<u8>> {
+        let bits = *self.colls.get(&coll)?;
+        coll.holds(bits, oid).then(|| key::object(coll, oid))
+    }
+
     /// Closes the active overlay, for a checkpoint, and starts a new one.
     ///
     /// What is in it may not be committed yet; its checkpoint waits for that. It must never stand for
@@ -312,9 +318,11 @@ impl Shared {
     }
 
     pub fn read_object(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
-        let key = key::object(coll, oid);
         let failed = |e: KvError| self.io_error(coll, oid, off, e);
-        let Some(plan) = self.plan(&self.read_state(), &key, off, len).map_err(failed)? else { return Ok(None) };
+        let state = self.read_state();
+        let Some(key) = state.key_in(coll, oid) else { return Ok(None) };
+        let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
+        drop(state);
         let mut buf = plan.buffer();
         if self.read_blocks(&plan.blocks, &mut buf).is_ok() {
             return Ok(Some(plan.cut(buf)));
@@ -332,8 +340,8 @@ impl Shared {
 
     /// As [`Self::read_object`], if that needs no waiting for a disk.
     pub fn try_read_object(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Option<Option<Bytes>> {
-        let key = key::object(coll, oid);
         let state = self.read_state();
+        let Some(key) = state.key_in(coll, oid) else { return Some(None) };
         let Some(plan) = self.plan(&state, &key, off, len).ok()? else { return Some(None) };
         let mut buf = plan.buffer();
         let mut i = 0;

@@ -378,8 +378,9 @@ impl Reader {
     }
 
     fn onode(&self, coll: Coll, oid: &GHObject) -> Result<Option<Arc<Onode>>, ReadError> {
-        let found = self.shared.onode(&self.shared.read_state(), &key::object(coll, oid));
-        found.map_err(|e| self.shared.io_error(coll, oid, 0, e))
+        let state = self.shared.read_state();
+        let Some(key) = state.key_in(coll, oid) else { return Ok(None) };
+        self.shared.onode(&state, &key).map_err(|e| self.shared.io_error(coll, oid, 0, e))
     }
 }
 
@@ -488,7 +489,9 @@ impl ObjectRead for Reader {
         let mut next = None;
         let mut bad = false;
         let state = self.shared.read_state();
-        let (start, end) = (key::object(coll, from), key::coll_end(coll));
+        let Some(bits) = state.colls.get(&coll) else { return Ok((page, None)) };
+        let (first, end) = key::bounds(coll, *bits);
+        let start = key::object(coll, from).max(first);
         let scanned = state.layers.scan(None, Table::Object, &start, &end, &mut |k, _| {
             let Some((_, oid)) = key::parse_object(k) else {
                 bad = true;

@@ -11,7 +11,7 @@ use types::Uuid;
 
 use crate::crc::crc32c;
 
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const FIRST_LINE: &str = "spirula store, format";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +116,7 @@ mod tests {
         let text = sb.to_text();
         assert_eq!(Superblock::from_text(&text).unwrap(), sb);
         assert!(matches!(Superblock::from_text(&text.replace("= 3", "= 4")), Err(SuperblockError::Damaged(_))));
-        let newer = text.replace("format 1", "format 2");
+        let newer = text.replace("format 2", "format 3");
         assert!(matches!(Superblock::from_text(&newer), Err(SuperblockError::OtherFormat(_))));
     }
 }

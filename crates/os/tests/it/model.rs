@@ -72,16 +72,24 @@ fn a_refused_transaction_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_split_moves_the_objects_whose_low_hash_bits_match() {
-    let dest = Coll::Pg(PgId::new(1, 1).into());
-    let s = store(vec![
-        TxOp::MkColl { coll: dest, bits: 1 },
-        TxOp::Touch { coll: COLL, oid: object("even", 2) },
-        TxOp::Touch { coll: COLL, oid: object("odd", 3) },
-        TxOp::SplitColl { coll: COLL, bits: 1, rem: 1, dest },
+fn a_split_and_a_merge_move_no_object_but_change_to_whom_it_belongs() {
+    let pg = |seed| Coll::Pg(PgId::new(1, seed).into());
+    let names = |s: &MemStore, coll| -> Vec<u32> {
+        s.list(coll, &GHObject::min(), 9).unwrap().0.iter().map(|o| o.hobj.hash).collect()
+    };
+    let mut s = store(vec![
+        TxOp::MkColl { coll: pg(0), bits: 0 },
+        TxOp::Touch { coll: pg(0), oid: object("even", 2) },
+        TxOp::Touch { coll: pg(0), oid: object("odd", 3) },
+        TxOp::MkColl { coll: pg(1), bits: 1 },
+        TxOp::SplitColl { coll: pg(0), bits: 1, rem: 1, dest: pg(1) },
     ]);
-    assert_eq!(s.list(COLL, &GHObject::min(), 9).unwrap().0, [object("even", 2)]);
-    assert_eq!(s.list(dest, &GHObject::min(), 9).unwrap().0, [object("odd", 3)]);
+    assert_eq!((names(&s, pg(0)), names(&s, pg(1))), (vec![2], vec![3]));
+    assert_eq!(s.stat(pg(0), &object("odd", 3)).unwrap(), None);
+    let wrong = TxOp::Touch { coll: pg(0), oid: object("odd", 5) };
+    assert!(matches!(s.apply(&Transaction { ops: vec![wrong] }), Err(ApplyError::Misplaced(..))));
+    s.apply(&Transaction { ops: vec![TxOp::MergeColl { coll: pg(1), dest: pg(0), bits: 0 }] }).unwrap();
+    assert_eq!((names(&s, pg(0)), s.collection_exists(pg(1))), (vec![2, 3], false));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use denc::ByteStr;
 use os::{Coll, MemStore, ObjectRead, Transaction, TxOp};
 use store::sim::SimDisk;
 use store::{Geometry, Options, Store, Superblock};
-use types::{GHObject, HObject, PgId, SNAP_HEAD, SpgId, Uuid};
+use types::{GHObject, HObject, PgId, SNAP_HEAD, Uuid};
 
 /// SplitMix64: small, seeded, the same everywhere.
 pub struct Rng(pub u64);
@@ -26,9 +26,25 @@ impl Rng {
     }
 }
 
-pub fn colls() -> [Coll; 3] {
-    let pg: SpgId = PgId::new(1, 0).into();
-    [Coll::Meta, Coll::Pg(pg), Coll::Pg(PgId::new(1, 1).into())]
+pub fn pg(seed: u32) -> Coll {
+    Coll::Pg(PgId::new(1, seed).into())
+}
+
+/// Where an object may be; now and then where it is not, since a split or a merge.
+fn coll_of(rng: &mut Rng, oid: &GHObject) -> Coll {
+    match rng.below(3) {
+        0 => Coll::Meta,
+        1 => pg(0),
+        _ => pg(oid.hobj.hash & 1),
+    }
+}
+
+/// One PG becomes two, or two become one; refused if it is so already.
+fn split_or_merge(rng: &mut Rng) -> Vec<TxOp> {
+    match rng.below(2) {
+        0 => vec![TxOp::MkColl { coll: pg(1), bits: 1 }, TxOp::SplitColl { coll: pg(0), bits: 1, rem: 1, dest: pg(1) }],
+        _ => vec![TxOp::MergeColl { coll: pg(1), dest: pg(0), bits: 0 }],
+    }
 }
 
 pub fn object(n: u64) -> GHObject {
@@ -52,7 +68,7 @@ pub fn open(disk: &SimDisk) -> Result<Store, store::OpenError> {
 
 /// Makes the collections.
 pub fn first_txn() -> Transaction {
-    Transaction { ops: colls().map(|coll| TxOp::MkColl { coll, bits: 0 }).into() }
+    Transaction { ops: [Coll::Meta, pg(0)].map(|coll| TxOp::MkColl { coll, bits: 0 }).into() }
 }
 
 fn name(rng: &mut Rng) -> ByteStr {
@@ -83,9 +99,9 @@ fn length(rng: &mut Rng) -> u64 {
 }
 
 pub fn op(rng: &mut Rng) -> TxOp {
-    let coll = colls()[rng.below(3) as usize];
     let (oid, dest) = (object(rng.below(5)), object(rng.below(5)));
-    match rng.below(40) {
+    let coll = coll_of(rng, &oid);
+    match rng.below(39) {
         0 => TxOp::Touch { coll, oid },
         1 => TxOp::Create { coll, oid },
         2..12 => {
@@ -105,14 +121,17 @@ pub fn op(rng: &mut Rng) -> TxOp {
         34 => TxOp::OmapRmRange { coll, oid, first: name(rng), last: name(rng) },
         35 => TxOp::OmapSetHeader { coll, oid, header: value(rng, 30) },
         36 => TxOp::OmapClear { coll, oid },
-        37 => TxOp::MoveRename { coll, oid, dest_coll: colls()[rng.below(3) as usize], dest },
-        38 => TxOp::SplitColl { coll, bits: 1, rem: rng.below(2) as u32, dest: colls()[rng.below(3) as usize] },
+        37 => TxOp::MoveRename { coll, oid, dest_coll: coll_of(rng, &dest), dest },
         _ => TxOp::SetAllocHint { coll, oid, object_size: 1, write_size: 1, flags: 0 },
     }
 }
 
 pub fn txn(rng: &mut Rng) -> Transaction {
-    Transaction { ops: (0..1 + rng.below(4)).map(|_| op(rng)).collect() }
+    let mut ops: Vec<TxOp> = (0..1 + rng.below(4)).map(|_| op(rng)).collect();
+    if rng.below(8) == 0 {
+        ops.extend(split_or_merge(rng));
+    }
+    Transaction { ops }
 }
 
 /// Everything that can be read, as text that differs where the stores do.
