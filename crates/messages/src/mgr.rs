@@ -173,6 +173,15 @@ pub struct DaemonHealthMetric {
     pub value: u64,
 }
 
+impl DaemonHealthMetric {
+    pub const SLOW_OPS: u8 = 0;
+
+    /// Of slow ops: how many there are, and how many seconds the oldest has been under way.
+    pub fn count_and_age(self) -> (u32, u32) {
+        (self.value as u32, (self.value >> 32) as u32)
+    }
+}
+
 impl Encode for DaemonHealthMetric {
     fn encode(&self, e: &mut Encoder) {
         e.versioned(1, 1, |e| {

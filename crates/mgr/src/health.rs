@@ -39,6 +39,24 @@ pub fn checks(pgs: &PgMap, now_secs: u32, stuck_secs: u32) -> BTreeMap<String, H
     found
 }
 
+/// `SLOW_OPS`: daemon → how many, and the age of the oldest in seconds (Ceph: `DaemonHealthMetricCollector`).
+pub fn slow_ops(slow: &BTreeMap<String, (u32, u32)>) -> Option<HealthCheck> {
+    let count: u64 = slow.values().map(|(n, _)| u64::from(*n)).sum();
+    let oldest = slow.values().map(|(_, secs)| *secs).max()?;
+    let names: Vec<&str> = slow.keys().map(String::as_str).collect();
+    let who = match names[..] {
+        [one] => format!("{one} has slow ops"),
+        ref all if all.len() > 10 => format!("daemons [{}]... have slow ops.", all[..10].join(",")),
+        ref all => format!("daemons [{}] have slow ops.", all.join(",")),
+    };
+    Some(HealthCheck {
+        severity: Severity::Warn,
+        summary: format!("{count} slow ops, oldest one blocked for {oldest} sec, {who}"),
+        count: 1,
+        detail: Vec::new(),
+    })
+}
+
 fn detail(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
     let more = lines.len().saturating_sub(DETAIL_MAX);
     let mut detail: Vec<String> = lines.take(DETAIL_MAX).collect();
@@ -160,4 +178,23 @@ fn unfound(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
         detail: detail(these.iter().map(line)),
     };
     found.insert("OBJECT_UNFOUND".into(), check);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(slow: &[(&str, (u32, u32))]) -> Option<String> {
+        let slow = slow.iter().map(|(name, s)| ((*name).to_owned(), *s)).collect();
+        slow_ops(&slow).map(|c| c.summary)
+    }
+
+    #[test]
+    fn slow_ops_are_counted_and_their_daemons_named_as_ceph_does() {
+        assert_eq!(summary(&[]), None);
+        let one = "2 slow ops, oldest one blocked for 8 sec, osd.1 has slow ops";
+        assert_eq!(summary(&[("osd.1", (2, 8))]).as_deref(), Some(one));
+        let two = "5 slow ops, oldest one blocked for 30 sec, daemons [osd.1,osd.2] have slow ops.";
+        assert_eq!(summary(&[("osd.1", (2, 8)), ("osd.2", (3, 30))]).as_deref(), Some(two));
+    }
 }

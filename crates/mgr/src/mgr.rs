@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use denc::Decoder;
-use messages::{Body, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, Message};
+use messages::{Body, DaemonHealthMetric, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, Message};
 use node::{ConnId, Dest, Now, Output, Peer};
 use osdmap::OsdMap;
 use types::command::Args;
@@ -30,6 +30,8 @@ struct Session {
     /// `osd.3`, or a service daemon's `SERVICE.NAME`.
     daemon: Option<String>,
     is_service: bool,
+    /// How many of its operations are slow, and the age of the oldest in seconds.
+    slow: (u32, u32),
 }
 
 /// A command's answer.
@@ -157,7 +159,13 @@ impl Mgr {
         }
         match msg.body {
             Body::MMgrOpen(m) => self.open(now, conn, &m, map, out),
-            Body::MMgrReport(m) => self.config_of(conn, m.config),
+            Body::MMgrReport(m) => {
+                let slow = m.daemon_health_metrics.iter().find(|metric| metric.kind == DaemonHealthMetric::SLOW_OPS);
+                if let (Some(slow), Some(session)) = (slow, self.sessions.get_mut(&conn)) {
+                    session.slow = slow.count_and_age();
+                }
+                self.config_of(conn, m.config);
+            }
             Body::MPGStats(m) => {
                 let from = self.sessions.get(&conn).and_then(|s| s.peer.as_ref()).map(|p| p.name);
                 if let Some(from) = from.filter(|n| n.is_osd()) {
@@ -245,6 +253,10 @@ impl Mgr {
 
     pub fn digest(&self, now: Now, map: &OsdMap, stuck_secs: u32) -> Digest {
         let summary = self.summary(map);
+        let mut checks = health::checks(&self.stats, now.wall.sec, stuck_secs);
+        let slow = self.sessions.values().filter(|s| s.slow.0 > 0);
+        let slow = slow.filter_map(|s| Some((s.daemon.clone()?, s.slow))).collect();
+        checks.extend(health::slow_ops(&slow).map(|check| ("SLOW_OPS".into(), check)));
         let pools = summary.pools.iter().map(|(id, p)| {
             let sum = PoolSum {
                 bytes: p.stats.sum.num_bytes.max(0) as u64,
@@ -260,7 +272,7 @@ impl Mgr {
             kb_used: summary.statfs.used_raw() >> 10,
             kb_avail: summary.statfs.available >> 10,
             objects: summary.total.stats.sum.num_objects.max(0) as u64,
-            checks: health::checks(&self.stats, now.wall.sec, stuck_secs),
+            checks,
         }
     }
 

@@ -44,10 +44,24 @@ static COMMANDS: &[Command] = &[
     write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
     read("dump_pg_recovery_stats", "recovery counters"),
-    read("dump_ops_in_flight", "client operations that are not answered yet"),
-    read("ops", "client operations that are not answered yet"),
-    read("dump_blocked_ops", "client operations that wait for long"),
-    read("dump_historic_ops", "operations that were answered lately"),
+    read("dump_ops_in_flight name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
+    read("ops name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
+    read(
+        "dump_blocked_ops name=filterstr,type=CephString,n=N,req=false",
+        "operations that have been under way for longer than osd_op_complaint_time",
+    ),
+    read(
+        "dump_historic_ops name=filterstr,type=CephString,n=N,req=false",
+        "the slowest operations of the last osd_op_history_duration, by arrival",
+    ),
+    read(
+        "dump_historic_ops_by_duration name=filterstr,type=CephString,n=N,req=false",
+        "the slowest operations of the last osd_op_history_duration, slowest first",
+    ),
+    read(
+        "dump_historic_slow_ops name=filterstr,type=CephString,n=N,req=false",
+        "the last operations that took longer than osd_op_history_slow_op_threshold",
+    ),
     Command {
         sig: "heap name=heapcmd,type=CephString name=value,type=CephString,req=false",
         help: "memory of the process",
@@ -165,16 +179,12 @@ impl Osd {
             "injectargs" => Reply::Text(self.inject(now, &args.list("injected_args"))?),
             "perf dump" => Reply::Tree(self.perf(store)),
             "dump_pg_recovery_stats" => Reply::Text(String::new()),
-            // An operation lives inside its PG, which does not list it yet.
-            "dump_ops_in_flight" | "ops" | "dump_blocked_ops" => {
-                Reply::Tree(Dump::obj().with("ops", Dump::arr("op", Vec::<Dump>::new())).with("num_ops", 0u32))
-            }
-            "dump_historic_ops" => Reply::Tree(
-                Dump::obj()
-                    .with("size", self.cfg.u64("osd_op_history_size"))
-                    .with("duration", self.cfg.u64("osd_op_history_duration"))
-                    .with("ops", Dump::arr("op", Vec::<Dump>::new())),
-            ),
+            "dump_ops_in_flight"
+            | "ops"
+            | "dump_blocked_ops"
+            | "dump_historic_ops"
+            | "dump_historic_ops_by_duration"
+            | "dump_historic_slow_ops" => Reply::Tree(self.dump_ops(now, prefix, &args.list("filterstr"))?),
             "heap" => return Err((types::errno::EOPNOTSUPP, "not using tcmalloc".into())),
             _ => {
                 let _ = out;

@@ -14,13 +14,14 @@ use types::{EntityAddrVec, EntityName, Epoch, OsdId, SpgId};
 
 use crate::heartbeat::{HbAddrs, HbNet, Us};
 use crate::maps::Maps;
+use crate::ops::SubOp;
 use crate::{Osd, State};
 
 /// What cannot be handled until a map or a PG is there.
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// In order of arrival.
-    messages: Vec<(ConnId, Message)>,
+    messages: Vec<(ConnId, Message, Now)>,
     creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
     /// The oldest map that the monitors still have.
     pub(crate) oldest_cluster_map: Epoch,
@@ -34,26 +35,26 @@ pub struct Waiting {
 const WAITING_MAX: usize = 10_000;
 
 impl Waiting {
-    fn hold(&mut self, conn: ConnId, msg: Message) {
+    fn hold(&mut self, conn: ConnId, msg: Message, since: Now) {
         if self.messages.len() < WAITING_MAX {
-            self.messages.push((conn, msg));
+            self.messages.push((conn, msg, since));
         }
     }
 
     /// To be handled again as soon as the input at hand is done with.
-    pub(crate) fn again(&mut self, conn: ConnId, msg: Message) {
-        self.hold(conn, msg);
+    pub(crate) fn again(&mut self, conn: ConnId, msg: Message, now: Now) {
+        self.hold(conn, msg, now);
         self.retry = true;
     }
 
     /// Whether this connection brought what needs a later map than this one.
     fn holds_later(&self, conn: ConnId, epoch: Epoch) -> bool {
         let later = |m| pg::route(m).is_some_and(|(_, needs)| needs > epoch);
-        self.messages.iter().any(|(c, m)| *c == conn && later(m))
+        self.messages.iter().any(|(c, m, _)| *c == conn && later(m))
     }
 
     pub(crate) fn forget(&mut self, conn: ConnId) {
-        self.messages.retain(|(c, _)| *c != conn);
+        self.messages.retain(|(c, ..)| *c != conn);
     }
 }
 
@@ -98,7 +99,7 @@ impl Osd {
                 let reply = Message { tid: msg.tid, ..Message::from(reply) };
                 out.push(Output::Send { to: Dest::Conn(conn), msg: reply, after: None });
             }
-            Body::MOSDOp(_) | Body::MOSDBackoff(_) => self.client_op(now, store, conn, msg, out),
+            Body::MOSDOp(_) | Body::MOSDBackoff(_) => self.client_op(now, store, conn, msg, now, out),
             _ => self.note(format!("a message of type {} is not for an OSD", msg.body.name()), out),
         }
     }
@@ -238,16 +239,25 @@ impl Osd {
             // The map that these wait for may be the one that has us up; then is soon enough.
             return;
         }
-        for (conn, msg) in std::mem::take(&mut self.waiting.messages) {
+        for (conn, msg, since) in std::mem::take(&mut self.waiting.messages) {
             match self.conns.get(&conn) {
                 Some(c) if c.via == Endpoint::Cluster => self.peer_message(now, store, conn, msg, out),
-                Some(_) => self.client_op(now, store, conn, msg, out),
+                Some(_) => self.client_op(now, store, conn, msg, since, out),
                 None => {}
             }
         }
     }
 
-    fn client_op(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    /// A client's message, which arrived at `since`.
+    fn client_op(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        msg: Message,
+        since: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some((id, needs)) = pg::route(&msg) else { return };
         self.share_map(store, conn, needs, out);
         if needs > self.epoch() {
@@ -258,7 +268,7 @@ impl Osd {
             let Some(c) = self.conns.remove(&conn) else { return };
             self.note_fullness(store, out);
             self.metrics.client_op(&msg);
-            self.with_pg(now, store, id, out, |pg, env| pg.client_message(env, conn, &c.peer, msg));
+            self.with_pg(now, store, id, out, |pg, env| pg.client_message_since(env, conn, &c.peer, msg, since));
             self.conns.insert(conn, c);
             return;
         }
@@ -266,7 +276,7 @@ impl Osd {
         let map = maps.current();
         let ours = !map.pg_exists(id.pgid) || map.pg_to_up_acting(id.pgid).acting_primary == self.setup.whoami;
         if needs > map.epoch || (ours && map.pool(id.pgid.pool).is_some()) {
-            self.waiting.hold(conn, msg);
+            self.waiting.hold(conn, msg, since);
         }
         // Else the client aims by an old map; it has been sent a newer one and aims again.
     }
@@ -299,7 +309,7 @@ impl Osd {
         }
         match &msg.body {
             // Objects that are copied from one PG to another.
-            Body::MOSDOp(_) => return self.client_op(now, store, conn, msg, out),
+            Body::MOSDOp(_) => return self.client_op(now, store, conn, msg, now, out),
             Body::MOSDOpReply(_) => return self.copies.answered(msg),
             Body::MOSDBackoff(_) => return,
             _ => {}
@@ -309,7 +319,7 @@ impl Osd {
         };
         if needs > self.epoch() {
             self.want_epoch(needs, out);
-            return self.waiting.hold(conn, msg);
+            return self.waiting.hold(conn, msg, now);
         }
         let Some(maps) = &self.maps else { return };
         let map = maps.current();
@@ -330,6 +340,7 @@ impl Osd {
                 failsafe_full: self.failsafe_full,
                 clocks: self.heartbeats.clocks(),
                 tokens: &mut self.tokens,
+                tracker: &mut self.tracker,
                 out: &mut self.pg_out,
             };
             match pg::stray_message(&mut env, from, &msg) {
@@ -338,7 +349,14 @@ impl Osd {
                 Stray::Ignore => return,
             }
         }
+        let sub_op = SubOp::of(&msg);
+        let before = self.submitted.back().copied();
         self.with_pg(now, store, id, out, |pg, env| pg.peer_message(env, from, msg));
+        if let (Some(sub_op), Some(last)) = (sub_op, self.submitted.back().copied())
+            && Some(last) != before
+        {
+            self.sub_ops.begin(now, last.0, sub_op, &mut self.tracker);
+        }
     }
 
     fn us(&self) -> Us {

@@ -19,6 +19,7 @@ mod copies;
 mod dispatch;
 pub mod heartbeat;
 mod maps;
+mod ops;
 mod pgs;
 mod report;
 pub mod reserver;
@@ -32,6 +33,7 @@ use maps::Maps;
 use monclient::{MonAddr, MonClient};
 use node::{ConnId, Endpoint, Input, Level, Listening, Node, Now, Output, Peer, Timers, Token};
 use os::ObjectRead;
+use pg::track::Tracker;
 use pg::{Pg, PgConfig, PgOutput, Tokens};
 use reserver::Reserver;
 use types::options::{Config, Source};
@@ -101,6 +103,9 @@ pub struct Osd {
     conns: BTreeMap<ConnId, Conn>,
     pgs: BTreeMap<SpgId, Pg>,
     tokens: Tokens,
+    tracker: Tracker,
+    /// What other OSDs asked to be written, until it is on our disk.
+    sub_ops: ops::SubOps,
     /// Whose the submitted transactions are, in order; `None`: the OSD's own.
     submitted: VecDeque<(Token, Option<SpgId>)>,
     reads: BTreeMap<Token, SpgId>,
@@ -145,6 +150,8 @@ impl Osd {
             conns: BTreeMap::new(),
             pgs: BTreeMap::new(),
             tokens: Tokens::default(),
+            tracker: Tracker::new(&cfg),
+            sub_ops: ops::SubOps::default(),
             submitted: VecDeque::new(),
             reads: BTreeMap::new(),
             copies: copies::Copies::default(),
@@ -187,6 +194,7 @@ impl Osd {
     fn configure(&mut self, now: Now) {
         self.pg_cfg = PgConfig::new(&self.cfg, self.pgs.len());
         self.heartbeats.configure(&self.cfg);
+        self.tracker.configure(&self.cfg);
         self.failsafe_ratio = self.cfg.f64("osd_failsafe_full_ratio");
         let backfills = self.cfg.u64("osd_max_backfills") as usize;
         self.local_slots.set_max(backfills);
@@ -245,6 +253,7 @@ impl Osd {
         self.check_fullness(store, out);
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
+        self.complain_of_slow_ops(now);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
 }

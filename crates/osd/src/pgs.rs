@@ -48,6 +48,7 @@ impl Osd {
             failsafe_full: self.failsafe_full,
             clocks: self.heartbeats.clocks(),
             tokens: &mut self.tokens,
+            tracker: &mut self.tracker,
             out: &mut self.pg_out,
         };
         call(pg, &mut env);
@@ -125,17 +126,17 @@ impl Osd {
             }
             PgOutput::StatChanged => self.report_soon(now, id),
             PgOutput::PeersChanged => self.heartbeat_peers_changed = true,
-            PgOutput::Removed => self.forget_pg(id),
+            PgOutput::Removed => self.forget_pg(now, id),
         }
     }
 
-    fn forget_pg(&mut self, id: SpgId) {
+    fn forget_pg(&mut self, now: Now, id: SpgId) {
         if let Some(mut pg) = self.pgs.remove(&id) {
             for (from, msg) in pg.take_held() {
                 let name = EntityName::osd(from);
                 let conn = self.conns.iter().find(|(_, c)| c.via == Endpoint::Cluster && c.peer.name == name);
                 if let Some(conn) = conn.map(|(id, _)| *id) {
-                    self.waiting.again(conn, msg);
+                    self.waiting.again(conn, msg, now);
                 }
             }
         }
@@ -172,6 +173,7 @@ impl Osd {
                 break;
             }
             self.submitted.pop_front();
+            self.sub_ops.committed(now, submitted, &mut self.tracker);
             if let Some(id) = owner {
                 self.with_pg(now, store, id, out, |pg, env| pg.committed(env, submitted));
             }
@@ -268,6 +270,7 @@ impl Osd {
             failsafe_full: self.failsafe_full,
             clocks: self.heartbeats.clocks(),
             tokens: &mut self.tokens,
+            tracker: &mut self.tracker,
             out: &mut self.pg_out,
         }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use denc::Decoder;
 use messages::{
-    AuthName, ClogEntry, ClogLevel, MLog, MMgrConfigure, MMgrOpen, MMgrReport, MOSDAlive, MOSDBeacon, MOSDFull,
-    MOSDPGTemp, MPGStats, Paxos,
+    AuthName, ClogEntry, ClogLevel, DaemonHealthMetric, MLog, MMgrConfigure, MMgrOpen, MMgrReport, MOSDAlive,
+    MOSDBeacon, MOSDFull, MOSDPGTemp, MPGStats, Paxos,
 };
 use monclient::MonClient;
 use node::{ConnId, Dest, Endpoint, Level, Now, Output};
@@ -125,6 +125,10 @@ impl Osd {
         self.report.changed.clear();
         self.report.seq += 1;
         let mut report = MMgrReport::new(self.setup.whoami.to_string());
+        let slow = self.slow_ops(now);
+        // Ceph packs the count below the age of the oldest.
+        let value = u64::from(slow.count) | slow.oldest.as_secs() << 32;
+        report.daemon_health_metrics = vec![DaemonHealthMetric { kind: DaemonHealthMetric::SLOW_OPS, value }];
         let config = self.config_for_mgr();
         if config != self.report.config {
             self.report.config = config.clone();

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
-use node::{ConnId, Level, Peer};
+use node::{ConnId, Level, Now, Peer};
 use types::errno::{EAGAIN, EIO, ESHUTDOWN};
 use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, features, osd_flag};
 
@@ -20,7 +21,11 @@ use crate::missing;
 use crate::object::Lock;
 use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
 use crate::pg::{Active, Pg, Phase};
+use crate::track::{ClientInfo, Event, OpReport, Trace};
 use crate::watch::{Effects, Expired};
+
+/// The connection of writes that no client asked for.
+const OWN: ConnId = ConnId(u64::MAX);
 
 /// A client's op, from its arrival to its answer.
 #[derive(Debug)]
@@ -36,6 +41,7 @@ pub(crate) struct ClientOp {
     pub copied: Option<Box<Copied>>,
     /// What it holds on [`Self::head`].
     pub lock: Lock,
+    pub trace: Box<Trace>,
 }
 
 impl ClientOp {
@@ -50,7 +56,7 @@ impl ClientOp {
             entity: String::new(),
         };
         Self {
-            conn: ConnId(u64::MAX),
+            conn: OWN,
             peer: Arc::new(peer),
             tid: 0,
             priority: 0,
@@ -60,6 +66,7 @@ impl ClientOp {
             prefetched: Vec::new(),
             copied: None,
             lock: Lock::None,
+            trace: Box::default(),
         }
     }
 
@@ -69,6 +76,15 @@ impl ClientOp {
         !self.access.write && self.msg.flags & anywhere != 0
     }
 
+    /// Whether no client asked for it.
+    fn is_own(&self) -> bool {
+        self.conn == OWN
+    }
+
+    fn delayed(&mut self, now: Now, why: &'static str) {
+        self.trace.mark(now, Event::Delayed(why));
+    }
+
     fn knows_backoff(&self) -> bool {
         self.peer.features & features::RADOS_BACKOFF == features::RADOS_BACKOFF
     }
@@ -76,6 +92,27 @@ impl ClientOp {
     pub fn head(&self) -> HObject {
         self.msg.hobj.head()
     }
+}
+
+/// As Ceph prints it: `osd_op(client.4138.0:165 1.2 1:4ff44963:::a:head [write 0~4] snapc 0=[] ondisk+write e9)`.
+fn describe(reqid: OsdReqId, m: &MOSDOp) -> String {
+    let ops: Vec<String> = m.ops.iter().map(ToString::to_string).collect();
+    let snaps: Vec<String> = m.snaps.iter().map(|s| format!("{s:x}")).collect();
+    let retry = if m.retry_attempt > 0 { format!(" RETRY={}", m.retry_attempt) } else { String::new() };
+    format!(
+        "osd_op({reqid} {} {} [{}] snapc {:x}=[{}]{retry} {} e{})",
+        m.pgid,
+        m.hobj,
+        ops.join(","),
+        m.snap_seq,
+        snaps.join(","),
+        osd_flag::to_string(m.flags),
+        m.map_epoch
+    )
+}
+
+fn client_info(peer: &Peer, tid: u64) -> ClientInfo {
+    ClientInfo { name: peer.name.to_string(), addr: peer.addrs.legacy_or_first().legacy_str(), tid }
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +152,12 @@ impl Waiting {
         all
     }
 
+    fn iter(&self) -> impl Iterator<Item = &ClientOp> {
+        let queues = [&self.ready, &self.for_map, &self.for_active, &self.for_readable].into_iter();
+        let queues = queues.chain(self.for_object.values()).chain(self.for_lock.values());
+        queues.flatten().chain(self.for_commit.values().flatten())
+    }
+
     fn retain(&mut self, keep: impl Fn(&ClientOp) -> bool) {
         for list in [&mut self.ready, &mut self.for_map, &mut self.for_active, &mut self.for_readable] {
             list.retain(&keep);
@@ -140,6 +183,11 @@ impl ops::Missing for Unreadable<'_> {
 impl Pg {
     /// `MOSDOp`, `MOSDBackoff` (acknowledgements): what clients send.
     pub fn client_message(&mut self, env: &mut Env, conn: ConnId, peer: &Arc<Peer>, msg: Message) {
+        self.client_message_since(env, conn, peer, msg, env.now);
+    }
+
+    /// A client's message that arrived at `since` and had to wait for a map or the PG.
+    pub fn client_message_since(&mut self, env: &mut Env, conn: ConnId, peer: &Arc<Peer>, msg: Message, since: Now) {
         let (tid, priority) = (msg.tid, msg.priority);
         if let Body::MOSDOp(msg) = msg.body {
             let reqid = msg.reqid(peer.name, tid);
@@ -147,7 +195,9 @@ impl Pg {
                 Ok(access) => {
                     let peer = peer.clone();
                     let (prefetched, copied, lock) = (Vec::new(), None, Lock::None);
-                    let op = ClientOp { conn, peer, tid, priority, msg, reqid, access, prefetched, copied, lock };
+                    let trace = env.tracker.begin(since, env.now);
+                    let op =
+                        ClientOp { conn, peer, tid, priority, msg, reqid, access, prefetched, copied, lock, trace };
                     self.admit(env, op);
                 }
                 Err(errno) => {
@@ -203,17 +253,18 @@ impl Pg {
     }
 
     /// Carries the op out, or finds what it has to wait for.
-    fn admit(&mut self, env: &mut Env, op: ClientOp) {
+    fn admit(&mut self, env: &mut Env, mut op: ClientOp) {
         if op.msg.map_epoch > self.map.epoch {
+            op.delayed(env.now, "op must wait for map");
             return self.waiting.for_map.push_back(op);
         }
         if self.map.is_blocklisted_any(&op.peer.addrs) {
-            return self.reply_error(env, &op, -ESHUTDOWN);
+            return self.reply_error(env, op, -ESHUTDOWN);
         }
         if !self.is_primary() && self.is_acting(self.whoami) && op.may_read_anywhere() {
             // We could serve it under a lease, but send the client to the primary, as Ceph does whenever
             // a replica is not sure.
-            return self.reply_error(env, &op, -EAGAIN);
+            return self.reply_error(env, op, -EAGAIN);
         }
         if self.is_outdated(&op) || !self.is_primary() || self.backoffs.blocks(op.conn, &op.msg.hobj) {
             return;
@@ -223,6 +274,7 @@ impl Pg {
             if self.unavailable_for_long(env) && op.knows_backoff() {
                 return self.back_off_pg(env, &op);
             }
+            op.delayed(env.now, if active { "waiting for active" } else { "waiting for peered" });
             return self.waiting.for_active.push_back(op);
         }
         match self.readable(env.now.mono) {
@@ -233,6 +285,7 @@ impl Pg {
                 if news {
                     self.stat_changed(env);
                 }
+                op.delayed(env.now, "waiting for readable");
                 return self.waiting.for_readable.push_back(op);
             }
         }
@@ -242,6 +295,7 @@ impl Pg {
             return self.answer_again(env, op, recorded);
         }
         if op.access.pg_op {
+            op.trace.mark(env.now, Event::Started);
             return self.execute(env, op);
         }
         let head = op.head();
@@ -250,12 +304,15 @@ impl Pg {
         }
         // Behind those who came first.
         if self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty()) {
+            op.delayed(env.now, "waiting for rw locks");
             return self.waiting.for_lock.entry(head).or_default().push_back(op);
         }
         let lock = op.access.lock();
         if !self.contexts.try_lock(&head, lock) {
+            op.delayed(env.now, "waiting for rw locks");
             return self.waiting.for_lock.entry(head).or_default().push_back(op);
         }
+        op.trace.mark(env.now, Event::Started);
         self.execute(env, ClientOp { lock, ..op });
     }
 
@@ -267,6 +324,8 @@ impl Pg {
             self.recover_now(env, &soid);
             return self.back_off_object(env, &op, soid);
         }
+        let here = self.missing.contains(&soid);
+        op.delayed(env.now, if here { "waiting for missing object" } else { "waiting for degraded object" });
         self.waiting.for_object.entry(soid.clone()).or_default().push_back(op);
         self.recover_now(env, &soid);
     }
@@ -280,7 +339,7 @@ impl Pg {
                 if let Some(effects) = effects {
                     self.apply_effects(env, *effects);
                 }
-                self.reply(env, &op, *reply);
+                self.reply(env, op, *reply);
             }
             Executed::Write(ws) => {
                 let reqid = op.reqid;
@@ -352,14 +411,15 @@ impl Pg {
         op.prefetched.clear();
         if !self.mend_from_peer(env, &head) {
             self.unlock(&mut op);
-            return self.reply_error(env, &op, -EIO);
+            return self.reply_error(env, op, -EIO);
         }
         self.wait_for_object(env, op, head);
     }
 
     /// The op was carried out before, or is under way.
-    fn answer_again(&mut self, env: &mut Env, op: ClientOp, recorded: Recorded) {
+    fn answer_again(&mut self, env: &mut Env, mut op: ClientOp, recorded: Recorded) {
         if recorded.version > self.last_update_ondisk {
+            op.delayed(env.now, "waiting for ondisk");
             return self.waiting.for_commit.entry(recorded.version).or_default().push(op);
         }
         let reached = osd_flag::ACK | osd_flag::ONDISK;
@@ -371,17 +431,24 @@ impl Pg {
                 result.outdata = recorded.data.into();
             }
         }
-        self.reply(env, &op, reply);
+        self.reply(env, op, reply);
     }
 
-    pub(crate) fn reply(&self, env: &mut Env, op: &ClientOp, reply: MOSDOpReply) {
+    /// Answers an op; that is its end.
+    pub(crate) fn reply(&self, env: &mut Env, mut op: ClientOp, reply: MOSDOpReply) {
         let msg = Message::new(reply).with_tid(op.tid).with_priority(op.priority);
         env.out.push(PgOutput::ToClient { conn: op.conn, msg, after: None });
+        if op.access.write {
+            op.trace.mark(env.now, Event::CommitSent);
+        }
+        let ClientOp { trace, reqid, msg, peer, tid, .. } = op;
+        env.tracker.finish(env.now, trace, || (describe(reqid, &msg), Some(client_info(&peer, tid))));
     }
 
-    fn reply_error(&self, env: &mut Env, op: &ClientOp, result: i32) {
+    fn reply_error(&self, env: &mut Env, op: ClientOp, result: i32) {
         let reached = osd_flag::ACK | osd_flag::ONDISK;
-        self.reply(env, op, MOSDOpReply::to(&op.msg, result, self.map.epoch, reached));
+        let reply = MOSDOpReply::to(&op.msg, result, self.map.epoch, reached);
+        self.reply(env, op, reply);
     }
 
     pub(crate) fn apply_effects(&mut self, env: &mut Env, effects: Effects) {
@@ -409,6 +476,29 @@ impl Pg {
         for watch in self.watches.of_addrs(|addr| map.is_blocklisted(addr)) {
             self.remove_watch(env, watch);
         }
+    }
+
+    // --- what is under way
+
+    /// Clients' ops that have no answer yet.
+    fn client_ops(&self) -> impl Iterator<Item = &ClientOp> {
+        self.waiting.iter().chain(self.repops.ops()).chain(self.reads.ops()).filter(|op| !op.is_own())
+    }
+
+    /// Clients' ops that have no answer yet, in words.
+    pub fn ops_in_flight(&self) -> Vec<OpReport> {
+        let report = |op: &ClientOp| OpReport {
+            description: describe(op.reqid, &op.msg),
+            client: Some(client_info(&op.peer, op.tid)),
+            trace: Trace::clone(&op.trace),
+        };
+        self.client_ops().map(report).collect()
+    }
+
+    /// Clients' ops that have had no answer since before `before`: when each arrived, and where it stands.
+    pub fn slow_ops(&self, before: Duration) -> impl Iterator<Item = (Duration, &'static str)> {
+        let slow = move |op: &&ClientOp| op.trace.initiated() < before;
+        self.client_ops().filter(slow).map(|op| (op.trace.initiated(), op.trace.flag_point()))
     }
 
     // --- requeueing

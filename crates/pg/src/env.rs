@@ -16,6 +16,7 @@ use types::options::Config;
 use types::{Epoch, GHObject, OsdId};
 
 use crate::ops::RemoteCopy;
+use crate::track::Tracker;
 
 /// The world as one call sees it.
 pub struct Env<'a> {
@@ -30,6 +31,7 @@ pub struct Env<'a> {
     /// What heartbeats have told about the peers' monotonic clocks.
     pub clocks: &'a BTreeMap<OsdId, ClockDelta>,
     pub tokens: &'a mut Tokens,
+    pub tracker: &'a mut Tracker,
     pub out: &'a mut Vec<PgOutput>,
 }
 

@@ -40,6 +40,7 @@ mod replica;
 mod replicate;
 mod route;
 mod stats;
+pub mod track;
 pub mod watch;
 
 pub use env::{ClockDelta, Env, PgConfig, PgOutput, Tokens};

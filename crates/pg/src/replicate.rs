@@ -21,6 +21,7 @@ use crate::env::{Env, PgOutput};
 use crate::object::Lock;
 use crate::ops::{Copied, ReadRange, WriteSet};
 use crate::pg::{OnCommit, Pg, Phase};
+use crate::track::Event;
 use crate::watch::Effects;
 
 /// A write under way.
@@ -49,6 +50,10 @@ impl RepOps {
     pub fn take_ops(&mut self) -> Vec<ClientOp> {
         self.queue.drain(..).filter_map(|r| r.op).map(|op| *op).collect()
     }
+
+    pub fn ops(&self) -> impl Iterator<Item = &ClientOp> {
+        self.queue.iter().filter_map(|r| r.op.as_deref())
+    }
 }
 
 /// Bulk reads for client ops under way.
@@ -73,6 +78,10 @@ impl Reads {
         self.by_token.clear();
         let copies = std::mem::take(&mut self.copies).into_values();
         copies.chain(std::mem::take(&mut self.ops).into_values().map(|p| p.op)).collect()
+    }
+
+    pub fn ops(&self) -> impl Iterator<Item = &ClientOp> {
+        self.copies.values().chain(self.ops.values().map(|p| &p.op))
     }
 }
 
@@ -134,6 +143,10 @@ impl Pg {
                 self.send_repop(env, *osd, tid, message.clone());
             }
             self.send_repop(env, *last, tid, message);
+        }
+        let mut op = op;
+        if let Some(op) = op.as_mut().filter(|_| !replicas.is_empty()) {
+            op.trace.sub_ops_sent(env.now, &replicas);
         }
         let mut waiting = replicas;
         waiting.push(self.whoami);
@@ -295,6 +308,9 @@ impl Pg {
         let place = tid.checked_sub(first).and_then(|i| usize::try_from(i).ok());
         let Some(repop) = place.and_then(|i| self.repops.queue.get_mut(i)) else { return };
         repop.waiting.retain(|o| *o != by);
+        if let Some(op) = &mut repop.op {
+            op.trace.mark(env.now, if by == self.whoami { Event::OpCommit } else { Event::SubOpCommit });
+        }
         if by == self.whoami {
             self.last_complete_ondisk = self.last_complete_ondisk.max(repop.complete_to);
         }
@@ -312,10 +328,10 @@ impl Pg {
             self.apply_effects(env, *effects);
         }
         if let Some(mut op) = repop.op {
-            if let Some(reply) = repop.reply {
-                self.reply(env, &op, *reply);
-            }
             self.unlock(&mut op);
+            if let Some(reply) = repop.reply {
+                self.reply(env, *op, *reply);
+            }
         }
         self.requeue_for_commit(repop.version);
     }

@@ -1,5 +1,7 @@
 //! What a client can ask of an object: op codes, their flags, and `ceph_osd_op`.
 
+use std::fmt;
+
 use bytes::Bytes;
 use denc::{DecodeError, Decoder, Encode, Encoder};
 
@@ -498,6 +500,76 @@ impl OsdOp {
     }
 }
 
+/// As Ceph prints it in op descriptions: `write 0~4096 in=4096b`.
+impl fmt::Display for OsdOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let text = |from: usize, len: usize| String::from_utf8_lossy(self.indata.get(from..from + len).unwrap_or(&[]));
+        match self.args {
+            OpArgs::Extent { offset, .. } if self.op == op::TRUNCATE => write!(f, " {offset}")?,
+            OpArgs::Extent { truncate_size, truncate_seq, .. } if matches!(self.op, op::MASKTRUNC | op::TRIMTRUNC) => {
+                write!(f, " {truncate_seq}@{}", truncate_size as i64)?;
+            }
+            OpArgs::Extent { offset, length, truncate_size, truncate_seq } if uses_extent(self.op) => {
+                write!(f, " {offset}~{length}")?;
+                if truncate_seq != 0 {
+                    write!(f, " [{truncate_seq}@{}]", truncate_size as i64)?;
+                }
+                if self.flags != 0 {
+                    write!(f, " [{}]", op_flag::to_string(self.flags))?;
+                }
+            }
+            OpArgs::AssertVer { ver, .. } => write!(f, " v{ver}")?,
+            OpArgs::Snap { snapid: crate::SNAP_HEAD } => f.write_str(" head")?,
+            OpArgs::Snap { snapid } => write!(f, " {snapid:x}")?,
+            OpArgs::Watch { cookie, op, generation, .. } => {
+                write!(f, " {} cookie {cookie}", watch_op_name(op))?;
+                if generation != 0 {
+                    write!(f, " gen {generation}")?;
+                }
+            }
+            OpArgs::Notify { cookie } => write!(f, " cookie {cookie}")?,
+            OpArgs::CopyGet { max } => write!(f, " max {max}")?,
+            OpArgs::CopyFrom { src_version, .. } if self.op == op::COPY_FROM => write!(f, " ver {src_version}")?,
+            OpArgs::AllocHint { expected_object_size, expected_write_size, .. } => {
+                write!(f, " object_size {expected_object_size} write_size {expected_write_size}")?;
+            }
+            OpArgs::Xattr { name_len, value_len, cmp_op, cmp_mode } => {
+                if name_len > 0 && !self.indata.is_empty() {
+                    write!(f, " {}", text(0, name_len as usize))?;
+                }
+                if value_len > 0 {
+                    write!(f, " ({value_len})")?;
+                }
+                if self.op == op::CMPXATTR {
+                    write!(f, " op {cmp_op} mode {cmp_mode}")?;
+                }
+            }
+            OpArgs::Cls { class_len, method_len, .. } if class_len > 0 && !self.indata.is_empty() => {
+                let (class, method) = (usize::from(class_len), usize::from(method_len));
+                write!(f, " {}.{}", text(0, class), text(class, method))?;
+            }
+            OpArgs::Pgls { start_epoch, .. } => write!(f, " start_epoch {start_epoch}")?,
+            _ => {}
+        }
+        if !self.indata.is_empty() {
+            write!(f, " in={}b", self.indata.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Ceph: `ceph_osd_watch_op_name`.
+fn watch_op_name(code: u8) -> &'static str {
+    match code {
+        watch_op::UNWATCH => "unwatch",
+        watch_op::WATCH => "watch",
+        watch_op::RECONNECT => "reconnect",
+        watch_op::PING => "ping",
+        _ => "???",
+    }
+}
+
 /// `ceph_osd_op` with its payload behind it would be ambiguous, so `Encode` writes the head alone.
 impl Encode for OsdOp {
     fn encode(&self, e: &mut Encoder) {
@@ -561,6 +633,21 @@ pub fn is_pg(code: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ops_are_described_as_ceph_describes_them() {
+        let hint = OpArgs::AllocHint { expected_object_size: 4096, expected_write_size: 4096, flags: 0 };
+        assert_eq!(
+            OsdOp::new(op::SETALLOCHINT, hint, Bytes::new()).to_string(),
+            "set-alloc-hint object_size 4096 write_size 4096"
+        );
+        let data = Bytes::from_static(&[0; 4096]);
+        assert_eq!(OsdOp::extent(op::WRITE, 0, 4096, data).to_string(), "write 0~4096 in=4096b");
+        assert_eq!(OsdOp::extent(op::READ, 512, 0, Bytes::new()).to_string(), "read 512~0");
+        assert_eq!(OsdOp::call("lock", "get_info", b"abcd").to_string(), "call lock.get_info in=16b");
+        let attr = OpArgs::Xattr { name_len: 1, value_len: 2, cmp_op: 0, cmp_mode: 0 };
+        assert_eq!(OsdOp::new(op::SETXATTR, attr, &b"kvv"[..]).to_string(), "setxattr k (2) in=3b");
+    }
 
     #[test]
     fn every_op_keeps_its_bytes_up_to_what_its_arguments_cover() {

@@ -12,6 +12,7 @@ use messages::{Body, MOSDOp, Message};
 use node::{ConnId, Now, Peer, Token};
 use os::{Coll, MemStore, ObjectRead, Transaction};
 use osdmap::{Incremental, OsdMap};
+use pg::track::Tracker;
 use pg::{ClockDelta, Env, Pg, PgConfig, PgOutput, Stray, Tokens};
 use types::options::{Config, Source};
 use types::{
@@ -187,6 +188,7 @@ impl Cluster {
         let mut out = Vec::new();
         let host = self.hosts.get_mut(&osd).expect("a host");
         let mut tokens = std::mem::take(&mut host.tokens);
+        let mut tracker = Tracker::new(&Config::daemon());
         let store = host.live.clone();
         let wall = UTime::from_duration(Duration::from_secs(1_700_000_000) + self.now);
         let mut env = Env {
@@ -198,6 +200,7 @@ impl Cluster {
             failsafe_full: false,
             clocks: &self.clocks,
             tokens: &mut tokens,
+            tracker: &mut tracker,
             out: &mut out,
         };
         let result = f(host, &mut env);

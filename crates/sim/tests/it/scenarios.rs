@@ -1,5 +1,7 @@
 //! One failure each, told in a few lines.
 
+use rados::{Reply, Request, TellTarget};
+use serde_json::{Value, json};
 use sim::{Cluster, Plan};
 
 fn cluster(seed: u64) -> Cluster {
@@ -107,4 +109,46 @@ fn a_monitor_that_restarts_interrupts_no_writes() {
     c.power_on();
     work(&mut c, 20);
     c.settle();
+}
+
+/// The answer of an OSD to a command without arguments.
+fn tell(c: &mut Cluster, osd: i32, prefix: &str) -> Value {
+    let cmd = json!({"prefix": prefix}).to_string();
+    let request = Request::Tell { target: TellTarget::Osd(osd), cmd, data: bytes::Bytes::new() };
+    let Reply::Command(reply) = c.ask(request) else { panic!("{prefix}: no answer") };
+    serde_json::from_slice(&reply.data).unwrap_or_else(|e| panic!("{prefix}: {e}: {reply:?}"))
+}
+
+#[test]
+fn an_operation_that_hangs_is_shown_by_its_osd_and_by_the_clusters_health() {
+    let mut plan = Plan::default();
+    for (option, value) in [("osd_heartbeat_grace", "60"), ("osd_op_complaint_time", "3")] {
+        plan.options.push((option.into(), value.into()));
+    }
+    let mut c = Cluster::new(15, &plan);
+    c.wait_up(3);
+    c.create_pool(8);
+    c.wait_clean();
+    work(&mut c, 20);
+    c.cut_off(2);
+    c.run(12);
+    let health = c.command(&json!({"prefix": "health"}));
+    let health = String::from_utf8_lossy(&health.data).into_owned();
+    assert!(health.contains(" slow ops, oldest one blocked for ") && health.contains(" have slow ops."), "{health}");
+    let blocked = tell(&mut c, 0, "dump_blocked_ops");
+    let op = &blocked["ops"][0];
+    assert!(op["description"].as_str().is_some_and(|d| d.starts_with("osd_op(client.")), "{blocked}");
+    assert_eq!(op["type_data"]["flag_point"], "waiting for sub ops");
+    let events: Vec<&str> =
+        op["type_data"]["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
+    assert_eq!(events[..4], ["initiated", "queued_for_pg", "reached_pg", "started"]);
+    c.heal();
+    c.run(5);
+    work(&mut c, 20);
+    c.settle();
+    assert_eq!(tell(&mut c, 0, "dump_blocked_ops")["num_blocked_ops"], 0);
+    let slowest = tell(&mut c, 0, "dump_historic_slow_ops");
+    assert!(slowest["Ops"].as_array().is_some_and(|ops| !ops.is_empty()), "{slowest}");
+    let health = c.command(&json!({"prefix": "health"}));
+    assert!(!String::from_utf8_lossy(&health.data).contains("slow ops"), "{health:?}");
 }
