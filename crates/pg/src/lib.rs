@@ -38,6 +38,7 @@ mod recovery;
 mod remove;
 mod replica;
 mod replicate;
+mod resend;
 mod route;
 mod stats;
 pub mod track;

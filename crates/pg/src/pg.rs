@@ -33,6 +33,7 @@ use crate::peering::Peering;
 use crate::persist::{self, Dirty};
 use crate::recovery::Recovery;
 use crate::replicate::{Reads, RepOps, fits_fast_info};
+use crate::resend::Resend;
 use crate::stats::Published;
 use crate::watch::Watches;
 
@@ -77,7 +78,27 @@ pub(crate) struct Active {
     pub activated: BTreeSet<OsdId>,
     /// All of them did.
     pub all_activated: bool,
+    /// How those that did not were told to.
+    pub told: BTreeMap<OsdId, Activation>,
     pub stage: Stage,
+}
+
+/// How a member was activated.
+#[derive(Debug)]
+pub(crate) struct Activation {
+    pub how: Catchup,
+    /// It never heard of the PG, so it needs the past intervals as well.
+    pub with_past: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Catchup {
+    /// Its log is ours.
+    UpToDate,
+    /// It lacks what was written since.
+    LogSince(EVersion),
+    /// It begins with nothing, and is backfilled.
+    Afresh,
 }
 
 /// How far an active PG is on its way to clean.
@@ -182,6 +203,7 @@ pub struct Pg {
     pub(crate) watches: Watches,
     pub(crate) waiting: Waiting,
     pub(crate) repops: RepOps,
+    pub(crate) resend: Resend,
     pub(crate) reads: Reads,
 
     // The primary's.
@@ -237,6 +259,7 @@ impl Pg {
             watches: Watches::default(),
             waiting: Waiting::default(),
             repops: RepOps::default(),
+            resend: Resend::default(),
             reads: Reads::default(),
             peers: Peers::default(),
             actingbackfill: BTreeSet::new(),
@@ -394,6 +417,7 @@ impl Pg {
                 }
             }
         }
+        self.plan_resend(env);
         self.write_metadata();
         if self.txn.is_empty() {
             let then = std::mem::take(&mut self.then);
@@ -465,13 +489,15 @@ impl Pg {
     pub fn wake(&mut self, env: &mut Env) {
         self.leases_due(env);
         self.watches_due(env);
+        self.resend_due(env);
         self.run_ready(env);
         self.delete_some(env);
         self.finish(env);
     }
 
     pub fn next_wakeup(&self) -> Option<Duration> {
-        [self.leases.next_wakeup(), self.watches.next_deadline(), self.delete_wakeup()].into_iter().flatten().min()
+        let due = [self.leases.next_wakeup(), self.watches.next_deadline(), self.delete_wakeup(), self.resend.at];
+        due.into_iter().flatten().min()
     }
 
     /// The OSDs that the PG must exchange pings with.
