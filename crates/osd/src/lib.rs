@@ -189,6 +189,11 @@ impl Osd {
         self.pgs.values()
     }
 
+    /// The newest map that this OSD has taken, for tests and tools.
+    pub fn map_epoch(&self) -> Epoch {
+        self.epoch()
+    }
+
     fn epoch(&self) -> Epoch {
         self.maps.as_ref().map_or(0, Maps::epoch)
     }

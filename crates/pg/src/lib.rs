@@ -21,6 +21,7 @@ mod birth;
 mod choose;
 mod client;
 mod env;
+mod inspect;
 mod interval;
 mod lease;
 mod log;
