@@ -73,6 +73,13 @@ pub struct ObjectRecoveryProgress {
     pub omap_complete: bool,
 }
 
+impl ObjectRecoveryProgress {
+    /// Whether this was the last piece.
+    pub fn is_complete(&self) -> bool {
+        self.data_complete && self.omap_complete
+    }
+}
+
 impl Encode for ObjectRecoveryProgress {
     fn encode(&self, e: &mut Encoder) {
         e.versioned(1, 1, |e| {

@@ -57,6 +57,12 @@ pub struct Setup {
     pub seed: u64,
 }
 
+impl Setup {
+    fn is_rotational(&self) -> bool {
+        self.metadata.get("rotational").is_some_and(|v| v == "1")
+    }
+}
+
 /// Where the OSD is on its way into the cluster, and out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -122,14 +128,13 @@ pub struct Osd {
     failsafe_ratio: f64,
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
+    trim_slots: Reserver<SpgId>,
     recovery: pgs::RecoveryQueue,
     waiting: dispatch::Waiting,
     /// The latest epoch somebody knows of, and that we asked the monitors for.
     wanted_epoch: Epoch,
     up_thru_wanted: Epoch,
     pg_temp_wanted: BTreeMap<PgId, (Vec<OsdId>, bool)>,
-    /// When the monitors are asked again for what they were asked and the map does not show.
-    mon_again_at: Option<Duration>,
     report: report::Report,
     log: report::ClusterLog,
     metrics: command::Metrics,
@@ -145,7 +150,7 @@ impl Osd {
         let mon = MonClient::new(setup.mons.clone(), setup.hostname.clone(), setup.seed);
         let backfills = cfg.u64("osd_max_backfills") as usize;
         Self {
-            pg_cfg: PgConfig::new(&cfg, 0),
+            pg_cfg: PgConfig::for_disk(&cfg, 0, setup.is_rotational()),
             state: State::PreBoot,
             mon,
             maps: None,
@@ -166,12 +171,12 @@ impl Osd {
             failsafe_ratio: cfg.f64("osd_failsafe_full_ratio"),
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
+            trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
             recovery: pgs::RecoveryQueue::default(),
             waiting: dispatch::Waiting::default(),
             wanted_epoch: 0,
             up_thru_wanted: 0,
             pg_temp_wanted: BTreeMap::new(),
-            mon_again_at: None,
             report: report::Report::default(),
             log: report::ClusterLog::default(),
             metrics: command::Metrics::default(),
@@ -189,24 +194,20 @@ impl Osd {
         self.pgs.values()
     }
 
-    /// The newest map that this OSD has taken, for tests and tools.
-    pub fn map_epoch(&self) -> Epoch {
-        self.epoch()
-    }
-
     fn epoch(&self) -> Epoch {
         self.maps.as_ref().map_or(0, Maps::epoch)
     }
 
     /// Options have changed: everything that caches one reads it again.
     fn configure(&mut self, now: Now) {
-        self.pg_cfg = PgConfig::new(&self.cfg, self.pgs.len());
+        self.pg_cfg = PgConfig::for_disk(&self.cfg, self.pgs.len(), self.setup.is_rotational());
         self.heartbeats.configure(&self.cfg);
         self.tracker.configure(&self.cfg);
         self.failsafe_ratio = self.cfg.f64("osd_failsafe_full_ratio");
         let backfills = self.cfg.u64("osd_max_backfills") as usize;
         self.local_slots.set_max(backfills);
         self.remote_slots.set_max(backfills);
+        self.trim_slots.set_max(self.cfg.u64("osd_max_trimming_pgs") as usize);
         self.plan_tick(now);
     }
 
@@ -262,7 +263,6 @@ impl Osd {
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
         self.complain_of_slow_ops(now);
-        self.ask_mon_again(now, out);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
 }
@@ -274,7 +274,8 @@ impl Node for Osd {
             Input::Message { conn, via, msg } => self.message(now, store, conn, via, msg, out),
             Input::Connected { conn, via, peer, incoming } => self.connected(now, conn, via, peer, incoming, out),
             Input::Reset { conn } => self.reset(now, store, conn, out),
-            Input::RemoteReset { conn } => self.remote_reset(now, store, conn, out),
+            // The session goes on with a peer that has forgotten it; peering notices by the map.
+            Input::RemoteReset { .. } => {}
             Input::Refused { via, name, addrs } => self.refused(now, via, name, &addrs, out),
             Input::Auth { conn, via, method, payload } => self.auth(conn, via, method, payload, out),
             Input::Committed(token) => self.committed(now, store, token, out),
@@ -305,7 +306,6 @@ impl Node for Osd {
         if std::mem::take(&mut self.waiting.retry) {
             self.retry_waiting(now, store, out);
         }
-        self.end_overflowing(now, store, out);
         // Whatever happened, it may have freed a slot.
         self.grant_slots(now, store, out);
         debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");

@@ -113,6 +113,8 @@ impl Osd {
             PgOutput::CancelLocal => self.local_slots.cancel(id),
             PgOutput::ReserveRemote { priority } => self.remote_slots.request(id, priority),
             PgOutput::CancelRemote => self.remote_slots.cancel(id),
+            PgOutput::ReserveSnapTrim => self.trim_slots.request(id, 0),
+            PgOutput::CancelSnapTrim => self.trim_slots.cancel(id),
             PgOutput::QueueRecovery { priority } => {
                 self.recovery.waiting.retain(|(_, pg)| *pg != id);
                 self.recovery.waiting.insert((Reverse(priority), id));
@@ -144,6 +146,7 @@ impl Osd {
         self.timers.cancel(&Timer::Pg(id));
         self.local_slots.cancel(id);
         self.remote_slots.cancel(id);
+        self.trim_slots.cancel(id);
         self.recovery.waiting.retain(|(_, pg)| *pg != id);
         self.pg_temp_wanted.remove(&id.pgid);
         self.pg_cfg.pgs = self.pgs.len();
@@ -188,6 +191,9 @@ impl Osd {
         while let Some(id) = self.remote_slots.grant() {
             self.with_pg(now, store, id, out, Pg::remote_reserved);
         }
+        while let Some(id) = self.trim_slots.grant() {
+            self.with_pg(now, store, id, out, Pg::snap_trim_reserved);
+        }
     }
 
     /// Starts recoveries while slots are free, the most urgent PG first.
@@ -230,7 +236,7 @@ impl Osd {
     }
 
     pub(crate) fn is_rotational(&self) -> bool {
-        self.setup.metadata.get("rotational").is_some_and(|v| v == "1")
+        self.setup.is_rotational()
     }
 
     /// Takes up the PGs that the store holds and brings each to the newest map.

@@ -46,7 +46,7 @@ pub(crate) struct ClientOp {
 
 impl ClientOp {
     /// Stands for a write that no client asked for.
-    fn own(head: &HObject) -> Self {
+    pub fn own(head: &HObject) -> Self {
         let msg = MOSDOp { hobj: head.clone(), ..MOSDOp::default() };
         let peer = Peer {
             name: EntityName::default(),
@@ -135,6 +135,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// Whether somebody waits for the lock on an object.
+    pub fn is_lock_wanted(&self, head: &HObject) -> bool {
+        self.for_lock.get(head).is_some_and(|ops| !ops.is_empty())
+    }
+
     /// All of them but those that wait for a map, in the order in which they are to go on.
     fn take_all(&mut self) -> VecDeque<ClientOp> {
         fn drain(map: &mut HashMap<HObject, VecDeque<ClientOp>>) -> Vec<ClientOp> {
@@ -167,12 +172,16 @@ impl Waiting {
     }
 }
 
-/// Objects that ops may not read here.
-struct Unreadable<'a>(&'a missing::Missing);
+/// Objects that ops may not read here, and those that not every member has.
+struct Unreadable<'a>(&'a missing::Missing, &'a missing::MissingLoc);
 
 impl ops::Missing for Unreadable<'_> {
     fn is_missing(&self, soid: &HObject) -> bool {
         self.0.contains(soid)
+    }
+
+    fn is_degraded(&self, soid: &HObject) -> bool {
+        self.0.contains(soid) || self.1.needs(soid).is_some()
     }
 
     fn first_missing(&self, from: &HObject) -> Option<HObject> {
@@ -221,7 +230,7 @@ impl Pg {
     /// Goes on with what was put off (deletion of a PG); whether there is more.
     pub fn step(&mut self, env: &mut Env) -> bool {
         self.run_ready(env);
-        let more = self.delete_some(env);
+        let more = self.delete_some(env) | self.trim_some(env);
         self.finish(env);
         more
     }
@@ -359,7 +368,7 @@ impl Pg {
         }
     }
 
-    fn with_op_env<R>(&mut self, env: &Env, op: &ClientOp, f: impl FnOnce(&mut OpEnv) -> R) -> R {
+    pub(crate) fn with_op_env<R>(&mut self, env: &Env, op: &ClientOp, f: impl FnOnce(&mut OpEnv) -> R) -> R {
         let next_version = self.next_version();
         let mut op_env = OpEnv {
             now: env.now,
@@ -370,7 +379,7 @@ impl Pg {
             store: env.store,
             contexts: &mut self.contexts,
             watches: &mut self.watches,
-            missing: &Unreadable(&self.missing),
+            missing: &Unreadable(&self.missing, &self.missing_loc),
             removed_snaps: self.map.removed_snaps_queue.get(&self.id.pgid.pool),
             last_epoch_marked_full: self.info.history.last_epoch_marked_full,
             failsafe_full: env.failsafe_full,
@@ -512,6 +521,7 @@ impl Pg {
     }
 
     pub(crate) fn requeue_for_lock(&mut self, head: &HObject) {
+        self.trim.unlocked(head);
         if let Some(ops) = self.waiting.for_lock.remove(head) {
             self.waiting.ready.extend(ops);
         }

@@ -133,6 +133,9 @@ pub enum PgOutput {
         priority: u32,
     },
     CancelRemote,
+    /// A slot of `osd_max_trimming_pgs`; `Pg::snap_trim_reserved` follows when it is ours.
+    ReserveSnapTrim,
+    CancelSnapTrim,
     /// There are objects to recover: `Pg::recover` is to be called when a slot of
     /// `osd_recovery_max_active` is free (and `osd_recovery_sleep` over). Asking twice is harmless.
     QueueRecovery {
@@ -189,11 +192,23 @@ pub struct PgConfig {
     pub delete_sleep: Duration,
     pub pg_stat_report_interval_max: u32,
     pub client_watch_timeout: u32,
+    pub pg_max_concurrent_snap_trims: usize,
+    /// `osd_snap_trim_sleep`, or what fits the kind of disk.
+    pub snap_trim_sleep: Duration,
+    /// How many ranges a recovered object may take from its clones; none if that is switched off.
+    pub recover_clone_overlap_limit: usize,
 }
 
 impl PgConfig {
-    /// `pgs`: see [`Self::pgs`].
+    /// `pgs`: see [`Self::pgs`]. For a disk that does not rotate.
     pub fn new(c: &Config, pgs: usize) -> Self {
+        Self::for_disk(c, pgs, false)
+    }
+
+    pub fn for_disk(c: &Config, pgs: usize, rotational: bool) -> Self {
+        let secs = |name| Duration::try_from_secs_f64(c.f64(name)).unwrap_or_default();
+        let sleep_by_kind = if rotational { "osd_snap_trim_sleep_hdd" } else { "osd_snap_trim_sleep_ssd" };
+        let sleep = secs("osd_snap_trim_sleep");
         let count = |name| usize::try_from(c.u64(name)).unwrap_or(usize::MAX);
         Self {
             min_pg_log_entries: count("osd_min_pg_log_entries"),
@@ -228,6 +243,12 @@ impl PgConfig {
             delete_sleep: Duration::try_from_secs_f64(c.f64("osd_delete_sleep")).unwrap_or_default(),
             pg_stat_report_interval_max: c.u64("osd_pg_stat_report_interval_max") as u32,
             client_watch_timeout: c.u64("osd_client_watch_timeout") as u32,
+            pg_max_concurrent_snap_trims: count("osd_pg_max_concurrent_snap_trims"),
+            recover_clone_overlap_limit: match c.bool("osd_recover_clone_overlap") {
+                true => count("osd_recover_clone_overlap_limit"),
+                false => 0,
+            },
+            snap_trim_sleep: if sleep.is_zero() { secs(sleep_by_kind) } else { sleep },
         }
     }
 }

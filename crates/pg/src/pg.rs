@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{Body, Message};
-use node::Token;
+use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
 use osdmap::OsdMap;
 use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgInfo, PgPool, SpgId, UTime};
@@ -33,7 +33,8 @@ use crate::peering::Peering;
 use crate::persist::{self, Dirty};
 use crate::recovery::Recovery;
 use crate::replicate::{Reads, RepOps, fits_fast_info};
-use crate::resend::Resend;
+use crate::snap_map::SnapMap;
+use crate::snap_trim::SnapTrim;
 use crate::stats::Published;
 use crate::watch::Watches;
 
@@ -78,27 +79,7 @@ pub(crate) struct Active {
     pub activated: BTreeSet<OsdId>,
     /// All of them did.
     pub all_activated: bool,
-    /// How those that did not were told to.
-    pub told: BTreeMap<OsdId, Activation>,
     pub stage: Stage,
-}
-
-/// How a member was activated.
-#[derive(Debug)]
-pub(crate) struct Activation {
-    pub how: Catchup,
-    /// It never heard of the PG, so it needs the past intervals as well.
-    pub with_past: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Catchup {
-    /// Its log is ours.
-    UpToDate,
-    /// It lacks what was written since.
-    LogSince(EVersion),
-    /// It begins with nothing, and is backfilled.
-    Afresh,
 }
 
 /// How far an active PG is on its way to clean.
@@ -203,8 +184,8 @@ pub struct Pg {
     pub(crate) watches: Watches,
     pub(crate) waiting: Waiting,
     pub(crate) repops: RepOps,
-    pub(crate) resend: Resend,
     pub(crate) reads: Reads,
+    pub(crate) snap_map: SnapMap,
 
     // The primary's.
     pub(crate) peers: Peers,
@@ -217,6 +198,7 @@ pub struct Pg {
     pub(crate) blocked_by: BTreeSet<OsdId>,
     pub(crate) missing_loc: MissingLoc,
     pub(crate) recovery: Recovery,
+    pub(crate) trim: SnapTrim,
     pub(crate) last_update_ondisk: EVersion,
     pub(crate) min_last_complete_ondisk: EVersion,
     pub(crate) trim_to: EVersion,
@@ -259,8 +241,8 @@ impl Pg {
             watches: Watches::default(),
             waiting: Waiting::default(),
             repops: RepOps::default(),
-            resend: Resend::default(),
             reads: Reads::default(),
+            snap_map: SnapMap::default(),
             peers: Peers::default(),
             actingbackfill: BTreeSet::new(),
             backfill_targets: BTreeSet::new(),
@@ -269,6 +251,7 @@ impl Pg {
             blocked_by: BTreeSet::new(),
             missing_loc: MissingLoc::default(),
             recovery: Recovery::default(),
+            trim: SnapTrim::default(),
             last_update_ondisk: EVersion::ZERO,
             min_last_complete_ondisk: EVersion::ZERO,
             trim_to: EVersion::ZERO,
@@ -383,6 +366,7 @@ impl Pg {
     /// A token of a `Submit` has committed.
     pub fn committed(&mut self, env: &mut Env, token: Token) {
         self.last_committed = token;
+        self.snap_map.committed(token);
         if self.flush.is_some_and(|t| t <= token) {
             self.flush = None;
         }
@@ -417,7 +401,6 @@ impl Pg {
                 }
             }
         }
-        self.plan_resend(env);
         self.write_metadata();
         if self.txn.is_empty() {
             let then = std::mem::take(&mut self.then);
@@ -435,8 +418,13 @@ impl Pg {
 
     /// Submits what has been gathered.
     pub(crate) fn submit(&mut self, env: &mut Env) -> Token {
+        let coll = self.coll();
+        if let Err(e) = self.snap_map.prepare(env.store, coll, &mut self.txn) {
+            env.cluster_log(Level::Error, format!("{} cannot read the index of its clones: {e}", self.id.pgid));
+        }
         let token = env.submit(std::mem::take(&mut self.txn));
         self.last_submitted = token;
+        self.snap_map.submitted(token);
         if !self.then.is_empty() {
             self.on_commit.insert(token, std::mem::take(&mut self.then));
         }
@@ -489,15 +477,15 @@ impl Pg {
     pub fn wake(&mut self, env: &mut Env) {
         self.leases_due(env);
         self.watches_due(env);
-        self.resend_due(env);
         self.run_ready(env);
         self.delete_some(env);
+        self.trim_some(env);
         self.finish(env);
     }
 
     pub fn next_wakeup(&self) -> Option<Duration> {
-        let due = [self.leases.next_wakeup(), self.watches.next_deadline(), self.delete_wakeup(), self.resend.at];
-        due.into_iter().flatten().min()
+        let background = [self.delete_wakeup(), self.trim.next_wakeup()];
+        [self.leases.next_wakeup(), self.watches.next_deadline()].into_iter().chain(background).flatten().min()
     }
 
     /// The OSDs that the PG must exchange pings with.

@@ -36,9 +36,13 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    /// What of the data is next: no more than one range of what is wanted, nor than a chunk.
     fn range(&self, chunk: u64) -> (u64, u64) {
-        let off = self.transfer.progress.data_recovered_to;
-        (off, self.transfer.info.size.saturating_sub(off).min(chunk.max(1)))
+        let from = self.transfer.progress.data_recovered_to;
+        let wanted = self.transfer.info.copy_subset.iter().find(|(off, len)| off.saturating_add(*len) > from);
+        let Some((off, len)) = wanted else { return (from, 0) };
+        let (start, end) = (off.max(from), off.saturating_add(len));
+        (start, (end - start).min(chunk.max(1)))
     }
 }
 
@@ -62,7 +66,10 @@ impl Pg {
             }
         };
         let oi: ObjectInfo = denc::from_bytes(raw).ok()?;
-        let ss = ss.and_then(|raw| denc::from_bytes::<SnapSet>(raw).ok()).unwrap_or_default();
+        let ss = match soid.is_snap() {
+            true => self.family(env, soid),
+            false => ss.and_then(|raw| denc::from_bytes::<SnapSet>(raw).ok()).unwrap_or_default(),
+        };
         let copy_subset = if size > 0 { IntervalSet::from_iter([(0, size)]) } else { IntervalSet::new() };
         let version = oi.version;
         Some(ObjectRecoveryInfo {
@@ -134,7 +141,7 @@ impl Pg {
             push.data_included.insert(off, data.len() as u64);
         }
         after.data_recovered_to = off + len;
-        after.data_complete = after.data_recovered_to >= info.size;
+        after.data_complete = info.copy_subset.range_end().is_none_or(|end| after.data_recovered_to >= end);
         push.data = data;
         push.after_progress = after;
         Ok(push)
@@ -214,7 +221,8 @@ impl Pg {
             let soid = pull.soid;
             let here = self.push_info(env, &soid).filter(|i| i.version == pull.recovery_info.version);
             match here {
-                Some(info) => {
+                Some(mut info) => {
+                    info.copy_subset.intersection_of(&pull.recovery_info.copy_subset);
                     let progress = pull.recovery_progress;
                     self.start_piece(env, Piece { to: from, transfer: Transfer { info, progress } });
                 }
@@ -252,11 +260,27 @@ impl Pg {
         }
         transfer.progress = push.after_progress.clone();
         if push.before_progress.first {
-            transfer.info = ObjectRecoveryInfo { version: transfer.info.version, ..push.recovery_info.clone() };
+            // Where we know the family, what we take from it is our decision.
+            let ours = &transfer.info;
+            let known = ours.size != u64::MAX;
+            let theirs = push.recovery_info.clone();
+            transfer.info = ObjectRecoveryInfo {
+                version: ours.version,
+                ss: if known { ours.ss.clone() } else { theirs.ss },
+                clone_subset: ours.clone_subset.clone(),
+                ..theirs
+            };
         }
         let (version, size) = (transfer.info.version, transfer.info.size);
         let next = transfer.clone();
-        if self.write_piece(push) {
+        if push.after_progress.is_complete() && !self.still_shared(env, &next.info) {
+            self.recovery.pulls.remove(&soid);
+            if !self.start_pull(env, &soid, version, false) {
+                self.give_up(env, &soid);
+            }
+            return;
+        }
+        if self.write_piece(push, &next.info) {
             self.pulled(&soid, version, size);
         } else {
             self.send_pull(env, from, &soid, &next);
@@ -266,13 +290,14 @@ impl Pg {
     fn pushed_to_us(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPush) {
         let mut replies = Vec::new();
         for push in m.pushes {
-            if !is_sane(&push) {
+            if !is_sane(&push) || !self.has_clones(env, &push.recovery_info) {
                 let text = format!("{} push of {} from osd.{from} makes no sense", self.id.pgid, push.soid);
                 env.cluster_log(Level::Error, text);
                 continue;
             }
             let (soid, version) = (push.soid.clone(), push.recovery_info.version);
-            if self.write_piece(push) {
+            let info = push.recovery_info.clone();
+            if self.write_piece(push, &info) {
                 self.got(&soid, version);
             }
             replies.push(PushReplyOp { soid });
@@ -316,9 +341,9 @@ impl Pg {
     }
 
     /// Adds a piece to the transaction under way; whether the object is whole with it.
-    fn write_piece(&mut self, push: PushOp) -> bool {
+    fn write_piece(&mut self, push: PushOp, info: &ObjectRecoveryInfo) -> bool {
         let (before, after) = (&push.before_progress, &push.after_progress);
-        let whole = after.data_complete && after.omap_complete;
+        let whole = after.is_complete();
         let (dest_coll, dest) = (self.coll(), GHObject::from(push.soid.clone()));
         let one_piece = before.first && whole;
         let coll = if one_piece { dest_coll } else { Coll::Temp(self.id) };
@@ -326,7 +351,7 @@ impl Pg {
         if before.first {
             self.txn.push(TxOp::Remove { coll, oid: oid.clone() });
             self.txn.push(TxOp::Touch { coll, oid: oid.clone() });
-            let size = push.recovery_info.size;
+            let size = info.size;
             self.txn.push(TxOp::Truncate { coll, oid: oid.clone(), size });
             if !push.omap_header.is_empty() {
                 self.txn.push(TxOp::OmapSetHeader { coll, oid: oid.clone(), header: push.omap_header });
@@ -348,6 +373,10 @@ impl Pg {
             self.temp_objects.remove(&push.soid);
         } else if !one_piece {
             self.temp_objects.insert(push.soid.clone());
+        }
+        if whole {
+            self.take_from_clones(info);
+            self.snap_map.note_recovered(&push.soid, &info.ss);
         }
         self.contexts.forget(&push.soid);
         whole

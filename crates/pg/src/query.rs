@@ -22,8 +22,8 @@ impl Pg {
     pub fn query(&mut self, now: Now) -> Dump {
         self.refresh_stat(now);
         let mut out = Dump::obj()
-            .with("snap_trimq", "[]")
-            .with("snap_trimq_len", 0)
+            .with("snap_trimq", self.trim.queue().to_string())
+            .with("snap_trimq_len", self.trim.queue().size())
             .with("state", pg_state::to_string(self.state()))
             .with("epoch", self.map.epoch)
             .with("up", Dump::arr("osd", self.ua.up.iter().copied()))

@@ -88,7 +88,10 @@ impl Pg {
             if next.len() >= max as usize {
                 break;
             }
-            if !self.recovery.is_recovering(soid) && !self.missing_loc.is_unfound(soid) && !next.contains(soid) {
+            let soid = &*self.head_first(soid);
+            let busy = self.recovery.is_recovering(soid) || self.is_family_busy(soid);
+            let family_waits = || next.iter().any(|o: &HObject| o.is_same_family(soid));
+            if !busy && !self.missing_loc.is_unfound(soid) && !family_waits() {
                 next.push(soid.clone());
             }
         }
@@ -97,6 +100,7 @@ impl Pg {
 
     /// A client waits for it.
     pub(crate) fn recover_now(&mut self, env: &mut Env, soid: &HObject) {
+        let soid = &self.head_first(soid).into_owned();
         if !self.recovery.is_recovering(soid) && !self.missing_loc.is_unfound(soid) {
             self.recover_object(env, soid);
         }
@@ -109,7 +113,7 @@ impl Pg {
         if is_delete {
             self.recover_delete(env, soid, need)
         } else if self.missing.contains(soid) {
-            self.start_pull(env, soid, need)
+            self.start_pull(env, soid, need, true)
         } else {
             self.start_pushes(env, soid)
         }
@@ -132,24 +136,20 @@ impl Pg {
         }
         let replicas = self.replicas_lacking(soid);
         for osd in &replicas {
-            self.send_delete(env, *osd, soid, version);
+            let m = MOSDPGRecoveryDelete {
+                from: PgShard::from(self.whoami),
+                pgid: self.id,
+                map_epoch: self.map.epoch,
+                min_epoch: self.last_peering_reset,
+                cost: 0,
+                objects: vec![(soid.clone(), version)],
+            };
+            env.send_osd(*osd, m);
         }
         let reset = self.last_peering_reset;
         self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
         self.recovery.deletes.insert(soid.clone(), replicas.into_iter().chain([self.whoami]).collect());
         true
-    }
-
-    fn send_delete(&self, env: &mut Env, to: OsdId, soid: &HObject, version: EVersion) {
-        let m = MOSDPGRecoveryDelete {
-            from: PgShard::from(self.whoami),
-            pgid: self.id,
-            map_epoch: self.map.epoch,
-            min_epoch: self.last_peering_reset,
-            cost: 0,
-            objects: vec![(soid.clone(), version)],
-        };
-        env.send_osd(to, m);
     }
 
     /// A replica carries out deletes that it missed.
@@ -196,17 +196,19 @@ impl Pg {
 
     // --- pulls
 
-    fn start_pull(&mut self, env: &mut Env, soid: &HObject, need: EVersion) -> bool {
+    /// `partly`: without what clones that are here have of it.
+    pub(crate) fn start_pull(&mut self, env: &mut Env, soid: &HObject, need: EVersion, partly: bool) -> bool {
         let sources: Vec<OsdId> = self.missing_loc.locations(soid).filter(|o| *o != self.whoami).collect();
         // Spread over the sources, the same way every time.
         let Some(from) = sources.get(soid.hash as usize % sources.len().max(1)).copied() else { return false };
-        let info = ObjectRecoveryInfo {
+        let whole = ObjectRecoveryInfo {
             soid: soid.clone(),
             version: need,
             size: u64::MAX,
             copy_subset: IntervalSet::from_iter([(0, u64::MAX)]),
             ..ObjectRecoveryInfo::default()
         };
+        let info = if partly { self.with_local_clones(env, whole) } else { whole };
         let progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
         let transfer = Transfer { info, progress };
         self.send_pull(env, from, soid, &transfer);
@@ -288,11 +290,17 @@ impl Pg {
             return false;
         }
         let progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
-        let transfer = Transfer { info, progress };
-        let all = replicas.iter().map(|o| (*o, transfer.clone())).collect();
-        self.recovery.pushes.insert(soid.clone(), all);
-        for osd in replicas {
-            self.start_piece(env, Piece { to: osd, transfer: transfer.clone() });
+        let family = self.family(env, soid);
+        let all: BTreeMap<OsdId, Transfer> = replicas
+            .into_iter()
+            .map(|osd| {
+                let info = self.with_clones_of(env, osd, &family, info.clone());
+                (osd, Transfer { info, progress: progress.clone() })
+            })
+            .collect();
+        self.recovery.pushes.insert(soid.clone(), all.clone());
+        for (to, transfer) in all {
+            self.start_piece(env, Piece { to, transfer });
         }
         self.stat_changed(env);
         true
@@ -313,32 +321,6 @@ impl Pg {
         if last {
             self.recovery.pushes.remove(soid);
             self.object_recovered(env, soid);
-        }
-    }
-
-    /// The session with an OSD was lost: what it was to send is asked for again, what it was to get is sent
-    /// again from the beginning. An answer to an earlier piece that comes yet does no harm: it only has the
-    /// next piece sent sooner, and pieces and writes arrive in order.
-    pub(crate) fn transfer_again(&mut self, env: &mut Env, osd: OsdId) {
-        for (soid, (from, transfer)) in &self.recovery.pulls {
-            if *from == osd {
-                self.send_pull(env, osd, soid, transfer);
-            }
-        }
-        for soid in self.recovery.deletes.iter().filter(|(_, w)| w.contains(&osd)).map(|(soid, _)| soid) {
-            if let Some(item) = self.missing_loc.needs(soid) {
-                self.send_delete(env, osd, soid, item.need);
-            }
-        }
-        // A piece that is being read belongs to the old run.
-        self.recovery.pieces.retain(|_, p| p.to != osd || !self.recovery.pushes.contains_key(&p.transfer.info.soid));
-        let mut again = Vec::new();
-        for transfer in self.recovery.pushes.values_mut().filter_map(|all| all.get_mut(&osd)) {
-            transfer.progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
-            again.push(transfer.clone());
-        }
-        for transfer in again {
-            self.start_piece(env, Piece { to: osd, transfer });
         }
     }
 

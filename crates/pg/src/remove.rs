@@ -58,7 +58,7 @@ impl Pg {
 
     /// Whether [`Pg::step`] would do something now.
     pub fn runnable(&self, now: Now) -> bool {
-        self.delete_wakeup().is_some_and(|at| at <= now.mono)
+        self.delete_wakeup().is_some_and(|at| at <= now.mono) || self.trim.is_runnable(now)
     }
 
     /// When the next batch may go.

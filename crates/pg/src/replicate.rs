@@ -14,7 +14,7 @@ use denc::{Encoder, to_bytes};
 use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
-use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
+use types::{EVersion, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
 
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
@@ -33,20 +33,10 @@ pub(crate) struct RepOp {
     waiting: Vec<OsdId>,
     /// Our `last_complete` once it is on our disk.
     complete_to: EVersion,
-    sent: Sent,
     /// `None` for writes of our own, such as the removal of a watch.
     pub op: Option<Box<ClientOp>>,
     reply: Option<Box<MOSDOpReply>>,
     effects: Option<Box<Effects>>,
-}
-
-/// What the replicas get of a write; kept until they have it on disk, to be sent again if need be.
-#[derive(Debug)]
-struct Sent {
-    reqid: OsdReqId,
-    poid: HObject,
-    entries: Bytes,
-    data: Bytes,
 }
 
 /// Writes under way, oldest first; their tids count up by one.
@@ -101,9 +91,9 @@ impl Pg {
         EVersion::new(self.map.epoch, self.log.head.version.max(self.info.last_update.version) + 1)
     }
 
-    /// Logs, replicates and submits a write.
-    pub(crate) fn submit_write(&mut self, env: &mut Env, op: Option<ClientOp>, reqid: OsdReqId, ws: WriteSet) {
-        let Some(version) = ws.log.last().map(|e| e.version) else { return };
+    /// Logs, replicates and submits a write; gives its number.
+    pub(crate) fn submit_write(&mut self, env: &mut Env, op: Option<ClientOp>, reqid: OsdReqId, ws: WriteSet) -> u64 {
+        let version = ws.log.last().map(|e| e.version).expect("every write leaves an entry in the log");
         self.info.stats.stats.sum += &ws.stats;
         self.info.stats.stats.sum.floor(0);
         self.calc_trim_to(env);
@@ -111,8 +101,24 @@ impl Pg {
         let tid = self.repops.last_tid;
         let replicas: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
         let poid = ws.log.last().map(|e| e.soid.clone()).unwrap_or_default();
-        let sent = Sent { reqid, poid, entries: encode_entries(&ws.log), data: to_bytes(&ws.txn, features::ALL) };
+        let message = (!replicas.is_empty()).then(|| MOSDRepOp {
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            reqid,
+            pgid: self.id,
+            poid,
+            acks_wanted: osd_flag::ONDISK as u8,
+            version,
+            log_entries: encode_entries(&ws.log),
+            pg_stats: self.info.stats.clone(),
+            pg_trim_to: self.trim_to,
+            from: PgShard::from(self.whoami),
+            min_last_complete_ondisk: self.min_last_complete_ondisk,
+            data: to_bytes(&ws.txn, features::ALL),
+            ..MOSDRepOp::default()
+        });
         for entry in ws.log {
+            self.snap_map.note_entry(&entry);
             self.append_entry(entry);
         }
         self.log.trim(self.trim_to, env.cfg.pg_log_dups_tracked);
@@ -132,8 +138,12 @@ impl Pg {
                 info.last_update = version;
             }
         }
-        for osd in &replicas {
-            self.send_repop(env, *osd, tid, version, &sent);
+        if let Some(message) = message {
+            let (last, others) = replicas.split_last().expect("there is a message only for replicas");
+            for osd in others {
+                self.send_repop(env, *osd, tid, message.clone());
+            }
+            self.send_repop(env, *last, tid, message);
         }
         let mut op = op;
         if let Some(op) = op.as_mut().filter(|_| !replicas.is_empty()) {
@@ -146,49 +156,23 @@ impl Pg {
             version,
             waiting,
             complete_to: self.info.last_complete,
-            sent,
             op: op.map(Box::new),
             reply: ws.reply,
             effects: ws.effects,
         });
+        tid
     }
 
     /// One member's part of a write. A target of backfill that has not come to the object yet only logs it
     /// (Ceph: `should_send_op`, `generate_subop`).
-    fn send_repop(&self, env: &mut Env, osd: OsdId, tid: u64, version: EVersion, sent: &Sent) {
-        let target = self.peers.info.get(&osd).filter(|i| i.is_incomplete());
-        let m = MOSDRepOp {
-            map_epoch: self.map.epoch,
-            min_epoch: self.last_peering_reset,
-            reqid: sent.reqid,
-            pgid: self.id,
-            poid: sent.poid.clone(),
-            acks_wanted: osd_flag::ONDISK as u8,
-            version,
-            log_entries: sent.entries.clone(),
-            pg_stats: target.map_or(&self.info.stats, |i| &i.stats).clone(),
-            pg_trim_to: self.trim_to,
-            from: PgShard::from(self.whoami),
-            min_last_complete_ondisk: self.min_last_complete_ondisk,
-            data: match self.is_backfilled_at(osd, &sent.poid) {
-                true => sent.data.clone(),
-                false => to_bytes(&Transaction::new(), features::ALL),
-            },
-            ..MOSDRepOp::default()
-        };
-        env.send_osd(osd, messages::Message::new(m).with_tid(tid));
-    }
-
-    /// Sends a member again what it has not said to have on disk, in the order of the writes.
-    pub(crate) fn resend_repops(&self, env: &mut Env, osd: OsdId) {
-        for r in self.repops.queue.iter().filter(|r| r.waiting.contains(&osd)) {
-            self.send_repop(env, osd, r.tid, r.version, &r.sent);
+    fn send_repop(&self, env: &mut Env, osd: OsdId, tid: u64, mut m: MOSDRepOp) {
+        if let Some(info) = self.peers.info.get(&osd).filter(|i| i.is_incomplete()) {
+            m.pg_stats = info.stats.clone();
+            if !self.is_backfilled_at(osd, &m.poid) {
+                m.data = to_bytes(&Transaction::new(), features::ALL);
+            }
         }
-    }
-
-    /// The oldest write under way, and who does not have it yet.
-    pub(crate) fn oldest_repop(&self) -> Option<(u64, &[OsdId])> {
-        self.repops.queue.front().map(|r| (r.tid, r.waiting.as_slice()))
+        env.send_osd(osd, messages::Message::new(m).with_tid(tid));
     }
 
     /// Whether a member follows what is written to an object: all do, but targets of backfill that have not
@@ -246,11 +230,6 @@ impl Pg {
             return;
         }
         let (txn, entries) = match self.decode_repop(&m) {
-            Ok((_, entries)) if entries.last().is_some_and(|e| e.version <= self.log.head) => {
-                // Sent again: it is in the log, and on disk when what was submitted last is.
-                let epochs = (m.map_epoch, m.min_epoch);
-                return self.reply_repop(env, from, tid, epochs, m.reqid, self.last_submitted);
-            }
             Ok(decoded) => decoded,
             Err(why) => {
                 let text = format!("{} write {} from osd.{from} is refused: {why}", self.id.pgid, m.version);
@@ -259,6 +238,10 @@ impl Pg {
         };
         self.dirty.info |= self.note_started();
         for entry in entries {
+            // Empty: backfill will bring the object.
+            if !txn.is_empty() {
+                self.snap_map.note_entry(&entry);
+            }
             self.append_entry(entry);
         }
         self.info.stats = m.pg_stats;
@@ -267,23 +250,11 @@ impl Pg {
         self.txn.append(txn);
         self.dirty.fast = true;
         self.write_metadata();
-        let after = self.submit(env);
-        self.reply_repop(env, from, tid, (m.map_epoch, m.min_epoch), m.reqid, after);
-    }
-
-    fn reply_repop(
-        &self,
-        env: &mut Env,
-        to: OsdId,
-        tid: u64,
-        (map_epoch, min_epoch): (Epoch, Epoch),
-        reqid: OsdReqId,
-        after: Token,
-    ) {
+        let after = Some(self.submit(env));
         let reply = MOSDRepOpReply {
-            map_epoch,
-            min_epoch,
-            reqid,
+            map_epoch: m.map_epoch,
+            min_epoch: m.min_epoch,
+            reqid: m.reqid,
             pgid: self.id,
             ack_type: osd_flag::ONDISK as u8,
             result: 0,
@@ -291,8 +262,7 @@ impl Pg {
             from: PgShard::from(self.whoami),
         };
         let msg = messages::Message::new(reply).with_tid(tid);
-        let after = (after > self.last_committed).then_some(after);
-        env.out.push(PgOutput::ToOsd { osd: to, msg, after });
+        env.out.push(PgOutput::ToOsd { osd: from, msg, after });
     }
 
     /// Whoever remembers a write must remember that it was made in an interval that went active, even if
@@ -317,13 +287,6 @@ impl Pg {
         };
         if !txn.ops.iter().all(harmless) {
             return Err("it touches another collection".into());
-        }
-        let is_known = |e: &LogEntry| match self.log.find(e.version) {
-            Some(known) => known.reqid == e.reqid && known.soid == e.soid,
-            None => e.version <= self.log.tail,
-        };
-        if entries.last().is_some_and(|e| e.version <= self.log.head) && entries.iter().all(is_known) {
-            return Ok((txn, entries));
         }
         let mut last = self.log.head;
         for e in &entries {
@@ -376,6 +339,7 @@ impl Pg {
                 self.reply(env, *op, *reply);
             }
         }
+        self.trim_committed(env, repop.tid);
         self.requeue_for_commit(repop.version);
     }
 

@@ -21,6 +21,10 @@ pub(crate) struct Published {
     pub changed: bool,
 }
 
+/// So many intervals of purged snapshots are reported at once: Ceph's default of
+/// `osd_max_snap_prune_intervals_per_epoch`.
+const PURGED_INTERVALS_MAX: usize = 512;
+
 impl Pg {
     /// Bits of [`types::pg_state`], as the PG is now.
     pub fn state(&self) -> u64 {
@@ -70,15 +74,16 @@ impl Pg {
         if self.waiting.wait {
             s |= flag::WAIT;
         }
-        s | match &a.stage {
-            Stage::Activating | Stage::Recovered => 0,
-            Stage::WaitLocalRecoveryReserved | Stage::WaitRemoteRecoveryReserved(_) => flag::RECOVERY_WAIT,
-            Stage::Recovering => flag::RECOVERING,
-            Stage::NotRecovering => flag::RECOVERY_UNFOUND,
-            Stage::WaitLocalBackfillReserved => flag::BACKFILL_WAIT,
-            Stage::Clean if self.is_clean() => flag::CLEAN,
-            Stage::Clean => 0,
-        }
+        s | self.trim.flags()
+            | match &a.stage {
+                Stage::Activating | Stage::Recovered => 0,
+                Stage::WaitLocalRecoveryReserved | Stage::WaitRemoteRecoveryReserved(_) => flag::RECOVERY_WAIT,
+                Stage::Recovering => flag::RECOVERING,
+                Stage::NotRecovering => flag::RECOVERY_UNFOUND,
+                Stage::WaitLocalBackfillReserved => flag::BACKFILL_WAIT,
+                Stage::Clean if self.is_clean() => flag::CLEAN,
+                Stage::Clean => 0,
+            }
     }
 
     /// How many copies of objects there should be and are not, and how many are on the wrong OSD.
@@ -178,6 +183,9 @@ impl Pg {
         s.blocked_by = self.blocked_by.iter().copied().collect();
         s.avail_no_missing = complete;
         s.object_location_counts = locations;
+        s.snaptrimq_len = self.trim.queue().size() as u32;
+        // Some of them: the monitor takes no more at once.
+        s.purged_snaps = self.info.purged_snaps.iter().take(PURGED_INTERVALS_MAX).collect();
         let sum = &mut s.stats.sum;
         sum.num_object_copies = sum.num_objects * copies;
         sum.num_objects_missing_on_primary = missing;

@@ -334,7 +334,3 @@ impl Node for Operator {
         self.client.runnable()
     }
 }
-
-impl crate::host::Simulated for SimClient {}
-
-impl crate::host::Simulated for Operator {}

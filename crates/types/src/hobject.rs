@@ -80,6 +80,12 @@ impl HObject {
         self.with_snap(SNAP_HEAD)
     }
 
+    /// Whether both are the same object, perhaps at different snapshots.
+    pub fn is_same_family(&self, o: &Self) -> bool {
+        (self.hash, self.pool, self.max) == (o.hash, o.pool, o.max)
+            && (&self.oid, &self.key, &self.nspace) == (&o.oid, &o.key, &o.nspace)
+    }
+
     /// What placement hashes: the locator key, or the name.
     pub fn effective_key(&self) -> &ByteStr {
         if self.key.is_empty() { &self.oid } else { &self.key }

@@ -167,6 +167,10 @@ impl Exec<'_, '_> {
                 self.modify = true;
                 return Ok(());
             }
+            // Every member makes its own head of it.
+            Found::Object(soid) if soid != head && self.env.missing.is_degraded(&soid) => {
+                return Err(Stop::Blocked(Blocked::Missing(soid)));
+            }
             Found::Object(soid) if soid != head => soid,
             _ => return self.rollback_to_nothing(),
         };

@@ -36,10 +36,12 @@ mod finish;
 mod list;
 mod omap;
 mod precheck;
+mod trim;
 mod write;
 
 pub use access::Access;
 pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
+pub use trim::{TrimError, trim_clone};
 
 /// What the PG knows that ops depend on.
 pub struct OpEnv<'a> {
@@ -85,6 +87,8 @@ impl OpEnv<'_> {
 /// Objects that the PG has to get from peers before it can read them.
 pub trait Missing {
     fn is_missing(&self, soid: &HObject) -> bool;
+    /// Whether some member of the acting set does not have it.
+    fn is_degraded(&self, soid: &HObject) -> bool;
     /// The first missing object that is not before `from`; listings show it all the same.
     fn first_missing(&self, from: &HObject) -> Option<HObject>;
 }
@@ -94,6 +98,10 @@ pub struct NothingMissing;
 
 impl Missing for NothingMissing {
     fn is_missing(&self, _: &HObject) -> bool {
+        false
+    }
+
+    fn is_degraded(&self, _: &HObject) -> bool {
         false
     }
 

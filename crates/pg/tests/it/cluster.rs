@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use messages::{Body, MOSDOp, Message};
 use node::{ConnId, Now, Peer, Token};
-use os::{Coll, MemStore, ObjectRead, Transaction};
+use os::{Coll, MemStore, ObjectRead, Transaction, TxOp};
 use osdmap::{Incremental, OsdMap};
 use pg::track::Tracker;
 use pg::{ClockDelta, Env, Pg, PgConfig, PgOutput, Stray, Tokens};
@@ -52,11 +52,6 @@ pub struct Cluster {
     /// Pairs between which nothing gets through.
     pub cut: BTreeSet<(OsdId, OsdId)>,
     stuck: VecDeque<(OsdId, OsdId, Message)>,
-    /// Pairs between which everything is lost, though their sessions live.
-    pub lossy: BTreeSet<(OsdId, OsdId)>,
-    /// Messages of a type to an OSD that are held back.
-    pub hold: BTreeSet<(String, OsdId)>,
-    held_back: VecDeque<(OsdId, OsdId, Message)>,
     pub now: Duration,
     pub cfg: PgConfig,
     clocks: BTreeMap<OsdId, ClockDelta>,
@@ -69,8 +64,14 @@ pub struct Cluster {
     pub mon: bool,
     wanted: Vec<Wanted>,
     pub log: Vec<String>,
+    /// Bytes of data in pushes.
+    pub pushed: usize,
     /// Set in the ops that clients send.
     pub op_flags: u32,
+    /// What clients know of snapshots, newest first.
+    pub snaps: Vec<u64>,
+    /// At which snapshot they read; the head if at none.
+    pub read_at: u64,
     tracing: bool,
 }
 
@@ -103,9 +104,6 @@ impl Cluster {
             net: VecDeque::new(),
             cut: BTreeSet::new(),
             stuck: VecDeque::new(),
-            lossy: BTreeSet::new(),
-            hold: BTreeSet::new(),
-            held_back: VecDeque::new(),
             now: Duration::from_secs(1000),
             cfg: PgConfig::new(&config, 1),
             clocks: BTreeMap::new(),
@@ -116,7 +114,10 @@ impl Cluster {
             mon: true,
             wanted: Vec::new(),
             log: Vec::new(),
+            pushed: 0,
             op_flags: 0,
+            snaps: Vec::new(),
+            read_at: SNAP_HEAD,
             tracing: std::env::var_os("PG_TRACE").is_some(),
         };
         c.next_map(|inc, _| {
@@ -235,7 +236,12 @@ impl Cluster {
                 {
                     host.held.push((t, output));
                 }
-                PgOutput::ToOsd { osd: to, msg, .. } => self.net.push_back((osd, to, recoded(msg))),
+                PgOutput::ToOsd { osd: to, msg, .. } => {
+                    if let Body::MOSDPGPush(m) = &msg.body {
+                        self.pushed += m.pushes.iter().map(|p| p.data.len()).sum::<usize>();
+                    }
+                    self.net.push_back((osd, to, recoded(msg)));
+                }
                 PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
                 PgOutput::Submit { token, txn } => {
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
@@ -247,6 +253,7 @@ impl Cluster {
                 PgOutput::PgTemp { want, .. } => self.want(Wanted::PgTemp(want)),
                 PgOutput::ReserveLocal { .. } => self.with_pg(osd, Pg::local_reserved),
                 PgOutput::ReserveRemote { .. } => self.with_pg(osd, Pg::remote_reserved),
+                PgOutput::ReserveSnapTrim => self.with_pg(osd, Pg::snap_trim_reserved),
                 PgOutput::QueueRecovery { .. } => host.recoveries += 1,
                 PgOutput::ClusterLog { text, .. } => self.log.push(format!("osd.{osd}: {text}")),
                 PgOutput::Removed => {
@@ -258,6 +265,7 @@ impl Cluster {
                 | PgOutput::Created
                 | PgOutput::CancelLocal
                 | PgOutput::CancelRemote
+                | PgOutput::CancelSnapTrim
                 | PgOutput::RecoveryDone { .. }
                 | PgOutput::StatChanged
                 | PgOutput::PeersChanged => (),
@@ -335,13 +343,6 @@ impl Cluster {
             self.stuck.push_back((from, to, msg));
             return true;
         }
-        if self.lossy.contains(&(from.min(to), from.max(to))) {
-            return true;
-        }
-        if self.hold.contains(&(msg.body.name().to_owned(), to)) {
-            self.held_back.push_back((from, to, msg));
-            return true;
-        }
         self.trace(|| {
             format!("osd.{from} -> osd.{to} {}", format!("{:?}", msg.body).chars().take(260).collect::<String>())
         });
@@ -416,11 +417,12 @@ impl Cluster {
     }
 
     fn delete(&mut self) -> bool {
-        let deleting = |h: &Host| h.pg.as_ref().is_some_and(Pg::is_deleting);
-        let osds: Vec<OsdId> = self.hosts.iter().filter(|(_, h)| deleting(h)).map(|(o, _)| *o).collect();
+        let now = Now { mono: self.now, wall: UTime::default() };
+        let runnable = |h: &Host| h.pg.as_ref().is_some_and(|pg| pg.is_deleting() || pg.runnable(now));
+        let osds: Vec<OsdId> = self.hosts.iter().filter(|(_, h)| runnable(h)).map(|(o, _)| *o).collect();
         let mut any = false;
         for osd in osds {
-            self.with_pg(osd, |pg, env| any |= pg.step(env));
+            self.with_pg(osd, |pg, env| any |= pg.step(env) || !pg.is_deleting());
         }
         any
     }
@@ -515,32 +517,6 @@ impl Cluster {
         self.net = all;
     }
 
-    /// The session between two OSDs is lost, with all that is on its way, and both notice.
-    pub fn lose_session(&mut self, a: OsdId, b: OsdId) {
-        self.trace(|| format!("session of osd.{a} and osd.{b} lost"));
-        let theirs = |from: &OsdId, to: &OsdId| (*from, *to) == (a, b) || (*from, *to) == (b, a);
-        self.net.retain(|(from, to, _)| !theirs(from, to));
-        self.stuck.retain(|(from, to, _)| !theirs(from, to));
-        for (osd, peer) in [(a, b), (b, a)] {
-            if self.hosts[&osd].running {
-                self.with_pg(osd, |pg, env| pg.peer_reset(env, peer));
-            }
-        }
-    }
-
-    /// What is held back is lost.
-    pub fn lose(&mut self) -> String {
-        let what = |(from, to, m): (OsdId, OsdId, Message)| format!("{} {from} to {to}", m.body.name());
-        self.held_back.drain(..).map(what).collect::<Vec<_>>().join(", ")
-    }
-
-    pub fn unhold(&mut self) {
-        self.hold.clear();
-        let mut all = std::mem::take(&mut self.held_back);
-        all.append(&mut self.net);
-        self.net = all;
-    }
-
     pub fn tick(&mut self, by: Duration) {
         self.now += by;
         for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
@@ -564,8 +540,10 @@ impl Cluster {
         self.last_tid += 1;
         let tid = self.last_tid;
         let write = ops.iter().any(|o| types::osd_op::is_write(o.op));
-        let hobj = HObject { oid: name.into(), pool: POOL, snap: SNAP_HEAD, hash: hash(name), ..HObject::default() };
+        let hobj = HObject { oid: name.into(), pool: POOL, snap: self.read_at, hash: hash(name), ..HObject::default() };
         let op = MOSDOp {
+            snap_seq: self.snaps.first().copied().unwrap_or(0),
+            snaps: self.snaps.clone(),
             pgid: pgid(),
             hobj,
             map_epoch: self.map().epoch,
@@ -616,6 +594,50 @@ impl Cluster {
         told.iter().filter_map(name).collect::<Vec<_>>().join(", ")
     }
 
+    // --- snapshots
+
+    /// The monitors give out a number, and clients write with it from now on.
+    pub fn make_snap(&mut self) -> u64 {
+        let mut snap = 0;
+        self.next_map(|inc, map| snap = inc.pool_mut(map, POOL).expect("the pool").add_unmanaged_snap());
+        self.snaps.insert(0, snap);
+        snap
+    }
+
+    pub fn remove_snap(&mut self, snap: u64) {
+        self.snaps.retain(|s| *s != snap);
+        self.next_map(|inc, map| {
+            inc.pool_mut(map, POOL).expect("the pool").remove_unmanaged_snap();
+            inc.new_removed_snaps.entry(POOL).or_default().insert_one(snap);
+        });
+    }
+
+    /// The monitors hear what the primary has trimmed.
+    pub fn prune_snaps(&mut self) {
+        let primary = self.primary();
+        let purged = self.hosts[&primary].pg.as_ref().expect("a PG").info().purged_snaps.clone();
+        self.next_map(|inc, _| {
+            inc.new_purged_snaps.insert(POOL, purged);
+        });
+    }
+
+    /// The removed snapshots that the map still queues, and those the members know as trimmed.
+    pub fn snap_queue(&self) -> String {
+        let queue = self.map().removed_snaps_queue.get(&POOL).cloned().unwrap_or_default();
+        let purged = |o: &OsdId| self.hosts[o].pg.as_ref().map_or("-".into(), |pg| pg.info().purged_snaps.to_string());
+        let known: Vec<String> = self.map().pg_to_up_acting(pgid().pgid).acting.iter().map(purged).collect();
+        format!("{queue}, purged {}", known.join(" "))
+    }
+
+    /// The members of an object's family on one OSD, and how many keys its index of clones has.
+    pub fn family(&self, osd: OsdId, name: &str) -> String {
+        let all = objects(&self.hosts[&osd].live);
+        let ours = all.keys().filter(|o| o.hobj.oid.as_bytes() == name.as_bytes());
+        let members = ours.map(|o| if o.hobj.is_head() { "head".to_owned() } else { o.hobj.snap.to_string() });
+        let members = members.collect::<Vec<_>>().join(" ");
+        format!("{members}, {} keys", index(&self.hosts[&osd].live).len())
+    }
+
     /// The primary's state and the members, as an operator sees them.
     pub fn state(&mut self) -> String {
         let primary = self.primary();
@@ -641,6 +663,9 @@ impl Cluster {
                     |c: &BTreeMap<GHObject, Bytes>| c.keys().map(|o| o.hobj.oid.to_string()).collect::<Vec<_>>();
                 return format!("osd.{} has {:?}, osd.{osd} has {:?}", first.0, names(&first.1), names(copy));
             }
+            if index(&self.hosts[osd].live) != index(&self.hosts[&first.0].live) {
+                return format!("osd.{} and osd.{osd} differ in their index of clones", first.0);
+            }
         }
         format!("{} objects, identical on {:?}", first.1.len(), m.acting)
     }
@@ -648,9 +673,12 @@ impl Cluster {
 
 impl Host {
     fn new() -> Self {
+        let mut store = MemStore::new();
+        let mkfs = Transaction { ops: vec![TxOp::MkColl { coll: Coll::Meta, bits: 0 }] };
+        store.apply(&mkfs).expect("a new collection");
         Self {
-            live: MemStore::new(),
-            durable: MemStore::new(),
+            live: store.clone(),
+            durable: store,
             unsynced: VecDeque::new(),
             held: Vec::new(),
             pg: None,
@@ -693,6 +721,12 @@ fn objects(store: &MemStore) -> BTreeMap<GHObject, Bytes> {
     .collect()
 }
 
+/// The index of clones; there is one PG, so all of it is that one's.
+fn index(store: &MemStore) -> Vec<(denc::ByteStr, Bytes)> {
+    let oid = GHObject::from(HObject { oid: "snapmapper".into(), pool: -1, ..HObject::default() });
+    store.omap_range(Coll::Meta, &oid, None, usize::MAX).expect("memory can be read").0
+}
+
 /// Any spread will do: there is one PG.
 fn hash(name: &str) -> u32 {
     name.bytes().fold(17, |h, b| h.wrapping_mul(31).wrapping_add(b.into()))
@@ -710,6 +744,15 @@ pub fn append(text: &str) -> Vec<OsdOp> {
 
 pub fn get() -> Vec<OsdOp> {
     vec![OsdOp::extent(op::READ, 0, 0, Bytes::new())]
+}
+
+pub fn roll_back(snapid: u64) -> Vec<OsdOp> {
+    vec![OsdOp::new(op::ROLLBACK, types::OpArgs::Snap { snapid }, Bytes::new())]
+}
+
+pub fn write_at(off: u64, text: &str) -> Vec<OsdOp> {
+    let data = Bytes::from(text.to_owned());
+    vec![OsdOp::extent(op::WRITE, off, data.len() as u64, data)]
 }
 
 pub fn remove() -> Vec<OsdOp> {

@@ -9,7 +9,7 @@ mod sweep;
 use std::fmt::Write;
 use std::time::Duration;
 
-use cluster::{Cluster, append, get, put, remove};
+use cluster::{Cluster, append, get, put, remove, roll_back, write_at};
 use types::OsdId;
 
 /// Runs one command; what it answers, if anything.
@@ -66,17 +66,6 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         ["cut", a, b] => {
             c.cut.insert((num(a).min(num(b)), num(a).max(num(b))));
         }
-        // Everything between them is lost, and nobody notices.
-        ["lossy", a, b] => {
-            c.lossy.insert((num(a).min(num(b)), num(a).max(num(b))));
-        }
-        ["hold", message, to] => {
-            c.hold.insert(((*message).to_owned(), num(to)));
-        }
-        ["lose"] => return Some(c.lose()),
-        ["unhold"] => c.unhold(),
-        ["lossless"] => c.lossy.clear(),
-        ["reset", a, b] => c.lose_session(num(a), num(b)),
         ["heal"] => c.heal(),
         ["tick", secs] => {
             c.tick(Duration::from_secs_f64(secs.parse().expect("seconds")));
@@ -115,6 +104,28 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             let on = *on == "on";
             c.next_map(|inc, map| inc.set_flags(map, types::osdmap_flag::NORECOVER, on));
         }
+        ["mksnap"] => return Some(c.make_snap().to_string()),
+        ["rmsnap", snap] => c.remove_snap(num(snap) as u64),
+        ["prune"] => c.prune_snaps(),
+        ["snapq"] => return Some(c.snap_queue()),
+        ["family", name, "on", osd] => return Some(c.family(num(osd), name)),
+        ["get", name, "at", snap] => {
+            c.read_at = num(snap) as u64;
+            let answer = op(c, primary, name, get());
+            c.read_at = types::SNAP_HEAD;
+            return answer;
+        }
+        ["rollback", name, snap] => return op(c, primary, name, roll_back(num(snap) as u64)),
+        ["write", name, off, text] => return op(c, primary, name, write_at(num(off) as u64, text)),
+        ["send", "write", name, off, text] => {
+            c.send_op(primary, name, write_at(num(off) as u64, text));
+        }
+        ["sent"] => return Some(format!("{} bytes", std::mem::take(&mut c.pushed))),
+        ["nosnaptrim", on] => {
+            let on = *on == "on";
+            c.next_map(|inc, map| inc.set_flags(map, types::osdmap_flag::NOSNAPTRIM, on));
+        }
+        ["snap_sleep", secs] => c.cfg.snap_trim_sleep = Duration::from_secs(num(secs) as u64),
         ["backoffs"] => return Some(c.take_backoffs()),
         ["chunk", n] => c.cfg.recovery_max_chunk = num(n) as u64,
         ["log", osd] => {
@@ -191,4 +202,4 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain, peering, recovery, lease, lost);
+cases!(plain, peering, recovery, lease, snaps);

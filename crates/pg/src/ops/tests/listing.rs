@@ -84,6 +84,10 @@ fn what_is_missing_here_is_listed_all_the_same() {
         fn is_missing(&self, soid: &HObject) -> bool {
             *soid == self.0
         }
+        fn is_degraded(&self, soid: &HObject) -> bool {
+            self.is_missing(soid)
+        }
+
         fn first_missing(&self, from: &HObject) -> Option<HObject> {
             (self.0 >= *from).then(|| self.0.clone())
         }

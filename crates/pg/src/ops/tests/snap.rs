@@ -116,3 +116,136 @@ fn a_writer_with_old_snapshots_is_told_if_it_wants() {
     r.msg.flags = 0;
     assert_eq!(r.run("o", vec![write_full("y")]), -EINVAL);
 }
+
+impl Rig {
+    /// Trims a snapshot from one clone and applies what comes of it.
+    fn trim(&mut self, oid: &str, clone: u64, snap: u64) {
+        let peer = self.peer();
+        let clone = self.object(oid).with_snap(clone);
+        let write = super::super::trim_clone(&mut self.env(&peer, &[]), &clone, snap).expect("it can be trimmed");
+        self.submit(*write);
+    }
+
+    fn object(&self, oid: &str) -> HObject {
+        HObject { oid: oid.into(), hash: types::hash::rjenkins(oid.as_bytes()), ..self.msg.hobj.clone() }
+    }
+
+    fn snapset(&self, oid: &str) -> types::SnapSet {
+        let raw = self.store.attr(Coll::Pg(self.msg.pgid), &self.object(oid).into(), crate::object::SS_ATTR.as_bytes());
+        denc::from_bytes(raw.expect("memory").expect("a head")).expect("it decodes")
+    }
+
+    /// What the sums should be, counted from the objects: objects, clones, whiteouts and bytes.
+    fn counted(&self) -> (i64, i64, i64, i64) {
+        let coll = Coll::Pg(self.msg.pgid);
+        let (all, _) = self.store.list(coll, &types::GHObject::min(), 1000).expect("memory");
+        let mut sums = (0, 0, 0, 0);
+        for oid in all.iter().filter(|o| !o.is_pgmeta()) {
+            let raw = self.store.attr(coll, oid, crate::object::OI_ATTR.as_bytes()).expect("memory");
+            let oi: types::ObjectInfo = denc::from_bytes(raw.expect("an info")).expect("it decodes");
+            sums.0 += 1;
+            sums.2 += i64::from(oi.is_whiteout());
+            if oid.hobj.is_head() {
+                sums.3 += oi.size.cast_signed();
+                let set = self.snapset(&oid.hobj.oid.to_string());
+                let own = set.clones.iter().map(|c| set.clone_bytes(*c).expect("a clone"));
+                sums.3 += own.sum::<u64>().cast_signed();
+            } else {
+                sums.1 += 1;
+            }
+        }
+        sums
+    }
+
+    fn sums(&self) -> (i64, i64, i64, i64) {
+        let s = &self.stats;
+        (s.num_objects, s.num_object_clones, s.num_whiteouts, s.num_bytes)
+    }
+}
+
+/// Three clones: 2 for the snapshot 2, 4 for 3 and 4, and 5.
+fn family() -> Rig {
+    let mut r = Rig::new();
+    let write = |off, n: usize| OsdOp::extent(op::WRITE, off, n as u64, vec![b'x'; n]);
+    assert_eq!(r.run("o", vec![write(0, 100)]), 0);
+    r.snaps(2, &[2]);
+    assert_eq!(r.run("o", vec![write(0, 10)]), 0);
+    r.snaps(4, &[4, 3, 2]);
+    assert_eq!(r.run("o", vec![write(10, 10)]), 0);
+    r.snaps(5, &[5, 4, 3, 2]);
+    assert_eq!(r.run("o", vec![write(20, 100)]), 0);
+    assert_eq!(r.sums(), r.counted());
+    r
+}
+
+#[test]
+fn a_clone_stays_until_its_last_snapshot_is_removed() {
+    let mut r = family();
+    assert_eq!(r.snapset("o").clone_snaps[&4], [4, 3]);
+    r.log.clear();
+    r.trim("o", 4, 3);
+    let kinds: Vec<_> = r.log.iter().map(|e| (e.op, e.soid.snap)).collect();
+    assert_eq!(kinds, [(LogOp::Modify, 4), (LogOp::Modify, SNAP_HEAD)]);
+    assert_eq!(r.log[0].snaps(), [4]);
+    assert_eq!(r.snapset("o").clone_snaps[&4], [4]);
+    assert_eq!(r.at(3, |r| r.run("o", vec![read(0, 0)])), -ENOENT);
+    assert_eq!(r.at(4, |r| r.size("o")), Ok(100));
+    r.log.clear();
+    r.trim("o", 4, 4);
+    let kinds: Vec<_> = r.log.iter().map(|e| (e.op, e.soid.snap)).collect();
+    assert_eq!(kinds, [(LogOp::Delete, 4), (LogOp::Modify, SNAP_HEAD)]);
+    assert_eq!(r.snapset("o").clones, [2, 5]);
+    assert_eq!(r.sums(), r.counted());
+}
+
+#[test]
+fn what_a_trimmed_clone_shared_its_older_neighbour_shares_no_further() {
+    let mut r = family();
+    let overlap = |r: &Rig, clone| r.snapset("o").clone_overlap[&clone].iter().collect::<Vec<_>>();
+    assert_eq!((overlap(&r, 2), overlap(&r, 4)), (vec![(10, 90)], vec![(0, 10), (20, 80)]));
+    r.trim("o", 4, 4);
+    r.trim("o", 4, 3);
+    assert_eq!(overlap(&r, 2), [(20, 80)]);
+    assert_eq!(r.sums(), r.counted());
+    r.trim("o", 5, 5);
+    r.trim("o", 2, 2);
+    assert_eq!((r.sums(), r.counted()), ((1, 0, 0, 120), (1, 0, 0, 120)));
+}
+
+#[test]
+fn a_whiteout_goes_with_the_last_clone() {
+    let mut r = family();
+    assert_eq!(r.run("o", vec![plain(op::DELETE)]), 0);
+    assert_eq!((r.sums(), r.sums().2), (r.counted(), 1));
+    for (clone, snap) in [(2, 2), (4, 3), (4, 4)] {
+        r.trim("o", clone, snap);
+    }
+    assert_eq!(r.sums(), r.counted());
+    r.log.clear();
+    r.trim("o", 5, 5);
+    let kinds: Vec<_> = r.log.iter().map(|e| (e.op, e.soid.snap)).collect();
+    assert_eq!(kinds, [(LogOp::Delete, 5), (LogOp::Delete, SNAP_HEAD)]);
+    assert_eq!((r.sums(), r.counted()), ((0, 0, 0, 0), (0, 0, 0, 0)));
+    assert_eq!(r.stats.num_objects_dirty, 0);
+}
+
+#[test]
+fn sums_stay_true_through_rollback_truncate_and_delete() {
+    let mut r = family();
+    assert_eq!(r.roll_back("o", 2), 0);
+    assert_eq!(r.sums(), r.counted());
+    r.snaps(6, &[6, 5, 4, 3, 2]);
+    assert_eq!(r.run("o", vec![truncate(30)]), 0);
+    assert_eq!(r.run("o", vec![OsdOp::extent(op::ZERO, 5, 10, "")]), 0);
+    assert_eq!(r.sums(), r.counted());
+    assert_eq!(r.roll_back("o", 3), 0);
+    assert_eq!(r.run("o", vec![write_full("short")]), 0);
+    assert_eq!(r.run("o", vec![plain(op::DELETE)]), 0);
+    assert_eq!(r.sums(), r.counted());
+    assert_eq!(r.run("o", vec![append("back")]), 0);
+    assert_eq!(r.sums(), r.counted());
+    for (clone, snap) in [(2, 2), (4, 3), (4, 4), (5, 5), (6, 6)] {
+        r.trim("o", clone, snap);
+    }
+    assert_eq!((r.sums(), r.counted()), ((1, 0, 0, 4), (1, 0, 0, 4)));
+}
