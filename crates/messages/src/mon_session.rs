@@ -1,10 +1,11 @@
 //! A session with a monitor: its map, subscriptions, versions of maps, authentication, configuration.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
-use types::{Epoch, Uuid};
+use types::{EntityName, Epoch, Uuid};
 
 use crate::Wire;
 use crate::payload::{Paxos, Payload, message};
@@ -165,6 +166,13 @@ message!(MConfig = 62, v 1 / 1, prio PRIO_HIGH; config);
 pub struct AuthName {
     pub kind: u32,
     pub id: String,
+}
+
+impl fmt::Display for AuthName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = EntityName { kind: self.kind as u8, num: 0 }.kind_str();
+        write!(f, "{kind}.{}", self.id)
+    }
 }
 
 impl Encode for AuthName {

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messages::{Body, MGetPoolStats, MOSDMap, MStatfs, Message};
-use monclient::{Event, MonAddr, MonClient, mons_of};
+use messages::{Body, MGetPoolStats, MLog, MOSDMap, MPoolOp, MPoolOpReply, MStatfs, Message};
+use monclient::{Event as MonEvent, MonAddr, MonClient, mons_of};
 use node::{ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Peer, Timers};
 use os::ObjectRead;
 use osdmap::{Incremental, OsdMap};
 use types::{EntityName, Epoch, HObject, MgrMap, MonMap, PgNlsResponse, Uuid, errno};
 
+use crate::linger::{Lingers, Sender};
 use crate::objecter::{Objecter, OpId};
 use crate::op::{ObjectOp, OpReply};
-use crate::request::{CommandReply, Page, Reply, Request, RequestId};
+use crate::request::{CommandReply, Event, Page, Reply, Request, RequestId};
 use crate::tell::{Kind, Maps, Tells};
 
 /// What a client is told when it is made.
@@ -53,6 +54,8 @@ enum Waits {
     },
     MonCommand(u64),
     Tell,
+    /// A watch or a notify.
+    Linger,
     /// A message that is sent again in each session, with this tid.
     Mon(u64),
 }
@@ -63,6 +66,9 @@ pub struct Client {
     mon: MonClient,
     objecter: Objecter,
     tells: Tells,
+    lingers: Lingers,
+    /// The version of the cluster's log up to which it was seen, while it is watched.
+    log_seen: Option<(String, u64)>,
     mon_map: Option<MonMap>,
     mgr_map: Option<MgrMap>,
     fsid: Uuid,
@@ -89,6 +95,8 @@ impl Client {
             mon,
             objecter: Objecter::new(Endpoint::Public, setup.op_timeout),
             tells: Tells::default(),
+            lingers: Lingers::default(),
+            log_seen: None,
             mon_map: None,
             mgr_map: None,
             fsid: Uuid::default(),
@@ -133,11 +141,17 @@ impl Client {
         match self.waiting.remove(&id) {
             Some(Waits::Op(op) | Waits::Page(op)) => self.objecter.cancel(op),
             Some(Waits::Tell) => self.tells.cancel(id),
+            Some(Waits::Linger) => self.lingers.cancel(id),
             Some(Waits::Mon(tid)) => {
                 self.mon_messages.remove(&tid);
             }
             _ => {}
         }
+    }
+
+    /// The oldest of what came unasked.
+    pub fn take_event(&mut self) -> Option<Event> {
+        self.lingers.events.pop_front()
     }
 
     /// 0 until a monitor has given one.
@@ -181,7 +195,7 @@ impl Client {
     // --- requests
 
     fn begin(&mut self, now: Now, id: RequestId, request: Request, out: &mut Vec<Output>) {
-        if let (Some(timeout), false) = (self.mon_timeout, matches!(request, Request::Op(_) | Request::List { .. })) {
+        if let (Some(timeout), true) = (self.mon_timeout, request.is_for_monitors()) {
             self.deadlines.set(id, now.mono + timeout);
         }
         let waits = match request {
@@ -210,6 +224,35 @@ impl Client {
                 let fsid = self.fsid;
                 self.ask_mon(MStatfs { fsid, data_pool: pool, ..MStatfs::default() }.into(), out)
             }
+            Request::PoolOp { pool, op, name } => {
+                let fsid = self.fsid;
+                let pool = pool as u32;
+                self.ask_mon(MPoolOp { fsid, pool, op, name, crush_rule: -1, ..MPoolOp::default() }.into(), out)
+            }
+            Request::Watch { object, timeout } => {
+                let mut to = Sender { objecter: &mut self.objecter, out };
+                self.lingers.watch(now, id, *object, timeout, &mut to);
+                Waits::Linger
+            }
+            Request::Notify { object, payload, timeout } => {
+                let mut to = Sender { objecter: &mut self.objecter, out };
+                self.lingers.notify(now, id, *object, (payload, timeout), &mut to);
+                Waits::Linger
+            }
+            Request::Unwatch(cookie) => match self.lingers.unwatch(cookie) {
+                Some(op) => Waits::Op(self.objecter.submit(now, op, out)),
+                None => return self.reply(id, Reply::Failed(errno::ENOTCONN)),
+            },
+            Request::NotifyAck { cookie, notify_id, reply } => match self.lingers.ack(cookie, notify_id, &reply) {
+                Some(op) => Waits::Op(self.objecter.submit(now, op, out)),
+                None => return self.reply(id, Reply::Failed(errno::ENOTCONN)),
+            },
+            Request::WatchLog(what) => {
+                self.mon.subscribe(&what, 0, false);
+                self.mon.renew(out);
+                self.log_seen = Some((what, 0));
+                return;
+            }
             Request::PoolStats(pools) => {
                 let fsid = self.fsid;
                 self.ask_mon(MGetPoolStats { fsid, pools, ..MGetPoolStats::default() }.into(), out)
@@ -234,7 +277,7 @@ impl Client {
 
     // --- maps
 
-    fn osd_map(&mut self, m: MOSDMap, out: &mut Vec<Output>) {
+    fn osd_map(&mut self, now: Now, m: MOSDMap, out: &mut Vec<Output>) {
         let before = self.map().epoch;
         let (Some(first), Some(last)) = (m.first(), m.last()) else { return };
         for epoch in first.max(before + 1)..=last {
@@ -263,6 +306,7 @@ impl Client {
             self.ask_for_maps(last, out);
         }
         self.objecter.send_unsent(out);
+        self.lingers.maps_changed(now, &mut Sender { objecter: &mut self.objecter, out });
         self.tells.maps_changed(&maps(&self.objecter, self.mgr_map.as_ref(), self.mon_map.as_ref()));
         self.maps_arrived();
     }
@@ -341,7 +385,7 @@ impl Client {
         self.tells.connected(conn, peer);
     }
 
-    fn message(&mut self, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    fn message(&mut self, now: Now, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
         if let Some(event) = self.mon.message(conn, &msg) {
             return self.mon_event(event);
         }
@@ -349,7 +393,7 @@ impl Client {
         match msg.body {
             Body::MOSDOpReply(reply) => self.objecter.reply(conn, tid, *reply, out),
             Body::MOSDBackoff(m) => self.objecter.backoff(conn, *m, out),
-            Body::MOSDMap(m) => self.osd_map(m, out),
+            Body::MOSDMap(m) => self.osd_map(now, m, out),
             Body::MMgrMap(m) => match denc::from_bytes::<MgrMap>(m.map) {
                 Ok(map) => {
                     self.mon.sub_got("mgrmap", map.epoch.into());
@@ -360,15 +404,21 @@ impl Client {
             },
             Body::MCommandReply(m) => self.told(tid, m.r, m.rs, m.data),
             Body::MMgrCommandReply(m) => self.told(tid, m.r, m.rs, m.data),
+            Body::MPoolOpReply(m) => self.pool_op_done(tid, &m),
+            Body::MWatchNotify(m) => {
+                let mut to = Sender { objecter: &mut self.objecter, out };
+                self.lingers.message(now, m, &mut to);
+            }
+            Body::MLog(m) => self.log_lines(m),
             Body::MStatfsReply(m) => self.mon_answered(tid, Reply::Statfs(Box::new(m))),
             Body::MGetPoolStatsReply(m) => self.mon_answered(tid, Reply::PoolStats(Box::new(m))),
             _ => {}
         }
     }
 
-    fn mon_event(&mut self, event: Event) {
+    fn mon_event(&mut self, event: MonEvent) {
         match event {
-            Event::MonMap(bytes) => {
+            MonEvent::MonMap(bytes) => {
                 if let Ok(map) = denc::from_bytes::<MonMap>(bytes) {
                     self.fsid = map.fsid;
                     self.mon.set_fsid(map.fsid);
@@ -377,13 +427,35 @@ impl Client {
                     self.mon_map = Some(map);
                 }
             }
-            Event::Config(_) => {}
-            Event::CommandDone { tid, r, rs, data } => {
+            MonEvent::Config(_) => {}
+            MonEvent::CommandDone { tid, r, rs, data } => {
                 if let Some(id) = self.who_waits(|w| *w == Waits::MonCommand(tid)) {
                     self.reply(id, Reply::Command(CommandReply { r, rs, data }));
                 }
             }
-            Event::Version { handle, newest, .. } => self.version(handle, newest),
+            MonEvent::Version { handle, newest, .. } => self.version(handle, newest),
+        }
+    }
+
+    /// A map that shows what was done to the pool is waited for.
+    fn pool_op_done(&mut self, tid: u64, m: &MPoolOpReply) {
+        let Some(id) = self.who_waits(|w| *w == Waits::Mon(tid)) else { return };
+        self.mon_messages.remove(&tid);
+        match m.reply_code.cast_signed() {
+            0 => {
+                self.waiting.insert(id, Waits::Map { epoch: m.epoch.max(1), pool: None });
+            }
+            r => self.reply(id, Reply::Failed(r.abs())),
+        }
+    }
+
+    /// Lines that are new; the monitors send from the beginning of what they have in each session.
+    fn log_lines(&mut self, m: MLog) {
+        let Some((what, seen)) = &mut self.log_seen else { return };
+        if m.paxos.version > *seen {
+            *seen = m.paxos.version;
+            self.mon.sub_got(what, m.paxos.version);
+            self.lingers.events.extend(m.entries.into_iter().map(Event::Log));
         }
     }
 
@@ -404,6 +476,7 @@ impl Client {
     fn wake(&mut self, now: Now, out: &mut Vec<Output>) {
         self.mon.wake(now, out);
         self.objecter.wake(now, out);
+        self.lingers.wake(now, &mut Sender { objecter: &mut self.objecter, out });
         self.tells.wake(now);
         while let Some(id) = self.deadlines.pop_due(now.mono) {
             self.cancel(id);
@@ -430,7 +503,13 @@ impl Client {
             }
         }
         while let Some((op, reply)) = self.objecter.take_done() {
-            self.op_done(op, reply);
+            let mut to = Sender { objecter: &mut self.objecter, out };
+            if !self.lingers.op_done(now, op, &reply, &mut to) {
+                self.op_done(op, reply);
+            }
+        }
+        while let Some((id, reply)) = self.lingers.done.pop_front() {
+            self.reply(id, reply);
         }
     }
 
@@ -464,11 +543,12 @@ impl Node for Client {
         match input {
             Input::Start => self.mon.start(now, out),
             Input::Connected { conn, peer, incoming: false, .. } => self.connected(conn, &peer, out),
-            Input::Message { conn, msg, .. } => self.message(conn, msg, out),
+            Input::Message { conn, msg, .. } => self.message(now, conn, msg, out),
             Input::Reset { conn } | Input::RemoteReset { conn } => {
                 self.mon.reset(now, conn, out);
                 self.tells.reset(now, conn);
                 self.objecter.reset(now, conn, out);
+                self.lingers.reset(now, conn, &mut Sender { objecter: &mut self.objecter, out });
             }
             Input::Refused { name, addrs, .. } => {
                 self.mon.refused(now, name, out);
@@ -486,7 +566,7 @@ impl Node for Client {
     fn next_wakeup(&self) -> Option<Duration> {
         let own =
             [self.mon.next_wakeup(), self.objecter.next_wakeup(), self.tells.next_wakeup(), self.deadlines.next()];
-        own.into_iter().flatten().min()
+        own.into_iter().chain([self.lingers.next_wakeup()]).flatten().min()
     }
 
     fn runnable(&self) -> bool {

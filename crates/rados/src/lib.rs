@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod linger;
 mod objecter;
 mod op;
 mod request;
@@ -15,6 +16,7 @@ mod target;
 mod tell;
 
 pub use client::{Client, Setup};
+pub use messages::{ClogEntry, ClogLevel, PoolOp};
 pub use objecter::{Objecter, OpId};
 pub use op::{ObjectOp, OpReply};
-pub use request::{CommandReply, Page, Reply, Request, RequestId, TellTarget};
+pub use request::{CommandReply, Event, Notified, Page, Reply, Request, RequestId, TellTarget};

@@ -121,6 +121,15 @@ impl Objecter {
         tid
     }
 
+    /// The connection to the OSD that leads the object's PG now, if one is open.
+    pub(crate) fn conn_for(&self, op: &ObjectOp) -> Option<ConnId> {
+        let mut target = Target::default();
+        if target.update(op, &self.map) == Change::PoolGone {
+            return None;
+        }
+        self.sessions.get(&target.osd)?.conn
+    }
+
     /// Begins an operation; [`Self::take_done`] tells when it has ended.
     pub fn submit(&mut self, now: Now, mut op: ObjectOp, out: &mut Vec<Output>) -> OpId {
         let tid = self.take_tid();

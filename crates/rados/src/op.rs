@@ -4,7 +4,7 @@ use bytes::Bytes;
 use denc::{ByteStr, Encoder};
 use messages::OpResult;
 use types::osd_op::{OpArgs, OsdOp, cmpxattr, op, osd_flag};
-use types::{HObject, PoolId, SNAP_HEAD, SnapContext, SnapId, UTime, Version};
+use types::{HObject, PoolId, SNAP_DIR, SNAP_HEAD, SnapContext, SnapId, UTime, Version};
 
 /// What is to be done to an object (or, with [`Self::on_pg`], to a PG). Ops happen in order, all or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,6 +248,27 @@ impl ObjectOp {
     pub fn pgnls(self, from: &HObject, max: u64, start_epoch: u32) -> Self {
         let args = OpArgs::Pgls { count: max, start_epoch };
         self.push(OsdOp::new(op::PGNLS, args, denc::to_bytes(from, 0)))
+    }
+
+    /// Makes the object what it was at a snapshot.
+    pub fn rollback(self, snapid: SnapId) -> Self {
+        self.push(OsdOp::new(op::ROLLBACK, OpArgs::Snap { snapid }, Bytes::new()))
+    }
+
+    /// The object's clones; the operation looks at the directory of its snapshots.
+    pub fn list_snaps(self) -> Self {
+        Self { snap: SNAP_DIR, ..self }.plain(op::LIST_SNAPS, Bytes::new())
+    }
+
+    /// How large the object and its writes are going to be.
+    pub fn set_alloc_hint(self, expected_object_size: u64, expected_write_size: u64) -> Self {
+        let args = OpArgs::AllocHint { expected_object_size, expected_write_size, flags: 0 };
+        self.push(OsdOp::new(op::SETALLOCHINT, args, Bytes::new()))
+    }
+
+    /// The ranges that hold data, as an encoded map.
+    pub fn mapext(self, offset: u64, length: u64) -> Self {
+        self.push(OsdOp::extent(op::MAPEXT, offset, length, Bytes::new()))
     }
 
     pub fn list_watchers(self) -> Self {

@@ -1,11 +1,12 @@
 //! What a [`crate::Client`] can be asked, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use messages::{MGetPoolStatsReply, MStatfsReply};
+use messages::{ClogEntry, MGetPoolStatsReply, MStatfsReply, PoolOp};
 use osdmap::OsdMap;
-use types::{EntityAddrVec, HObject, ListObject, OsdId, PoolId};
+use types::{EntityAddrVec, HObject, ListObject, NotifyReplies, OsdId, PoolId};
 
 use crate::op::{ObjectOp, OpReply};
 
@@ -44,6 +45,35 @@ pub enum Request {
     Statfs { pool: Option<PoolId> },
     /// Of these pools by name. Answered by [`Reply::PoolStats`].
     PoolStats(Vec<String>),
+    /// Makes or removes a snapshot of a pool. Answered by [`Reply::Map`], with one that shows it.
+    PoolOp { pool: PoolId, op: PoolOp, name: String },
+    /// Watches the object of an operation without ops: [`Event::Notify`] tells of notifies. Answered by
+    /// [`Reply::Watching`].
+    Watch { object: Box<ObjectOp>, timeout: Duration },
+    /// Ends a watch, by its cookie. Answered by [`Reply::Op`].
+    Unwatch(u64),
+    /// Tells all who watch the object, and waits for their answers. Answered by [`Reply::Notified`].
+    Notify { object: Box<ObjectOp>, payload: Bytes, timeout: Duration },
+    /// A watcher's answer to a notify. Answered by [`Reply::Op`].
+    NotifyAck { cookie: u64, notify_id: u64, reply: Bytes },
+    /// The cluster's log from now on, as [`Event::Log`]: `log-info` and worse, for one. No reply.
+    WatchLog(String),
+}
+
+impl Request {
+    /// Whether a monitor or the manager answers it.
+    pub(crate) fn is_for_monitors(&self) -> bool {
+        !matches!(
+            self,
+            Self::Op(_)
+                | Self::List { .. }
+                | Self::Watch { .. }
+                | Self::Unwatch(_)
+                | Self::Notify { .. }
+                | Self::NotifyAck { .. }
+                | Self::WatchLog(_)
+        )
+    }
 }
 
 /// A command's outcome.
@@ -71,8 +101,37 @@ pub enum Reply {
     Command(CommandReply),
     Statfs(Box<MStatfsReply>),
     PoolStats(Box<MGetPoolStatsReply>),
+    /// A watch's cookie.
+    Watching(u64),
+    Notified(Notified),
     /// A positive errno: `ETIMEDOUT`, `ENOENT`, …
     Failed(i32),
+}
+
+/// What became of a notify.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// 0, or `ETIMEDOUT` if a watcher did not answer.
+    pub errno: i32,
+    pub replies: NotifyReplies,
+}
+
+/// What comes unasked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Log(ClogEntry),
+    /// To be answered with [`Request::NotifyAck`].
+    Notify {
+        cookie: u64,
+        notify_id: u64,
+        notifier: u64,
+        payload: Bytes,
+    },
+    /// The object or its watch is gone.
+    WatchLost {
+        cookie: u64,
+        errno: i32,
+    },
 }
 
 /// Where a daemon is reached.

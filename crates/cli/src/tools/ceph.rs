@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use ::rados::{CommandReply, Request, TellTarget};
+use ::rados::{CommandReply, Event, Request, TellTarget};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::{Connect, Session, Words, print_bytes, read_input, write_output};
 const USAGE: &str = "usage: ceph [-h] [-c CONF] [-i INPUT_FILE] [-o OUTPUT_FILE] [-n NAME | --id ID] [-s] \
 [-f {json,json-pretty,xml,xml-pretty,plain,yaml}] [--connect-timeout SECONDS] [command ...]
   ceph -s                         the cluster's state
+  ceph -w                         the cluster's state, then its log as it is written
   ceph -h WORDS                   the commands that begin with these words
   ceph tell TYPE.ID COMMAND       a command to one daemon
   ceph daemon SOCKET COMMAND      a command over an admin socket
@@ -32,6 +33,10 @@ struct Options {
     format: Option<String>,
     help: bool,
     version: bool,
+    /// `-w`: the least level of the cluster's log that is shown.
+    watch: Option<&'static str>,
+    /// `*`: all.
+    watch_channel: Option<String>,
     /// A path, of `--admin-daemon` or `daemon`.
     socket: Option<String>,
     words: Vec<String>,
@@ -60,6 +65,9 @@ impl Options {
             } else if let Some(v) = words.value(&word, &["--connect-timeout"])? {
                 let seconds: f64 = v.parse().with_context(|| format!("--connect-timeout: '{v}' is no number"))?;
                 o.connect.timeout = Some(Duration::from_secs_f64(seconds.clamp(0.001, 1e6)));
+            } else if let Some(v) = words.value(&word, &["--watch-channel", "-W"])? {
+                o.watch_channel = Some(v);
+                o.watch = o.watch.or(Some("log-info"));
             } else if let Some(v) = words.value(&word, &["--admin-daemon"])? {
                 o.socket = Some(v);
             } else if words.value(&word, &["--cluster", "--keyring", "-k", "--period", "-p"])?.is_some() {
@@ -70,9 +78,11 @@ impl Options {
                     "-h" | "--help" => o.help = true,
                     "-v" | "--version" => o.version = true,
                     "--verbose" | "--concise" | "--block" => {}
-                    "-w" | "--watch" => {
-                        bail!("-w needs the cluster's log as it is written: use `ceph log last` instead")
-                    }
+                    "-w" | "--watch" | "--watch-info" => o.watch = Some("log-info"),
+                    "--watch-debug" => o.watch = Some("log-debug"),
+                    "--watch-sec" => o.watch = Some("log-sec"),
+                    "--watch-warn" => o.watch = Some("log-warn"),
+                    "--watch-error" => o.watch = Some("log-error"),
                     _ => o.words.push(word),
                 }
             }
@@ -93,14 +103,17 @@ impl Options {
 pub fn run(args: &[String]) -> Result<i32> {
     let o = Options::parse(args)?;
     if o.version {
-        println!("{}", types::version::full());
+        outln!("{}", types::version::full());
         return Ok(0);
     }
     if let Some(socket) = &o.socket {
         return daemon(&o, socket);
     }
+    if let Some(level) = o.watch {
+        return watch(&o, level);
+    }
     if o.words.is_empty() && !o.help {
-        print!("{USAGE}");
+        out!("{USAGE}");
         return Ok(0);
     }
     let mut session = o.connect.open()?;
@@ -116,6 +129,28 @@ pub fn run(args: &[String]) -> Result<i32> {
         code = show(&o, &reply, &prefix)?.max(code);
     }
     Ok(code)
+}
+
+/// `ceph -w`: the cluster's state, then its log as it is written. Never ends by itself.
+fn watch(o: &Options, level: &str) -> Result<i32> {
+    let mut session = o.connect.open()?;
+    let words = ["status".to_owned()];
+    let reply = one(&mut session, &Target::Cluster, &words, o, &[])?;
+    let code = show(o, &reply, "")?;
+    if code != 0 {
+        return Ok(code);
+    }
+    outln!();
+    session.submit(Request::WatchLog(level.to_owned()));
+    let channel = o.watch_channel.as_deref().unwrap_or("cluster");
+    loop {
+        if let Some(Event::Log(e)) = session.next_event(Duration::from_secs(3600))
+            && (channel == "*" || e.channel == channel)
+        {
+            let line = format!("{} {} {} {}\n", e.stamp, e.name, e.level.tag(), e.msg);
+            print_bytes(line.as_bytes())?;
+        }
+    }
 }
 
 /// Who is to be asked.
@@ -277,13 +312,13 @@ fn show(o: &Options, reply: &CommandReply, prefix: &str) -> Result<i32> {
 }
 
 fn help(session: &mut Session, words: &[String]) -> Result<i32> {
-    print!("{USAGE}");
+    out!("{USAGE}");
     match descriptions(session, &Target::Cluster)? {
         Err(r) => bail!("the monitor gives no list of its commands: {}", types::errno::message(r)),
         Ok(table) => {
-            println!("\n Monitor commands: \n =================");
+            outln!("\n Monitor commands: \n =================");
             for s in table.iter().filter(|s| !s.is_hidden() && s.starts_with(words)) {
-                println!("{:<40} {}", s.usage(), s.help());
+                outln!("{:<40} {}", s.usage(), s.help());
             }
         }
     }
@@ -314,7 +349,7 @@ fn daemon(o: &Options, name: &str) -> Result<i32> {
     let answer = crate::asok::ask(&path, &command, ASOK_PATIENCE)?;
     print_bytes(answer.as_bytes())?;
     if !answer.ends_with('\n') {
-        println!();
+        outln!();
     }
     Ok(0)
 }

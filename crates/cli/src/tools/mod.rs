@@ -1,5 +1,15 @@
 //! Ceph's own tools over our own client: `ceph` and `rados`.
 
+/// As `print!`, but whoever reads may leave: then this ends, as a program does that knows no better.
+macro_rules! out {
+    ($($arg:tt)*) => { $crate::tools::print_args(format_args!($($arg)*)) };
+}
+/// As `println!`, see `out!`.
+macro_rules! outln {
+    () => { out!("\n") };
+    ($($arg:tt)*) => { $crate::tools::print_args(format_args!("{}\n", format_args!($($arg)*))) };
+}
+
 pub mod ceph;
 pub mod rados;
 mod session;
@@ -112,6 +122,15 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("cannot write to standard output"),
         _ => Ok(()),
+    }
+}
+
+/// See `out!`.
+pub(crate) fn print_args(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if out.write_fmt(text).is_err() {
+        // What SIGPIPE would have done; the runtime keeps that away from its sockets.
+        std::process::exit(128 + libc::SIGPIPE);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use ::rados::{Client, CommandReply, ObjectOp, OpReply, Reply, Request, RequestId, Setup};
+use ::rados::{Client, CommandReply, Event, ObjectOp, OpReply, Reply, Request, RequestId, Setup};
 use anyhow::{Result, anyhow, bail};
 use node::{Input, Node, Now, Output};
 use os::ObjectRead;
@@ -23,6 +23,7 @@ struct Bridge {
     client: Client,
     requests: Receiver<(Ticket, Request)>,
     replies: Sender<(Ticket, Reply)>,
+    events: Sender<Event>,
     tickets: HashMap<RequestId, Ticket>,
     refused: Arc<AtomicBool>,
 }
@@ -50,6 +51,9 @@ impl Node for Bridge {
                 let _ = self.replies.send((ticket, reply));
             }
         }
+        while let Some(event) = self.client.take_event() {
+            let _ = self.events.send(event);
+        }
     }
 
     fn next_wakeup(&self) -> Option<Duration> {
@@ -65,6 +69,7 @@ impl Node for Bridge {
 pub struct Session {
     requests: Sender<(Ticket, Request)>,
     replies: Receiver<(Ticket, Reply)>,
+    events: Receiver<Event>,
     poke: AdminHandle,
     next: Ticket,
     /// Replies that came while another was waited for.
@@ -80,6 +85,7 @@ impl Session {
         }
         let (requests, requests_in) = channel();
         let (replies_out, replies) = channel();
+        let (events_out, events) = channel();
         let (poke, queue) = AdminHandle::new();
         let refused = Arc::new(AtomicBool::new(false));
         let nonce = setup.seed as u32;
@@ -87,6 +93,7 @@ impl Session {
             client: Client::new(setup),
             requests: requests_in,
             replies: replies_out,
+            events: events_out,
             tickets: HashMap::new(),
             refused: refused.clone(),
         };
@@ -102,7 +109,7 @@ impl Session {
                 tracing::error!("{e:#}");
             }
         })?;
-        let mut session = Self { requests, replies, poke, next: 1, early: HashMap::new() };
+        let mut session = Self { requests, replies, events, poke, next: 1, early: HashMap::new() };
         let ticket = session.submit(Request::Map);
         match session.wait_for(ticket, Some(patience)) {
             Some(_) => Ok(session),
@@ -124,6 +131,11 @@ impl Session {
         let _ = self.requests.send((ticket, request));
         self.poke.poke();
         ticket
+    }
+
+    /// Waits for what comes unasked.
+    pub(crate) fn next_event(&mut self, limit: Duration) -> Option<Event> {
+        self.events.recv_timeout(limit).ok()
     }
 
     /// Waits for the next reply of all.
@@ -187,7 +199,7 @@ impl Session {
 }
 
 /// The errno of a reply that is not what was asked for.
-fn errno_of(reply: &Reply) -> i32 {
+pub(super) fn errno_of(reply: &Reply) -> i32 {
     match reply {
         Reply::Failed(errno) => *errno,
         _ => errno::EIO,

@@ -165,9 +165,9 @@ impl Progress {
         if self.seconds.is_multiple_of(20) {
             if self.seconds > 0 {
                 let l = &self.latency;
-                println!("{stamp}min lat: {} max lat: {} avg lat: {}", g(l.min), g(l.max), g(l.mean));
+                outln!("{stamp}min lat: {} max lat: {} avg lat: {}", g(l.min), g(l.max), g(l.mean));
             }
-            println!("{stamp}  sec Cur ops   started  finished  avg MB/s  cur MB/s last lat(s)  avg lat(s)");
+            outln!("{stamp}  sec Cur ops   started  finished  avg MB/s  cur MB/s last lat(s)  avg lat(s)");
         }
         let mib = self.op_size as f64 / f64::from(1 << 20);
         let fresh = (self.finished - self.shown) as f64;
@@ -186,7 +186,7 @@ impl Progress {
             self.quiet_lines = 0;
         }
         self.quiet_lines += 1;
-        println!(
+        outln!(
             "{stamp}{:>5} {:>7} {:>9} {:>9} {:>9} {:>9} {:>11} {:>11}",
             self.seconds,
             self.in_flight,
@@ -209,35 +209,35 @@ impl Progress {
         let l = &self.latency;
         let stamp = self.stamp();
         if kind == Kind::Write {
-            println!("{stamp}Total time run:         {}", g(elapsed));
-            println!("Total writes made:      {}", self.finished);
-            println!("Write size:             {}", self.op_size);
-            println!("Object size:            {object_size}");
-            println!("Bandwidth (MB/sec):     {}", g(bandwidth));
-            println!("Stddev Bandwidth:       {}", g(self.bandwidth.deviation()));
-            println!("Max bandwidth (MB/sec): {}", g(self.bandwidth.max));
-            println!("Min bandwidth (MB/sec): {}", g(self.bandwidth.min));
-            println!("Average IOPS:           {average}");
-            println!("Stddev IOPS:            {}", g(self.iops.deviation()));
-            println!("Max IOPS:               {most}");
-            println!("Min IOPS:               {least}");
-            println!("Average Latency(s):     {}", g(l.mean));
-            println!("Stddev Latency(s):      {}", g(l.deviation()));
-            println!("Max latency(s):         {}", g(l.max));
-            println!("Min latency(s):         {}", g(l.min));
+            outln!("{stamp}Total time run:         {}", g(elapsed));
+            outln!("Total writes made:      {}", self.finished);
+            outln!("Write size:             {}", self.op_size);
+            outln!("Object size:            {object_size}");
+            outln!("Bandwidth (MB/sec):     {}", g(bandwidth));
+            outln!("Stddev Bandwidth:       {}", g(self.bandwidth.deviation()));
+            outln!("Max bandwidth (MB/sec): {}", g(self.bandwidth.max));
+            outln!("Min bandwidth (MB/sec): {}", g(self.bandwidth.min));
+            outln!("Average IOPS:           {average}");
+            outln!("Stddev IOPS:            {}", g(self.iops.deviation()));
+            outln!("Max IOPS:               {most}");
+            outln!("Min IOPS:               {least}");
+            outln!("Average Latency(s):     {}", g(l.mean));
+            outln!("Stddev Latency(s):      {}", g(l.deviation()));
+            outln!("Max latency(s):         {}", g(l.max));
+            outln!("Min latency(s):         {}", g(l.min));
         } else {
-            println!("{stamp}Total time run:       {}", g(elapsed));
-            println!("Total reads made:     {}", self.finished);
-            println!("Read size:            {}", self.op_size);
-            println!("Object size:          {object_size}");
-            println!("Bandwidth (MB/sec):   {}", g(bandwidth));
-            println!("Average IOPS:         {average}");
-            println!("Stddev IOPS:          {}", g(self.iops.deviation()));
-            println!("Max IOPS:             {most}");
-            println!("Min IOPS:             {least}");
-            println!("Average Latency(s):   {}", g(l.mean));
-            println!("Max latency(s):       {}", g(l.max));
-            println!("Min latency(s):       {}", g(l.min));
+            outln!("{stamp}Total time run:       {}", g(elapsed));
+            outln!("Total reads made:     {}", self.finished);
+            outln!("Read size:            {}", self.op_size);
+            outln!("Object size:          {object_size}");
+            outln!("Bandwidth (MB/sec):   {}", g(bandwidth));
+            outln!("Average IOPS:         {average}");
+            outln!("Stddev IOPS:          {}", g(self.iops.deviation()));
+            outln!("Max IOPS:             {most}");
+            outln!("Min IOPS:             {least}");
+            outln!("Average Latency(s):   {}", g(l.mean));
+            outln!("Max latency(s):       {}", g(l.max));
+            outln!("Min latency(s):       {}", g(l.min));
         }
     }
 }
@@ -263,7 +263,7 @@ pub(super) fn bench(ctx: &mut Ctx) -> Outcome {
     let record = ctx.o.run_name.clone().unwrap_or_else(|| LAST_RUN.to_owned());
     let run = match kind {
         Kind::Write => {
-            println!("hints = 1");
+            outln!("hints = 1");
             let op_size = ctx.o.op_size.unwrap_or(DEFAULT_OP_SIZE).max(1);
             let object_size = ctx.o.object_size.unwrap_or(op_size).max(op_size);
             LastRun { object_size, ops: 0, pid: std::process::id(), op_size }
@@ -276,20 +276,23 @@ pub(super) fn bench(ctx: &mut Ctx) -> Outcome {
     if kind != Kind::Write {
         return load(ctx, kind, run, limit).map(drop);
     }
-    println!(
+    outln!(
         "Maintaining {} concurrent writes of {} bytes to objects of size {} for up to {seconds} seconds or {} objects",
-        ctx.o.concurrent, run.op_size, run.object_size, ctx.o.max_objects
+        ctx.o.concurrent,
+        run.op_size,
+        run.object_size,
+        ctx.o.max_objects
     );
-    println!("Object prefix: {PREFIX}_{}_{}", super::super::hostname(), run.pid);
+    outln!("Object prefix: {PREFIX}_{}_{}", super::super::hostname(), run.pid);
     let ops = load(ctx, kind, run, limit)?;
     let run = LastRun { ops: u32::try_from(ops).unwrap_or(u32::MAX), ..run };
     let op = ctx.object(&record).write_full(run.encode());
     ctx.run(op, "error during benchmark")?;
     if !ctx.o.no_cleanup {
-        println!("Cleaning up (deleting benchmark objects)");
+        outln!("Cleaning up (deleting benchmark objects)");
         let start = Instant::now();
         remove(ctx, (0..run.objects()).map(|n| run.name(n)).collect())?;
-        println!("Clean up completed and total clean up time :{}", g(start.elapsed().as_secs_f64()));
+        outln!("Clean up completed and total clean up time :{}", g(start.elapsed().as_secs_f64()));
         let op = ctx.object(&record).remove();
         ctx.run(op, "error during cleanup")?;
     }
@@ -409,7 +412,7 @@ fn remove(ctx: &mut Ctx, names: Vec<String>) -> Outcome {
             _ => removed += 1,
         }
     }
-    println!("Removed {removed} object{}", if removed == 1 { "" } else { "s" });
+    outln!("Removed {removed} object{}", if removed == 1 { "" } else { "s" });
     Ok(())
 }
 
@@ -427,7 +430,11 @@ pub(super) fn cleanup(ctx: &mut Ctx) -> Outcome {
         let op = ctx.object(&record).remove();
         return ctx.run(op, "error during cleanup").map(drop);
     }
-    println!("Warning: using slow linear search");
+    if ctx.o.prefix.is_none() {
+        // No benchmark has left anything.
+        return Ok(());
+    }
+    outln!("Warning: using slow linear search");
     let mut names = Vec::new();
     let nspace = if ctx.o.all { ALL_NAMESPACES.to_vec() } else { ctx.o.nspace.clone() };
     ctx.each_object(&nspace, |o| {

@@ -45,14 +45,14 @@ pub(super) fn df(o: &Options) -> Outcome {
                 .with("total_used", total.kb_used)
                 .with("total_avail", total.kb_avail)
                 .with("total_space", total.kb);
-            print!("{}", dump.render(format, "stats"));
+            out!("{}", dump.render(format, "stats"));
         }
         None => {
-            print!("{}", table(&rows));
-            println!("\ntotal_objects    {}", total.num_objects);
-            println!("total_used       {}", bytes_text(total.kb_used << 10));
-            println!("total_avail      {}", bytes_text(total.kb_avail << 10));
-            println!("total_space      {}", bytes_text(total.kb << 10));
+            out!("{}", table(&rows));
+            outln!("\ntotal_objects    {}", total.num_objects);
+            outln!("total_used       {}", bytes_text(total.kb_used << 10));
+            outln!("total_avail      {}", bytes_text(total.kb_avail << 10));
+            outln!("total_space      {}", bytes_text(total.kb << 10));
         }
     }
     Ok(())

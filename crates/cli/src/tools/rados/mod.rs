@@ -1,14 +1,18 @@
 //! `rados`: objects of a pool, from the command line.
 
+mod archive;
 mod bench;
 mod df;
+mod lock;
 mod object;
+mod snap;
+mod watch;
 
 use ::rados::{ObjectOp, Page, Reply, Request};
 use anyhow::{Context, Result, bail};
 use types::dump::{Dump, Format};
 use types::osd_op::osd_flag;
-use types::{HObject, ListObject, PoolId};
+use types::{HObject, ListObject, PoolId, SNAP_HEAD, SnapId};
 
 use super::{Connect, Session, Words, print_bytes, strerror};
 
@@ -20,6 +24,13 @@ POOL COMMANDS
    ls [--all]                       list objects in pool
    purge <pool-name> --yes-i-really-really-mean-it
                                     remove all objects from pool <pool-name>
+   lssnap                           list snaps
+   mksnap <snap-name>               create snap <snap-name>
+   rmsnap <snap-name>               remove snap <snap-name>
+   export [filename]                serialize pool contents to a file or standard out
+   import [--dry-run] [--no-overwrite] < filename | - >
+                                    load pool contents from a file or standard in
+   list-inconsistent-pg <pool>      list inconsistent PGs in given pool
 
 OBJECT COMMANDS
    get <obj-name> <outfile>         fetch object
@@ -43,12 +54,24 @@ OBJECT COMMANDS
    clearomap <obj-name> ...
    getomapheader <obj-name> [file]
    setomapheader <obj-name> <val>
-   listwatchers <obj-name>
+   rollback <obj-name> <snap-name>  roll back object to snap <snap-name>
+   listsnaps <obj-name>             list the snapshots of this object
+   mapext <obj-name>
+   set-alloc-hint <obj-name> <expected-object-size> <expected-write-size>
+   watch <obj-name>                 show what others notify of this object, until enter is pressed
+   notify <obj-name> <message>      tell the watchers of this object, and wait for their answers
+   listwatchers <obj-name>          list the watchers of this object
+   lock list <obj-name>
+   lock get <obj-name> <lock-name> [--lock-cookie C] [--lock-tag T] [--lock-description D]
+                                    [--lock-duration SECONDS] [--lock-type shared|exclusive]
+   lock info <obj-name> <lock-name>
+   lock break <obj-name> <lock-name> <locker-name> [--lock-cookie C]
    bench <seconds> write|seq|rand [-t concurrent_operations] [--no-cleanup] [--run-name run_name]
    cleanup [--run-name run_name] [--prefix prefix]
 
 OPTIONS
    -p POOL, --pool=POOL   -N NAMESPACE, --namespace=NAMESPACE   --object-locator KEY
+   -s SNAP, --snap=SNAP   read objects as they were at this snapshot
    -b op_size   -O object_size   -t N   --max-objects N   -f|--format plain|json|json-pretty|xml
    -c CONF, --conf=CONF   --id ID   -n NAME
 ";
@@ -79,6 +102,10 @@ pub(super) struct Options {
     show_time: bool,
     really: bool,
     target_pool: Option<String>,
+    snap: Option<String>,
+    lock: lock::LockOptions,
+    dry_run: bool,
+    no_overwrite: bool,
     words: Vec<String>,
 }
 
@@ -136,8 +163,20 @@ impl Options {
             self.prefix = Some(v);
         } else if let Some(v) = words.value(word, &["--target-pool"])? {
             self.target_pool = Some(v);
+        } else if let Some(v) = words.value(word, &["-s", "--snap"])? {
+            self.snap = Some(v);
+        } else if let Some(v) = words.value(word, &["--lock-tag"])? {
+            self.lock.tag = v;
+        } else if let Some(v) = words.value(word, &["--lock-cookie"])? {
+            self.lock.cookie = v;
+        } else if let Some(v) = words.value(word, &["--lock-description"])? {
+            self.lock.description = v;
+        } else if let Some(v) = words.value(word, &["--lock-duration"])? {
+            self.lock.duration = number("--lock-duration", &v)?;
+        } else if let Some(v) = words.value(word, &["--lock-type"])? {
+            self.lock.kind = Some(v);
         } else {
-            return Ok(words.value(word, &["--keyring", "-k", "--cluster"])?.is_some());
+            return Ok(words.value(word, &["--keyring", "-k", "--cluster", "--workers"])?.is_some());
         }
         Ok(true)
     }
@@ -150,11 +189,13 @@ impl Options {
             "--no-verify" => self.no_verify = true,
             "--no-hints" => {}
             "--force-full" => self.force_full = true,
+            "--dry-run" => self.dry_run = true,
+            "--no-overwrite" => self.no_overwrite = true,
             "--show-time" => self.show_time = true,
             "--yes-i-really-really-mean-it" => self.really = true,
             "-h" | "--help" => self.words = vec!["--help".to_owned()],
             "-v" | "--version" => self.words = vec!["--version".to_owned()],
-            _ => bail!("unrecognized option {word}; -h or --help for usage"),
+            _ => bail!("unrecognized command {word}; -h or --help for usage\nerror 22: (22) Invalid argument"),
         }
         Ok(())
     }
@@ -184,6 +225,8 @@ pub(super) struct Ctx {
     o: Options,
     pool: PoolId,
     pool_name: String,
+    /// What reads look at (`-s`).
+    snap: SnapId,
 }
 
 impl Ctx {
@@ -195,11 +238,18 @@ impl Ctx {
             (Err(_), Ok(id)) if session.latest_map()?.pool(id).is_some() => id,
             (Err(errno), _) => return Err(failed(format!("error opening pool {name}"), errno)),
         };
-        Ok(Self { session, o, pool, pool_name: name })
+        let mut ctx = Self { session, o, pool, pool_name: name, snap: SNAP_HEAD };
+        if let Some(snap) = ctx.o.snap.clone() {
+            ctx.snap = snap::find(&mut ctx, &snap)?
+                .map_err(|errno| failed(format!("error looking up snap '{snap}'"), errno))?;
+            outln!("selected snap {} '{snap}'", ctx.snap);
+        }
+        Ok(ctx)
     }
 
     fn object(&self, name: &str) -> ObjectOp {
-        ObjectOp::new(self.pool, name).in_namespace(&self.o.nspace[..]).with_key(&self.o.locator[..])
+        let op = ObjectOp::new(self.pool, name).in_namespace(&self.o.nspace[..]).with_key(&self.o.locator[..]);
+        ObjectOp { snap: self.snap, ..op }
     }
 
     /// The `n`th word after the command.
@@ -245,15 +295,22 @@ pub fn run(args: &[String]) -> Result<i32> {
     };
     let result = match command.as_str() {
         "--help" => {
-            print!("{USAGE}");
+            out!("{USAGE}");
             Ok(())
         }
         "--version" => {
-            println!("{}", types::version::full());
+            outln!("{}", types::version::full());
             Ok(())
         }
         "lspools" => lspools(&o),
         "df" => df::df(&o),
+        "list-inconsistent-pg" => list_inconsistent(&o),
+        "list-inconsistent-obj" | "list-inconsistent-snapset" => {
+            let pg = o.words.get(1).map_or("", String::as_str);
+            let errno = types::errno::ENOENT;
+            let text = format!("No scrub information available for pg {pg}\nerror {errno}: {}", strerror(errno));
+            Err(Failure(text, 1))
+        }
         "mkpool" | "rmpool" => pool_command(&o, &command),
         _ => with_pool(o, &command),
     };
@@ -269,8 +326,10 @@ pub fn run(args: &[String]) -> Result<i32> {
 }
 
 fn with_pool(o: Options, command: &str) -> Outcome {
-    if !(object::knows(command) || matches!(command, "ls" | "purge" | "bench" | "cleanup")) {
-        return Err(Failure(format!("unrecognized command {command}; -h or --help for usage"), 1));
+    let of_pool = ["ls", "purge", "bench", "cleanup", "watch", "notify", "lock", "export", "import"];
+    if !(object::knows(command) || snap::knows(command) || of_pool.contains(&command)) {
+        let text = format!("unrecognized command {command}; -h or --help for usage\nerror 22: (22) Invalid argument");
+        return Err(Failure(text, 1));
     }
     let mut o = o;
     if command == "purge" && o.pool.is_none() {
@@ -282,6 +341,12 @@ fn with_pool(o: Options, command: &str) -> Outcome {
         "purge" => purge(&mut ctx),
         "bench" => bench::bench(&mut ctx),
         "cleanup" => bench::cleanup(&mut ctx),
+        "watch" => watch::watch(&mut ctx),
+        "notify" => watch::notify(&mut ctx),
+        "lock" => lock::run(&mut ctx),
+        "export" => archive::export(&mut ctx),
+        "import" => archive::import(&mut ctx),
+        _ if snap::knows(command) => snap::run(&mut ctx, command),
         _ => object::run(&mut ctx, command),
     }
 }
@@ -289,8 +354,25 @@ fn with_pool(o: Options, command: &str) -> Outcome {
 fn lspools(o: &Options) -> Outcome {
     let map = o.connect.open()?.latest_map()?;
     for name in map.pool_names.values() {
-        println!("{name}");
+        outln!("{name}");
     }
+    Ok(())
+}
+
+/// The PGs of a pool whose copies differ, as the manager knows them.
+fn list_inconsistent(o: &Options) -> Outcome {
+    let pool = o.words.get(1).ok_or_else(|| Failure("list-inconsistent-pg needs a pool's name".to_owned(), 1))?;
+    let cmd =
+        serde_json::json!({"prefix": "pg ls-by-pool", "poolstr": pool, "states": ["inconsistent"], "format": "json"});
+    let request = Request::MgrCommand { cmd: cmd.to_string(), data: bytes::Bytes::new() };
+    let reply = o.connect.open()?.command(request)?;
+    if reply.r < 0 {
+        return Err(failed(format!("error listing inconsistent PGs of {pool}"), -reply.r));
+    }
+    let found: serde_json::Value = serde_json::from_slice(&reply.data).context("the manager's answer is no JSON")?;
+    let pgs = found["pg_stats"].as_array().cloned().unwrap_or_default();
+    let ids: Vec<&str> = pgs.iter().filter_map(|pg| pg["pgid"].as_str()).collect();
+    outln!("{}", serde_json::json!(ids));
     Ok(())
 }
 
@@ -309,7 +391,7 @@ fn pool_command(o: &Options, command: &str) -> Outcome {
     if reply.r < 0 {
         return Err(Failure(format!("error {command} {name}: {}: {}", strerror(reply.r), reply.rs), 1));
     }
-    println!("{}", if command == "mkpool" { format!("successfully created pool {name}") } else { reply.rs });
+    outln!("{}", if command == "mkpool" { format!("successfully created pool {name}") } else { reply.rs });
     Ok(())
 }
 
@@ -342,7 +424,7 @@ fn ls(ctx: &mut Ctx) -> Outcome {
         print_bytes(&line)
     })?;
     if let Some(format) = format {
-        print!("{}", Dump::arr("object", items).render(format, "objects"));
+        out!("{}", Dump::arr("object", items).render(format, "objects"));
     }
     Ok(())
 }
@@ -368,6 +450,6 @@ fn purge(ctx: &mut Ctx) -> Outcome {
         let what = format!("error removing {}>{}", ctx.pool_name, o.oid);
         ctx.run(op.remove().with_flags(osd_flag::FULL_FORCE), &what)?;
     }
-    println!("successfully purged pool {}", ctx.pool_name);
+    outln!("successfully purged pool {}", ctx.pool_name);
     Ok(())
 }

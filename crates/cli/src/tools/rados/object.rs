@@ -35,6 +35,8 @@ const COMMANDS: &[&str] = &[
     "getomapheader",
     "setomapheader",
     "listwatchers",
+    "mapext",
+    "set-alloc-hint",
 ];
 
 pub(super) fn knows(command: &str) -> bool {
@@ -66,6 +68,16 @@ pub(super) fn run(ctx: &mut Ctx, command: &str) -> Outcome {
         "stat" | "stat2" => stat(ctx, &oid, &at, command == "stat2"),
         "cp" => cp(ctx, &oid, &at),
         "listxattr" | "getxattr" | "setxattr" | "rmxattr" => xattr(ctx, command, &oid, &at),
+        "mapext" => mapext(ctx, &oid, &at),
+        "set-alloc-hint" => {
+            let size = |ctx: &Ctx, n, what: &str| {
+                let text = ctx.word(n, what)?;
+                text.parse().map_err(|_| Failure(format!("Invalid value for {what}: '{text}'"), 1))
+            };
+            let (object, write) = (size(ctx, 1, "expected-object-size")?, size(ctx, 2, "expected-write-size")?);
+            let op = ctx.object(&oid).set_alloc_hint(object, write);
+            ctx.run(op, &format!("error setting alloc-hint {at}")).map(drop)
+        }
         "listwatchers" => listwatchers(ctx, &oid, &at),
         _ => omap(ctx, command, &oid, &at),
     }
@@ -142,7 +154,7 @@ fn stat(ctx: &mut Ctx, oid: &str, at: &str, precise: bool) -> Outcome {
     if !precise {
         mtime.nsec = 0;
     }
-    println!("{at} mtime {mtime}, size {size}");
+    outln!("{at} mtime {mtime}, size {size}");
     Ok(())
 }
 
@@ -154,9 +166,10 @@ fn cp(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
         None => ctx.pool,
     };
     if pool == ctx.pool && target == oid {
-        return Err(Failure("cannot copy object into itself".to_owned(), 1));
+        return Err(failed(format!("error copying {at} => {at}"), types::errno::EINVAL));
     }
-    let what = format!("error copying {at} => {target}");
+    let to_pool = ctx.o.target_pool.clone().unwrap_or_else(|| ctx.pool_name.clone());
+    let what = format!("error copying {at} => {to_pool}/{target}");
     let read = ctx.object(oid).read(0, 0).getxattrs().omap_get_header();
     let source = ctx.run(read, &what)?;
     let attrs: BTreeMap<ByteStr, Bytes> = decoded(&source, 1, &what)?;
@@ -169,14 +182,15 @@ fn cp(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
         op = op.omap_set_header(source.data(2));
     }
     ctx.run(op, &what)?;
-    for page in omap_pages(ctx, oid, &what)? {
+    let from = ctx.object(oid);
+    for page in omap_pages(ctx, &from, &what)? {
         let op = to(ctx).omap_set(page.iter().map(|(k, v)| (k.as_bytes(), &v[..])));
         ctx.run(op, &what)?;
     }
     Ok(())
 }
 
-fn decoded<T: denc::Decode>(reply: &OpReply, n: usize, what: &str) -> Result<T, Failure> {
+pub(super) fn decoded<T: denc::Decode>(reply: &OpReply, n: usize, what: &str) -> Result<T, Failure> {
     denc::from_bytes(reply.data(n)).map_err(|_| failed(what, types::errno::EIO))
 }
 
@@ -187,7 +201,7 @@ fn xattr(ctx: &mut Ctx, command: &str, oid: &str, at: &str) -> Outcome {
         let reply = ctx.run(op, &what)?;
         let attrs: BTreeMap<ByteStr, Bytes> = decoded(&reply, 0, &what)?;
         for name in attrs.keys() {
-            println!("{}", name.to_string_lossy());
+            outln!("{}", name.to_string_lossy());
         }
         return Ok(());
     }
@@ -215,14 +229,14 @@ fn value(ctx: &Ctx, n: usize) -> Result<Vec<u8>, Failure> {
     }
 }
 
-type Pairs = BTreeMap<ByteStr, Bytes>;
+pub(super) type Pairs = BTreeMap<ByteStr, Bytes>;
 
 /// The whole omap, a request a page.
-fn omap_pages(ctx: &mut Ctx, oid: &str, what: &str) -> Result<Vec<Pairs>, Failure> {
+pub(super) fn omap_pages(ctx: &mut Ctx, object: &ObjectOp, what: &str) -> Result<Vec<Pairs>, Failure> {
     let mut pages = Vec::new();
     let mut after = ByteStr::default();
     loop {
-        let op = ctx.object(oid).omap_get(after.as_bytes(), 512);
+        let op = object.clone().omap_get(after.as_bytes(), 512);
         let reply = ctx.run(op, what)?;
         let mut d = Decoder::new(reply.data(0));
         let (Ok(page), more) = (d.get::<Pairs>(), d.bool().unwrap_or(false)) else {
@@ -240,12 +254,13 @@ fn omap_pages(ctx: &mut Ctx, oid: &str, what: &str) -> Result<Vec<Pairs>, Failur
 fn omap(ctx: &mut Ctx, command: &str, oid: &str, at: &str) -> Outcome {
     match command {
         "listomapkeys" | "listomapvals" => {
-            for page in omap_pages(ctx, oid, &format!("error getting omap keys {at}"))? {
+            let object = ctx.object(oid);
+            for page in omap_pages(ctx, &object, &format!("error getting omap keys {at}"))? {
                 for (key, value) in page {
                     print_bytes(key.as_bytes())?;
-                    println!();
+                    outln!();
                     if command == "listomapvals" {
-                        println!("value ({} bytes) :\n{}", value.len(), hexdump(&value));
+                        outln!("value ({} bytes) :\n{}", value.len(), hexdump(&value));
                     }
                 }
             }
@@ -305,10 +320,22 @@ fn show_or_save(ctx: &Ctx, n: usize, name: &str, bytes: &[u8]) -> Outcome {
             Ok(write_output(file, bytes)?)
         }
         None => {
-            println!("{name} ({} bytes) :\n{}", bytes.len(), hexdump(bytes));
+            outln!("{name} ({} bytes) :\n{}", bytes.len(), hexdump(bytes));
             Ok(())
         }
     }
+}
+
+/// The ranges that hold data, in hexadecimal.
+fn mapext(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
+    let what = format!("error reading extents of {at}");
+    let op = ctx.object(oid).mapext(0, u64::MAX);
+    let reply = ctx.run(op, &what)?;
+    let extents: BTreeMap<u64, u64> = decoded(&reply, 0, &what)?;
+    for (start, length) in extents {
+        outln!("{start:x}\t{length:x}");
+    }
+    Ok(())
 }
 
 fn listwatchers(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
@@ -317,13 +344,13 @@ fn listwatchers(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
     let reply = ctx.run(op, &what)?;
     let found: ObjListWatchResponse = decoded(&reply, 0, &what)?;
     for w in found.entries {
-        println!("watcher={} client.{} cookie={}", w.addr.legacy_str(), w.name.num, w.cookie);
+        outln!("watcher={} client.{} cookie={}", w.addr.legacy_str(), w.name.num, w.cookie);
     }
     Ok(())
 }
 
 /// As `hexdump -C` (Ceph: `bufferlist::hexdump`).
-fn hexdump(bytes: &[u8]) -> String {
+pub(super) fn hexdump(bytes: &[u8]) -> String {
     let mut out = String::new();
     for (row, chunk) in bytes.chunks(16).enumerate() {
         out.push_str(&format!("{:08x} ", row * 16));
