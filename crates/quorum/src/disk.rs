@@ -38,9 +38,14 @@ fn entry_key(index: Index) -> ByteStr {
     format!("e{index:016x}").into()
 }
 
-/// The transaction that does what `persist` asks.
+/// The transaction that does what `persist` asks, but for [`Persist::install`], which is the owner's: it
+/// belongs into the same transaction.
 pub fn transaction(persist: &Persist) -> Transaction {
     let (coll, mut txn) = (Coll::Meta, Transaction::new());
+    if let Some(from) = persist.truncate {
+        let (first, last) = (entry_key(from), entry_key(Index::MAX));
+        txn.push(TxOp::OmapRmRange { coll, oid: object(), first, last });
+    }
     let mut keys: BTreeMap<ByteStr, Bytes> =
         persist.entries.iter().map(|e| (entry_key(e.index), to_bytes(e, 0))).collect();
     if let Some(hard) = &persist.hard {
@@ -75,7 +80,7 @@ pub fn load(store: &dyn ObjectRead) -> Result<Restored, LoadError> {
             break;
         }
     }
-    let mut last = restored.hard.snapshot_index;
+    let mut last = restored.hard.snapshot.index;
     for e in &restored.entries {
         if e.index != last + 1 {
             return Err(LoadError::Gap { last, found: e.index });

@@ -1,23 +1,29 @@
 //! The monitors' replicated log: bytes go in, come out committed, in one order, exactly once.
 //!
-//! [`Log`] is a value without a clock, a disk or a network. It is Raft's log and hard state (term,
-//! vote, index, commit), for now with one member: what is persisted by this member is committed.
-//! More members add messages and elections; they change neither the entries, nor what is on disk,
-//! nor what the owner does: propose, persist when told, apply what is committed.
+//! [`Raft`] is one member as a value without a clock, a disk or a network: Raft with pre-votes, leaders
+//! that step down when they hear no majority, leases, learners, members that come and go one at a time,
+//! and snapshots of the owner's state.
+//! Start at [`Raft`]; [`Message`] is what members say to each other, [`disk`] maps a log to a store.
 //!
-//! Start at [`Log`]; [`disk`] maps it to a store.
+//! The owner proposes, persists when told, sends what it is given once the write that it names is
+//! stable, applies what is committed, and calls [`Raft::tick`] at a steady pace.
 //!
 //! Invariants:
-//! - Indexes grow by one; terms never shrink along the log.
-//! - An entry is given out as committed only after it and all before it are persisted, and only if an
-//!   entry of the current term is persisted above it (Raft §5.4.2): the leader's first entry is empty.
-//! - Entries at or below the snapshot index are gone: the owner's own state holds their effect.
+//! - At most one leader a term. Terms, votes within a term, and commit indexes never go back.
+//! - Indexes grow by one; terms never shrink along the log. Two logs that hold an entry of the same term
+//!   at an index are the same up to it.
+//! - An entry is given out as committed only after a majority holds it and all before it on stable
+//!   storage, and an entry of the leader's own term above it (Raft §5.4.2): a leader's first entry is
+//!   empty. What was given out by one is given out by all.
+//! - Entries at or below the cut are gone: the owner's own state holds their effect.
 
 #![forbid(unsafe_code)]
 
 pub mod disk;
 mod entry;
-mod log;
+mod message;
+mod raft;
 
-pub use entry::{Entry, HardState, Index, MemberId, Term};
-pub use log::{Log, Output, Persist, Restored, Role};
+pub use entry::{Cut, Entry, HardState, Index, MemberId, Members, Payload, Term};
+pub use message::{Body, Message, Round};
+pub use raft::{ChangeRefused, Output, Persist, Raft, Restored, Role, Setup, Snapshot, Timing};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use os::{Coll, MemStore, Transaction, TxOp};
-use quorum::{Entry, Index, Log, Output, disk};
+use quorum::{Entry, Index, Output, Payload, Raft, Restored, Setup, Timing, disk};
 
 /// A run: every transaction in order, and after how many of them each entry was given out.
 #[derive(Default)]
@@ -20,7 +20,7 @@ impl Run {
     }
 
     /// Performs what the log asks; every write is durable at once.
-    fn drive(&mut self, log: &mut Log) {
+    fn drive(&mut self, log: &mut Raft) {
         while let Some(output) = log.poll() {
             match output {
                 Output::Persist(p) => {
@@ -31,10 +31,17 @@ impl Run {
                     self.applied = entry.index;
                     self.given.push((self.txns.len(), entry));
                 }
-                Output::Leading { .. } => {}
+                _ => {}
             }
         }
     }
+}
+
+/// A member that is the only one.
+fn alone(mut restored: Restored, applied: Index) -> Raft {
+    restored.hard.snapshot.members = [7].into_iter().collect();
+    let timing = Timing { heartbeat: 3, election: 10, spread: 10 };
+    Raft::new(Setup { me: 7, timing, reticence: 0, seed: 1 }, restored, applied)
 }
 
 fn store_after(txns: &[Transaction]) -> MemStore {
@@ -45,7 +52,7 @@ fn store_after(txns: &[Transaction]) -> MemStore {
     store
 }
 
-fn proposals(run: &mut Run, log: &mut Log, n: u8) {
+fn proposals(run: &mut Run, log: &mut Raft, n: u8) {
     for i in 0..n {
         log.propose(Bytes::from(vec![i])).unwrap();
         run.drive(log);
@@ -59,20 +66,20 @@ fn proposals(run: &mut Run, log: &mut Log, n: u8) {
 #[test]
 fn entries_given_out_survive_a_crash_after_every_write() {
     let mut run = Run::new();
-    let mut log = Log::new(0, disk::load(&store_after(&run.txns)).unwrap(), 0);
+    let mut log = alone(disk::load(&store_after(&run.txns)).unwrap(), 0);
     log.campaign();
     run.drive(&mut log);
     proposals(&mut run, &mut log, 30);
     for crash in 1..=run.txns.len() {
         let restored = disk::load(&store_after(&run.txns[..crash])).unwrap();
-        let cut = restored.hard.snapshot_index;
+        let cut = restored.hard.snapshot.index;
         for (_, entry) in run.given.iter().filter(|(at, e)| *at <= crash && e.index > cut) {
             assert!(restored.entries.contains(entry), "entry {} lost by a crash after write {crash}", entry.index);
         }
         // It leads again, in a later term, and goes on where the log ends.
         let (last, term) = (restored.entries.last().map_or(cut, |e| e.index), restored.hard.term);
         let mut again = Run { txns: run.txns[..crash].to_vec(), ..Run::default() };
-        let mut log = Log::new(0, restored, cut);
+        let mut log = alone(restored, cut);
         log.campaign();
         again.drive(&mut log);
         assert!(log.is_leading() && log.term() > term);
@@ -85,7 +92,7 @@ fn entries_given_out_survive_a_crash_after_every_write() {
 
 #[test]
 fn nothing_is_committed_before_it_is_persisted() {
-    let mut log = Log::new(0, quorum::Restored::default(), 0);
+    let mut log = alone(Restored::default(), 0);
     log.campaign();
     let Some(Output::Persist(vote)) = log.poll() else { panic!("the vote is written first") };
     assert_eq!((log.poll(), log.propose(Bytes::new())), (None, None));
@@ -93,7 +100,7 @@ fn nothing_is_committed_before_it_is_persisted() {
     let Some(Output::Persist(opening)) = log.poll() else { panic!("then the term's empty entry") };
     assert_eq!((log.poll(), log.is_leading()), (None, false));
     log.persisted(opening.seq);
-    assert!(matches!(log.poll(), Some(Output::Committed(e)) if e.data.is_empty()));
+    assert!(matches!(log.poll(), Some(Output::Committed(e)) if e.payload == Payload::Opening));
     assert_eq!(log.poll(), Some(Output::Leading { term: 1 }));
     log.propose(Bytes::from_static(b"a"));
     log.propose(Bytes::from_static(b"b"));
@@ -107,7 +114,7 @@ fn nothing_is_committed_before_it_is_persisted() {
 #[test]
 fn a_log_with_a_gap_or_garbage_is_refused() {
     let mut run = Run::new();
-    let mut log = Log::new(0, quorum::Restored::default(), 0);
+    let mut log = alone(Restored::default(), 0);
     log.campaign();
     run.drive(&mut log);
     proposals(&mut run, &mut log, 3);
