@@ -8,7 +8,7 @@ use messages::{Body, Message};
 use mgr::{Digest, Mgr};
 use node::{ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Token};
 use os::{Coll, ObjectRead, Transaction, TxOp};
-use quorum::{Index, Log};
+use quorum::{Index, MemberId, Raft, Restored, Setup as RaftSetup, Timing};
 use types::options::{Config, Source};
 
 use crate::Setup;
@@ -58,6 +58,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// The log is cut off this far behind what is applied.
 const KEEP_ENTRIES: Index = 200;
 const COMPACT_STEP: Index = 100;
+/// Its number in the log.
+const ALONE: MemberId = 0;
 
 /// The monitor, with its manager inside.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ pub struct Mon {
     pub(crate) digest: Digest,
     pub(crate) health: HealthWatch,
     pub(crate) ids: GlobalIds,
-    pub(crate) log: Log,
+    pub(crate) log: Raft,
     /// When this monitor began to lead.
     pub(crate) leading_since: Option<Now>,
     flight: Option<Flight>,
@@ -108,7 +110,7 @@ impl Mon {
             digest: Digest::default(),
             health: HealthWatch::default(),
             ids: GlobalIds::default(),
-            log: Log::new(0, quorum::Restored::default(), 0),
+            log: alone(Restored::default(), 0),
             leading_since: None,
             flight: None,
             held: VecDeque::new(),
@@ -144,7 +146,7 @@ impl Mon {
             let why = format!("this store belongs to cluster {fsid}, not to {}", self.setup.fsid);
             return self.die(cx, &why);
         }
-        self.log = Log::new(0, restored, state.applied);
+        self.log = alone(restored, state.applied);
         self.state = state;
         self.reload_config();
         self.log.campaign();
@@ -189,6 +191,10 @@ impl Mon {
                 }
                 quorum::Output::Committed(entry) => self.apply(cx, &entry),
                 quorum::Output::Leading { .. } => self.on_leading(cx),
+                // There is nobody else.
+                quorum::Output::Send { .. }
+                | quorum::Output::Following { .. }
+                | quorum::Output::SnapshotWanted { .. } => {}
             }
         }
     }
@@ -379,6 +385,15 @@ impl Mon {
             }
         }
     }
+}
+
+/// The only monitor there is. A store that its first format wrote does not say who votes.
+fn alone(mut restored: Restored, applied: Index) -> Raft {
+    if restored.hard.snapshot.members.is_empty() {
+        restored.hard.snapshot.members = [ALONE].into_iter().collect();
+    }
+    let timing = Timing { heartbeat: 3, election: 10, spread: 10 };
+    Raft::new(RaftSetup { me: ALONE, timing, reticence: 0, seed: 0 }, restored, applied)
 }
 
 fn answer(cx: &mut Cx, waiter: Waiter) {

@@ -5,7 +5,7 @@
 //! subscribers are told and answers are sent. Reads answer from applied state.
 //!
 //! ```text
-//! input ─► handler ─► Pending ─propose─► quorum::Log ─committed─► State::apply ─► subscribers, answers
+//! input ─► handler ─► Pending ─propose─► quorum::Raft─committed─► State::apply ─► subscribers, answers
 //! ```
 //!
 //! Where to look: `commands/` for what a command does, `osd_service/` for who marks an OSD up or down,

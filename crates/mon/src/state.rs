@@ -12,7 +12,7 @@ use bytes::Bytes;
 use denc::{ByteStr, Encode, from_bytes, to_bytes};
 use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
 use osdmap::{Incremental, OsdMap};
-use quorum::{Entry, Index};
+use quorum::{Entry, Index, Payload};
 use types::{Epoch, GHObject, HObject, UTime};
 
 use crate::change::{Change, Proposal, Space};
@@ -213,8 +213,8 @@ impl State {
     /// If the entry is not one that a leader of ours makes: then this member must not go on.
     pub fn apply(&mut self, entry: &Entry, txn: &mut Transaction) -> Effects {
         let mut effects = Effects::default();
-        if !entry.data.is_empty() {
-            let proposal: Proposal = from_bytes(entry.data.clone()).expect("the log holds what a leader encoded");
+        if let Payload::Data(data) = &entry.payload {
+            let proposal: Proposal = from_bytes(data.clone()).expect("the log holds what a leader encoded");
             self.stamp = proposal.stamp;
             let mut puts = BTreeMap::new();
             for change in proposal.changes {

@@ -20,18 +20,44 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Body {
     /// Would you vote for me? Changes nothing at the one who is asked.
-    PreVote { last_index: Index, last_term: Term },
-    PreVoteReply { granted: bool },
-    Vote { last_index: Index, last_term: Term },
-    VoteReply { granted: bool },
+    PreVote {
+        last_index: Index,
+        last_term: Term,
+    },
+    PreVoteReply {
+        granted: bool,
+    },
+    Vote {
+        last_index: Index,
+        last_term: Term,
+    },
+    VoteReply {
+        granted: bool,
+    },
     /// The entries after `prev`, and how far is committed. Without entries it is a heartbeat.
-    Append { round: Round, prev_index: Index, prev_term: Term, commit: Index, entries: Vec<Entry> },
+    Append {
+        round: Round,
+        prev_index: Index,
+        prev_term: Term,
+        commit: Index,
+        entries: Vec<Entry>,
+    },
     /// The log agrees with the leader's up to `matched`, on stable storage.
-    Appended { round: Round, matched: Index },
+    Appended {
+        round: Round,
+        matched: Index,
+    },
     /// The log does not hold `prev`; the leader may try again after `hint`.
-    Rejected { round: Round, hint: Index },
+    Rejected {
+        round: Round,
+        hint: Index,
+    },
     /// The owner's whole state at `cut`, for one whom the log no longer reaches.
-    Snapshot { round: Round, cut: Cut, data: Bytes },
+    Snapshot {
+        round: Round,
+        cut: Cut,
+        data: Bytes,
+    },
 }
 
 impl Body {

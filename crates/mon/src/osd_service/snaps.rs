@@ -172,7 +172,7 @@ mod tests {
     fn apply(state: &mut State, changes: Vec<Change>) {
         let proposal = crate::change::Proposal { changes, ..Default::default() };
         let index = state.applied + 1;
-        let entry = quorum::Entry { index, term: 1, data: to_bytes(&proposal, 0) };
+        let entry = quorum::Entry { index, term: 1, payload: quorum::Payload::Data(to_bytes(&proposal, 0)) };
         state.apply(&entry, &mut os::Transaction::new());
     }
 

@@ -81,17 +81,28 @@ pub struct Snapshot {
 pub enum Output {
     Persist(Persist),
     /// To be sent once the write `after` is on stable storage. It may get lost.
-    Send { to: MemberId, message: Message, after: Option<u64> },
+    Send {
+        to: MemberId,
+        message: Message,
+        after: Option<u64>,
+    },
     /// Apply it. Given once while this value lives, in order, without gaps (but for an installed
     /// snapshot).
     Committed(Entry),
     /// From now on [`Raft::propose`] works, and all that earlier leaders committed was given out.
-    Leading { term: Term },
+    Leading {
+        term: Term,
+    },
     /// Someone else leads, or nobody is known to: what was proposed here may or may not be committed.
-    Following { leader: Option<MemberId>, term: Term },
+    Following {
+        leader: Option<MemberId>,
+        term: Term,
+    },
     /// The log no longer reaches this member: call [`Raft::send_snapshot`] with the state as of all that
     /// was given out.
-    SnapshotWanted { to: MemberId },
+    SnapshotWanted {
+        to: MemberId,
+    },
 }
 
 /// What a store held (see [`crate::disk::load`]).
@@ -145,9 +156,14 @@ pub struct Raft {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Part {
     Follower,
-    PreCandidate { granted: BTreeSet<MemberId> },
+    PreCandidate {
+        granted: BTreeSet<MemberId>,
+    },
     /// The own vote counts once the write `own` is on stable storage.
-    Candidate { granted: BTreeSet<MemberId>, own: u64 },
+    Candidate {
+        granted: BTreeSet<MemberId>,
+        own: u64,
+    },
     Leader(Leading),
 }
 
