@@ -68,6 +68,19 @@ impl CrushMap {
         Ok(self.class_id_or_new(name))
     }
 
+    /// Removes a class from all devices, and with it its shadows (`osd crush class rm`). Whether a rule uses
+    /// it is for the caller to know.
+    ///
+    /// # Errors
+    /// If there is no such class.
+    pub fn remove_class(&mut self, name: &str) -> Result<()> {
+        let class = self.class_id(name).ok_or_else(|| CrushError::NoSuchClass(name.to_owned()))?;
+        self.item_class.retain(|item, of| *item < 0 || *of != class);
+        self.rebuild_shadows()?;
+        self.class_names.remove(&class);
+        Ok(())
+    }
+
     /// Renames a class and its shadows.
     ///
     /// # Errors

@@ -240,9 +240,14 @@ impl CrushMap {
         if self.ancestors(a).contains(&b) || self.ancestors(b).contains(&a) {
             return Err(CrushError::Loop(b_name));
         }
-        self.adjust_weight(a, b_weight, true)?;
-        self.adjust_weight(b, a_weight, true)?;
-        let (from_a, from_b) = (self.empty_bucket(a), self.empty_bucket(b));
+        for (id, weight) in [(a, b_weight), (b, a_weight)] {
+            if self.is_held(id) {
+                self.adjust_weight(id, weight, true)?;
+            }
+        }
+        let (mut from_a, from_b) = (self.empty_bucket(a), self.empty_bucket(b));
+        // Draws depend on the order of items: Ceph keeps that of the second bucket, and sorts the first's.
+        from_a.sort_unstable_by_key(|(item, _)| *item);
         from_b.into_iter().try_for_each(|(item, weight)| self.bucket_add_item(a, item, weight))?;
         from_a.into_iter().try_for_each(|(item, weight)| self.bucket_add_item(b, item, weight))?;
         self.item_names.insert(a, b_name);

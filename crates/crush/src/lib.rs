@@ -30,6 +30,7 @@ mod tree;
 mod tunables;
 mod validate;
 mod weigh;
+mod weight_set;
 
 pub use edit::{Location, is_valid_name};
 pub use error::CrushError;

@@ -100,12 +100,12 @@ impl Tunables {
         allowed_bucket_algs: LEGACY_ALGS,
     };
 
-    /// Takes a profile's values over. `legacy`, `optimal` and `default` also set how straws are computed,
-    /// a release's name does not (Ceph: `set_tunables_*`).
+    /// Takes a profile's values over. `legacy` (`argonaut`), `optimal` and `default` also set how straws are
+    /// computed, a later release's name does not (Ceph: `set_tunables_*`).
     pub fn set_profile(&mut self, name: &str) -> bool {
         let Some(profile) = Profile::from_name(name) else { return false };
         let straw_calc_version = match name {
-            "legacy" => 0,
+            "legacy" | "argonaut" => 0,
             "optimal" | "default" => 1,
             _ => self.straw_calc_version,
         };
