@@ -10,6 +10,10 @@ const fn osd(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "osd", perm: "r", flags: FLAG_MGR }
 }
 
+const fn osd_rw(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "osd", perm: "rw", flags: FLAG_MGR }
+}
+
 const fn mgr(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "mgr", perm: "r", flags: FLAG_MGR }
 }
@@ -42,6 +46,10 @@ pub static COMMANDS: &[Command] = &[
          name=threshold,type=CephInt,req=false",
         "PGs that have been in a bad state for long",
     ),
+    pg(
+        "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
+        "whether any object is unfound, or any PG degraded",
+    ),
     osd("osd perf", "latencies of the OSDs' stores"),
     osd(
         "osd df name=output_method,type=CephChoices,strings=plain|tree,req=false \
@@ -55,6 +63,36 @@ pub static COMMANDS: &[Command] = &[
         "whether all data stays available if these OSDs stop",
     ),
     osd("osd safe-to-destroy name=ids,type=CephString,n=N", "whether these OSDs can be destroyed without losing data"),
+    osd_rw(
+        "osd destroy name=id,type=CephOsdName name=force,type=CephBool,req=false \
+         name=yes_i_really_mean_it,type=CephBool,req=false",
+        "mark an OSD destroyed, if that is safe; its id stays",
+    ),
+    osd_rw(
+        "osd purge name=id,type=CephOsdName name=force,type=CephBool,req=false \
+         name=yes_i_really_mean_it,type=CephBool,req=false",
+        "remove an OSD with all that belongs to it, if that is safe",
+    ),
+    osd_rw(
+        "osd reweight-by-utilization name=oload,type=CephInt,req=false name=max_change,type=CephFloat,req=false \
+         name=max_osds,type=CephInt,req=false name=no_increasing,type=CephChoices,strings=--no-increasing,req=false",
+        "lower the reweight of OSDs that are fuller than the rest, by at most max_change (0.05) each",
+    ),
+    osd(
+        "osd test-reweight-by-utilization name=oload,type=CephInt,req=false name=max_change,type=CephFloat,req=false \
+         name=max_osds,type=CephInt,req=false name=no_increasing,type=CephBool,req=false",
+        "what reweight-by-utilization would do",
+    ),
+    osd_rw(
+        "osd reweight-by-pg name=oload,type=CephInt,req=false name=max_change,type=CephFloat,req=false \
+         name=max_osds,type=CephInt,req=false name=pools,type=CephPoolname,n=N,req=false",
+        "lower the reweight of OSDs that have more PGs than the rest",
+    ),
+    osd(
+        "osd test-reweight-by-pg name=oload,type=CephInt,req=false name=max_change,type=CephFloat,req=false \
+         name=max_osds,type=CephInt,req=false name=pools,type=CephPoolname,n=N,req=false",
+        "what reweight-by-pg would do",
+    ),
     mgr("config show name=who,type=CephString name=key,type=CephString,req=false", "the options in force for a daemon"),
     mgr("config show-with-defaults name=who,type=CephString", "all options of a daemon"),
     mgr("progress", "long-running work"),

@@ -9,7 +9,11 @@
 pub mod commands;
 pub mod digest;
 mod health;
+mod loss;
 mod mgr;
+mod osd_df;
+mod reweight;
+mod safety;
 mod show;
 mod stats;
 pub mod summary;
@@ -17,6 +21,6 @@ pub mod text;
 
 pub use commands::COMMANDS;
 pub use digest::{Digest, HealthCheck, PoolSum, Severity};
-pub use mgr::{Mgr, Reply};
+pub use mgr::{Mgr, Reply, ToMonitor};
 pub use stats::PgMap;
 pub use summary::Summary;

@@ -9,13 +9,16 @@ use node::{ConnId, Dest, Now, Output, Peer};
 use osdmap::OsdMap;
 use types::command::Args;
 use types::dump::{Dump, Format};
-use types::errno::{EAGAIN, EBUSY, EINVAL, ENOENT};
+use types::errno::{EAGAIN, EINVAL, ENOENT};
 use types::flags::pg_state;
 use types::options::{self, Source};
 use types::table::Table;
 use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, ServiceMap};
 
 use crate::digest::{Digest, PoolSum};
+use crate::osd_df::{Filter, OsdDf};
+use crate::reweight::{self, Plan};
+use crate::safety::{self, Destruction};
 use crate::stats::PgMap;
 use crate::summary::Summary;
 use crate::{COMMANDS, health, show};
@@ -48,6 +51,40 @@ type Answer = Result<Shown, (i32, String)>;
 enum Shown {
     Text(String),
     Tree(Dump, &'static str),
+    /// Words for the terminal besides the output.
+    Said(i32, String, Box<Shown>),
+    /// The monitor is to run this command; its output goes behind ours.
+    Monitor(String, String),
+}
+
+/// A command that the manager passes on to the monitor: it has judged it, and changes no map itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToMonitor {
+    pub conn: ConnId,
+    tid: u64,
+    /// It came as `MMgrCommand`, and so does the answer.
+    newer: bool,
+    /// The monitor's command, in JSON.
+    pub cmd: String,
+    data: String,
+}
+
+impl ToMonitor {
+    /// The answer to whom asked, from the monitor's.
+    pub fn reply(&self, r: i32, rs: String, data: &[u8]) -> Message {
+        let data = Bytes::from([self.data.as_bytes(), data].concat());
+        let msg = match self.newer {
+            true => Message::from(MMgrCommandReply { r, rs, data }),
+            false => Message::from(MCommandReply { r, rs, data }),
+        };
+        msg.with_tid(self.tid)
+    }
+}
+
+/// What became of a command.
+enum Outcome {
+    Done(Reply),
+    Monitor { cmd: String, data: String },
 }
 
 /// The options that a daemon told: name → level → value (Ceph: `CONF_DEFAULT` … `CONF_FINAL`).
@@ -152,10 +189,18 @@ impl Mgr {
         }
     }
 
-    /// A message at the manager's address.
-    pub fn message(&mut self, now: Now, map: &OsdMap, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    /// A message at the manager's address. Gives what the monitor is to do about it.
+    pub fn message(
+        &mut self,
+        now: Now,
+        map: &OsdMap,
+        conn: ConnId,
+        msg: Message,
+        out: &mut Vec<Output>,
+    ) -> Option<ToMonitor> {
         if self.stopped {
-            return out.push(Output::Close { conn });
+            out.push(Output::Close { conn });
+            return None;
         }
         match msg.body {
             Body::MMgrOpen(m) => self.open(now, conn, &m, map, out),
@@ -177,20 +222,31 @@ impl Mgr {
                 out.push(Output::Close { conn });
             }
             Body::MMgrUpdate(_) => {}
-            Body::MCommand(m) => {
-                let Reply { r, rs, data } = self.command(now, map, &m.cmd);
-                let reply = MCommandReply { r, rs, data: Bytes::from(data) };
-                let msg = Message { tid: msg.tid, ..Message::from(reply) };
-                out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
+            Body::MCommand(MCommand { cmd, .. }) => {
+                return self.client_command(now, map, (conn, msg.tid, false), &cmd, out);
             }
-            Body::MMgrCommand(m) => {
-                let m = MCommand { fsid: m.fsid, cmd: m.cmd, data: m.data };
-                let Reply { r, rs, data } = self.command(now, map, &m.cmd);
-                let reply = MMgrCommandReply { r, rs, data: Bytes::from(data) };
-                let msg = Message { tid: msg.tid, ..Message::from(reply) };
-                out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
-            }
+            Body::MMgrCommand(m) => return self.client_command(now, map, (conn, msg.tid, true), &m.cmd, out),
             _ => {}
+        }
+        None
+    }
+
+    fn client_command(
+        &mut self,
+        now: Now,
+        map: &OsdMap,
+        (conn, tid, newer): (ConnId, u64, bool),
+        cmd: &[String],
+        out: &mut Vec<Output>,
+    ) -> Option<ToMonitor> {
+        let to_monitor = |cmd, data| ToMonitor { conn, tid, newer, cmd, data };
+        match self.command(now, map, cmd) {
+            Outcome::Done(Reply { r, rs, data }) => {
+                let msg = to_monitor(String::new(), data).reply(r, rs, &[]);
+                out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
+                None
+            }
+            Outcome::Monitor { cmd, data } => Some(to_monitor(cmd, data)),
         }
     }
 
@@ -277,8 +333,8 @@ impl Mgr {
     }
 
     /// Runs a command.
-    pub fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String]) -> Reply {
-        let failed = |errno: i32, rs: String| Reply { r: -errno, rs, data: String::new() };
+    fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String]) -> Outcome {
+        let failed = |errno: i32, rs: String| Outcome::Done(Reply { r: -errno, rs, data: String::new() });
         if self.stopped {
             return failed(EAGAIN, "the manager is stopped".into());
         }
@@ -288,7 +344,8 @@ impl Mgr {
         };
         let prefix = args.prefix().to_owned();
         if prefix == "get_command_descriptions" {
-            return Reply { data: types::command::descriptions(COMMANDS).to_json(), ..Reply::default() };
+            let data = types::command::descriptions(COMMANDS).to_json();
+            return Outcome::Done(Reply { data, ..Reply::default() });
         }
         if let Some(command) = COMMANDS.iter().find(|c| c.is_named(&prefix))
             && let Err((errno, why)) = command.check(&args)
@@ -298,15 +355,9 @@ impl Mgr {
         self.follow(now, map);
         let format = Format::parse(args.format());
         match self.answer(now, map, &prefix, &args, format.is_some()) {
-            Ok(Shown::Text(data)) => Reply { data, ..Reply::default() },
-            Ok(Shown::Tree(tree, root)) => {
-                let format = format.unwrap_or(Format::JsonPretty);
-                let mut data = tree.render(format, root);
-                if format == Format::Json {
-                    data.push('\n');
-                }
-                Reply { data, ..Reply::default() }
-            }
+            Ok(Shown::Monitor(cmd, data)) => Outcome::Monitor { cmd, data },
+            Ok(Shown::Said(errno, rs, shown)) => Outcome::Done(Reply { r: -errno, rs, data: render(*shown, format) }),
+            Ok(shown) => Outcome::Done(Reply { data: render(shown, format), ..Reply::default() }),
             Err((errno, why)) => failed(errno, why),
         }
     }
@@ -324,10 +375,11 @@ impl Mgr {
             ),
             "pg dump" | "pg dump_json" => {
                 let what = args.list("dumpcontents").first().cloned().unwrap_or_else(|| "all".into());
-                if prefix == "pg dump_json" {
-                    return Ok(Shown::Tree(show::pg_dump_tree(pgs, map, &what), "pg_map"));
-                }
-                either(&|| show::pg_dump_tree(pgs, map, &what), &|| show::pg_dump_text(pgs, map, &what))
+                let shown = match prefix {
+                    "pg dump_json" => Ok(Shown::Tree(show::pg_dump_tree(pgs, map, &what), "pg_map")),
+                    _ => either(&|| show::pg_dump_tree(pgs, map, &what), &|| show::pg_dump_text(pgs, map, &what)),
+                };
+                said(format!("dumped {what}"), shown?)
             }
             "pg dump_pools_json" => Ok(Shown::Tree(show::pg_dump_tree(pgs, map, "pools"), "pg_map")),
             "pg ls" | "pg ls-by-pool" | "pg ls-by-primary" | "pg ls-by-osd" => {
@@ -341,13 +393,23 @@ impl Mgr {
                 }
                 let older = args.i64("threshold").and_then(|t| u32::try_from(t).ok()).unwrap_or(60);
                 let chosen = show::stuck(pgs, &kinds, older, now);
-                if formatted {
-                    return Ok(Shown::Tree(show::stuck_tree(&chosen), "stuck_pgs"));
-                }
-                Ok(Shown::Text(if chosen.is_empty() { "ok\n".into() } else { show::stuck_text(&chosen) }))
+                let shown = either(&|| show::stuck_tree(&chosen), &|| show::stuck_text(&chosen));
+                said("ok".to_owned(), shown?)
+            }
+            "pg debug" => {
+                let sum = pgs.total().stats.sum;
+                let exist = match args.str("debugop") {
+                    Some("unfound_objects_exist") => sum.num_objects_unfound > 0,
+                    _ => sum.num_objects_degraded > 0,
+                };
+                Ok(Shown::Text(if exist { "TRUE\n" } else { "FALSE\n" }.to_owned()))
             }
             "osd perf" => either(&|| show::perf_tree(pgs), &|| show::perf_text(pgs)),
-            "osd df" => either(&|| show::osd_df_tree(pgs, map), &|| show::osd_df_text(pgs, map)),
+            "osd df" => {
+                let filter = Filter::parse(map, args.str("filter").unwrap_or_default())?;
+                let df = OsdDf::new(pgs, map, &filter, args.str("output_method") == Some("tree"));
+                either(&|| df.dump(), &|| df.text())
+            }
             "osd blocked-by" => either(&|| show::blocked_tree(pgs), &|| show::blocked_text(pgs)),
             "osd pool stats" => {
                 let only = args.str("pool_name").map(|name| pool_id(map, name)).transpose()?;
@@ -355,6 +417,11 @@ impl Mgr {
             }
             "osd ok-to-stop" => self.ok_to_stop(map, args),
             "osd safe-to-destroy" => self.safe_to_destroy(map, args, formatted),
+            "osd destroy" | "osd purge" => self.destroy(map, prefix, args),
+            "osd reweight-by-utilization"
+            | "osd reweight-by-pg"
+            | "osd test-reweight-by-utilization"
+            | "osd test-reweight-by-pg" => self.reweight(map, prefix, args, formatted),
             "config show" | "config show-with-defaults" => self.config_show(prefix, args, formatted),
             "progress" => Ok(Shown::Text(String::new())),
             "progress json" => Ok(Shown::Tree(
@@ -394,19 +461,17 @@ impl Mgr {
         if let Some(pool) = pool.filter(|p| map.pool(*p).is_none()) {
             return Err((ENOENT, format!("pool {pool} does not exist")));
         }
-        let osd = args.text("osd").map(|text| osd_id(map, &text)).transpose()?;
+        let osd = args.text("osd").map(|text| up_osd(map, &text)).transpose()?;
         let mut wanted = 0;
         let mut unknown = false;
-        for name in args.list("states").iter().flat_map(|s| s.split('+')) {
-            match pg_state::by_name(name) {
+        for name in args.list("states") {
+            match pg_state::by_name(&name) {
                 Some(0) => unknown = true,
                 Some(bit) => wanted |= bit,
                 None if name == "all" => {}
                 None => {
-                    return Err((
-                        EINVAL,
-                        format!("'{name}' is not a valid pg state, available choices: {}", state_names()),
-                    ));
+                    let all = pg_state::to_string(u64::MAX);
+                    return Err((EINVAL, format!("'{name}' is not a valid pg state, available choices: {all}")));
                 }
             }
         }
@@ -422,75 +487,89 @@ impl Mgr {
         Ok(self.stats.pgs.iter().filter(|(id, s)| fits(id, s)).collect())
     }
 
-    /// Which PGs would still serve without these OSDs.
+    /// Which PGs would still serve without these OSDs. As in Ceph it is JSON, asked for or not.
     fn ok_to_stop(&self, map: &OsdMap, args: &Args) -> Answer {
         let ids = osd_ids(map, args)?;
-        let (mut ok, mut bad, mut degraded) = (0u32, Vec::new(), Vec::new());
-        for (id, s) in &self.stats.pgs {
-            if !s.acting.iter().any(|o| ids.contains(o)) {
-                continue;
-            }
-            let left = s.acting.iter().filter(|o| **o >= 0 && !ids.contains(o)).count();
-            let min_size = map.pool(id.pool).map_or(1, |p| p.min_size as usize);
-            if s.state & pg_state::ACTIVE != 0 && left >= min_size {
-                ok += 1;
-                degraded.push(*id);
-            } else {
-                bad.push(*id);
-            }
+        let max = args.i64("max").and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let report = safety::ok_to_stop(&self.stats, map, ids, max);
+        let format = Format::parse(args.format()).unwrap_or(Format::Json);
+        let mut text = report.dump().render(format, "ok_to_stop");
+        if !text.ends_with('\n') {
+            text.push('\n');
         }
-        if !bad.is_empty() {
-            let why = format!(
-                "unsafe to stop osd(s) at this time ({} PGs are or would become offline): {}{}",
-                bad.len(),
-                bad.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", "),
-                if bad.len() > 5 { ", …" } else { "" }
-            );
-            return Err((EBUSY, why));
-        }
-        let tree = Dump::obj()
-            .with("ok_to_stop", true)
-            .with("osds", Dump::arr("osd", ids))
-            .with("num_ok_pgs", ok)
-            .with("num_not_ok_pgs", 0u32)
-            .with("ok_become_degraded", Dump::arr("pgid", degraded));
-        Ok(Shown::Text(format!("{}\n", tree.to_json())))
+        let (errno, why) = report.objection().unwrap_or_default();
+        Ok(Shown::Said(errno, why, Box::new(Shown::Text(text))))
     }
 
     fn safe_to_destroy(&self, map: &OsdMap, args: &Args, formatted: bool) -> Answer {
-        let ids = osd_ids(map, args)?;
-        let mapped = |o: &OsdId| self.stats.pgs.values().filter(|s| s.acting.contains(o) || s.up.contains(o)).count();
-        let (mut safe, mut active, mut missing, mut stored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut pgs = 0;
-        for osd in &ids {
-            let on_it = mapped(osd);
-            pgs += on_it;
-            match self.stats.osds.get(osd) {
-                _ if on_it > 0 => active.push(*osd),
-                Some(stat) if stat.num_pgs > 0 => stored.push(*osd),
-                None if map.is_up(*osd) => missing.push(*osd),
-                _ => safe.push(*osd),
-            }
+        let found = Destruction::new(&self.stats, map, osd_ids(map, args)?);
+        if let Some(why) = found.unsure() {
+            return Err(why);
         }
         if formatted {
-            let tree = Dump::obj()
-                .with("safe_to_destroy", Dump::arr("osd", safe))
-                .with("active", Dump::arr("osd", active))
-                .with("missing_stats", Dump::arr("osd", missing))
-                .with("stored_pgs", Dump::arr("osd", stored));
-            return Ok(Shown::Tree(tree, "osd_status"));
+            return Ok(Shown::Tree(found.dump(), "osd_status"));
         }
-        let names = |list: &[OsdId]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        if !active.is_empty() {
-            return Err((EBUSY, format!("OSD(s) {} have {pgs} pgs currently mapped to them. ", names(&active))));
+        match found.objection() {
+            Some(why) => Err(why),
+            None => said(found.approval(), Shown::Text(String::new())),
         }
-        if !stored.is_empty() {
-            return Err((EBUSY, format!("OSD(s) {} still hold data of PGs that are not clean. ", names(&stored))));
+    }
+
+    /// `osd destroy` and `osd purge`: what is safe needs no `--force`, and `--yes-i-really-mean-it` is one.
+    fn destroy(&self, map: &OsdMap, prefix: &str, args: &Args) -> Answer {
+        let text = args.text("id").unwrap_or_default();
+        let osd = number(&text).ok_or_else(|| (EINVAL, "must specify OSD id".to_owned()))?;
+        let found = Destruction::new(&self.stats, map, [osd].into());
+        let force = args.flag("force") || args.flag("yes_i_really_mean_it");
+        if let Some((errno, why)) = found.objection().filter(|_| !force) {
+            let loss = self.stats.loss_with_osd(map, osd);
+            let text = format!(
+                "{why}\nYou can proceed by passing --force, but be warned that this will likely mean real, permanent \
+                 data loss.{loss}"
+            );
+            return Err((errno, text));
         }
-        if !missing.is_empty() {
-            return Err((EAGAIN, format!("OSD(s) {} have not reported yet. ", names(&missing))));
+        let cmd = Dump::obj().with("prefix", format!("{prefix}-actual")).with("id", osd);
+        Ok(Shown::Monitor(cmd.with("yes_i_really_mean_it", true).to_json(), String::new()))
+    }
+
+    fn reweight(&self, map: &OsdMap, prefix: &str, args: &Args, formatted: bool) -> Answer {
+        let mut pools = BTreeSet::new();
+        for name in args.list("pools") {
+            let missing = || (ENOENT, format!("pool '{name}' does not exist"));
+            pools.insert(map.pool_id(&name).ok_or_else(missing)?);
         }
-        Ok(Shown::Text(format!("OSD(s) {} are safe to destroy without reducing data durability.\n", names(&safe))))
+        let change_max = args.f64("max_change").unwrap_or(0.05);
+        if change_max <= 0.0 {
+            let shown = types::dump::general_float(change_max, 6);
+            return Err((EINVAL, format!("max_change {shown} must be positive")));
+        }
+        let osds_max = args.i64("max_osds").unwrap_or(4);
+        let osds_max = match usize::try_from(osds_max) {
+            Ok(n @ 1..) => n,
+            _ => return Err((EINVAL, format!("max_osds {osds_max} must be positive"))),
+        };
+        let request = reweight::Request {
+            overload_percent: args.i64("oload").unwrap_or(120),
+            change_max,
+            osds_max,
+            by_pg: prefix.ends_with("-pg"),
+            pools,
+            no_increasing: args.has("no_increasing"),
+        };
+        let plan = Plan::new(&self.stats, map, &request)
+            .map_err(|(errno, why)| (errno, format!("{why}FAILED reweight-by-pg")))?;
+        let shown = match formatted {
+            true => Shown::Tree(plan.dump, "reweight_by_utilization"),
+            false => Shown::Text(plan.text),
+        };
+        if prefix.starts_with("osd test-") || plan.weights.is_empty() {
+            return said("no change".to_owned(), shown);
+        }
+        let mut weights = Dump::obj();
+        plan.weights.iter().for_each(|(osd, weight)| weights.put(osd.to_string(), weight.to_string()));
+        let cmd = Dump::obj().with("prefix", "osd reweightn").with("weights", weights.to_json());
+        Ok(Shown::Monitor(cmd.to_json(), render(shown, Format::parse(args.format()))))
     }
 
     fn config_show(&self, prefix: &str, args: &Args, formatted: bool) -> Answer {
@@ -542,30 +621,52 @@ fn level_name(level: i32) -> &'static str {
     }
 }
 
-fn state_names() -> String {
-    let names: Vec<&str> = pg_state::NAMES.iter().map(|(_, n)| *n).collect();
-    names.join("|")
-}
-
 fn pool_id(map: &OsdMap, name: &str) -> Result<PoolId, (i32, String)> {
     map.pool_id(name).ok_or_else(|| (ENOENT, format!("pool {name} does not exist")))
 }
 
-/// `3` or `osd.3`.
-fn osd_id(map: &OsdMap, text: &str) -> Result<OsdId, (i32, String)> {
-    let id: OsdId = text
-        .trim_start_matches("osd.")
-        .parse()
-        .map_err(|_| (EINVAL, format!("'{text}' is no OSD: write 3 or osd.3")))?;
-    if map.exists(id) { Ok(id) } else { Err((ENOENT, format!("osd {id} does not exist"))) }
+fn said(words: String, shown: Shown) -> Answer {
+    Ok(Shown::Said(0, words, Box::new(shown)))
 }
 
-/// A list of OSDs; `all` and `any` mean all of them.
-fn osd_ids(map: &OsdMap, args: &Args) -> Result<Vec<OsdId>, (i32, String)> {
+/// What goes to the output.
+fn render(shown: Shown, format: Option<Format>) -> String {
+    match shown {
+        Shown::Text(text) => text,
+        Shown::Tree(tree, root) => {
+            let format = format.unwrap_or(Format::JsonPretty);
+            let mut text = tree.render(format, root);
+            if format == Format::Json {
+                text.push('\n');
+            }
+            text
+        }
+        Shown::Said(_, _, shown) => render(*shown, format),
+        Shown::Monitor(_, text) => text,
+    }
+}
+
+/// `3` or `osd.3`.
+fn number(text: &str) -> Option<OsdId> {
+    text.strip_prefix("osd.").unwrap_or(text).parse().ok().filter(|id| *id >= 0)
+}
+
+/// An OSD that is up: others have no PGs to show.
+fn up_osd(map: &OsdMap, text: &str) -> Result<OsdId, (i32, String)> {
+    let id = number(text).ok_or_else(|| (EINVAL, format!("'{text}' is no OSD: write 3 or osd.3")))?;
+    if map.is_up(id) { Ok(id) } else { Err((EAGAIN, format!("osd {id} is not up"))) }
+}
+
+/// A list of OSDs, in the map or not; `all` and `any` mean all of the map.
+fn osd_ids(map: &OsdMap, args: &Args) -> Result<BTreeSet<OsdId>, (i32, String)> {
     let words = args.list("ids");
     let words: Vec<&str> = words.iter().flat_map(|w| w.split([',', ' '])).filter(|w| !w.is_empty()).collect();
-    if words.iter().any(|w| matches!(*w, "all" | "any" | "*")) {
+    if words.is_empty() {
+        return Err((EINVAL, "must specify one or more OSDs".to_owned()));
+    }
+    if matches!(words[0], "all" | "any" | "*") {
         return Ok(map.osds().collect());
     }
-    words.into_iter().map(|w| osd_id(map, w)).collect()
+    let none = |w: &str| (EINVAL, format!("Expected option value to be integer, got '{w}'invalid osd id '{w}'"));
+    words.into_iter().map(|w| number(w).ok_or_else(|| none(w))).collect()
 }

@@ -43,6 +43,7 @@ enum Held {
     Message { conn: ConnId, msg: Message },
     Auth { conn: ConnId, method: u32, payload: bytes::Bytes },
     Admin { id: u64, command: String },
+    Mgr(mgr::ToMonitor),
 }
 
 /// The proposal under way.
@@ -322,6 +323,7 @@ impl Mon {
             Held::Message { conn, msg } => self.on_message(cx, conn, msg),
             Held::Auth { conn, method, payload } => self.on_auth(cx, conn, method, payload),
             Held::Admin { id, command } => self.on_admin(cx, id, command),
+            Held::Mgr(request) => self.mgr_request(cx, request),
         }
     }
 
@@ -350,6 +352,10 @@ impl Mon {
     /// Keeps a message for after the next commit.
     pub(crate) fn hold_message(&mut self, conn: ConnId, msg: Message) {
         self.held.push_back(Held::Message { conn, msg });
+    }
+
+    pub(crate) fn hold_mgr_request(&mut self, request: mgr::ToMonitor) {
+        self.held.push_back(Held::Mgr(request));
     }
 
     pub(crate) fn on_admin(&mut self, cx: &mut Cx, id: u64, command: String) {

@@ -1,17 +1,44 @@
 //! The manager inside: what it is told, and what the monitor shows of PGs.
 
 use messages::Message;
-use mgr::Digest;
+use mgr::{Digest, ToMonitor};
 use node::{ConnId, Now};
 use types::dump::Dump;
+use types::{OsdId, PgId, PoolId};
 
 use crate::core::{Cx, Mon};
+use crate::pending::Waiter;
 
 impl Mon {
     /// A message at the manager's address.
     pub(crate) fn mgr_message(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) {
         let map = self.state.osdmap.clone();
-        self.mgr.message(cx.now, &map, conn, msg, cx.out);
+        if let Some(request) = self.mgr.message(cx.now, &map, conn, msg, cx.out) {
+            self.mgr_request(cx, request);
+        }
+    }
+
+    /// A command that the manager has judged and that changes the map.
+    pub(crate) fn mgr_request(&mut self, cx: &mut Cx, request: ToMonitor) {
+        if !self.is_writeable() {
+            return self.hold_mgr_request(request);
+        }
+        let (r, reply) = self.run_command(cx, None, std::slice::from_ref(&request.cmd), bytes::Bytes::new());
+        let msg = request.reply(r, reply.rs, &reply.data);
+        self.reply(cx, r == 0, Waiter::Message { conn: request.conn, msg });
+    }
+
+    /// What would be lost with an OSD, in numbers: a sentence with a space before it.
+    pub(crate) fn what_goes_with(&self, osd: OsdId) -> String {
+        self.mgr.stats.loss_with_osd(&self.state.osdmap, osd)
+    }
+
+    pub(crate) fn what_goes_with_pool(&self, pool: PoolId) -> String {
+        self.mgr.stats.loss_with_pool(pool)
+    }
+
+    pub(crate) fn what_goes_with_pg(&self, pg: PgId) -> String {
+        self.mgr.stats.loss_with_pg(pg)
     }
 
     /// Lets the manager sum up; what it finds is health and quotas from now on.

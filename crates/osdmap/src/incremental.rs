@@ -174,8 +174,13 @@ impl Incremental {
     }
 
     /// The OSD's state when this is applied (Ceph: `pending_inc.new_state` over `osdmap`), boots aside.
+    /// A weight comes first: it makes an OSD exist.
     pub fn pending_state(&self, map: &OsdMap, osd: OsdId) -> u32 {
-        map.state(osd) ^ self.new_state.get(&osd).copied().unwrap_or(0)
+        let weighed = match self.new_weight.get(&osd) {
+            Some(1..) => (map.state(osd) | state::EXISTS) & !(state::AUTOOUT | state::NEW),
+            _ => map.state(osd),
+        };
+        weighed ^ self.new_state.get(&osd).copied().unwrap_or(0)
     }
 
     /// Sets or clears state bits of the OSD (Ceph: `pending_osd_state_set`, `…_clear`).

@@ -288,6 +288,7 @@ impl From<EntityAddr> for EntityAddrVec {
 impl fmt::Display for EntityAddrVec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
+            [] => Ok(()),
             [one] => one.fmt(f),
             all => {
                 f.write_str("[")?;

@@ -23,6 +23,7 @@ mod df;
 mod mons;
 mod osd;
 mod osd_change;
+mod osd_place;
 mod pool;
 mod pool_op;
 mod pool_set;
@@ -111,6 +112,13 @@ impl Cmd<'_, '_, '_> {
         Reply::data(tree.render(self.format().unwrap_or(Format::JsonPretty), root))
     }
 
+    /// [`Self::dump`] with a newline behind it, which some of Ceph's commands print and others do not.
+    pub fn dump_line(&self, root: &str, tree: &Dump) -> Reply {
+        let mut bytes = self.dump(root, tree).data.to_vec();
+        bytes.push(b'\n');
+        Reply::data(bytes)
+    }
+
     /// The tree in the format asked for, or text of its own.
     pub fn dump_or(&self, root: &str, tree: impl FnOnce() -> Dump, plain: impl FnOnce() -> String) -> Reply {
         Reply::data(match self.format() {
@@ -119,7 +127,7 @@ impl Cmd<'_, '_, '_> {
         })
     }
 
-    /// Like [`Self::dump_or`], but the text goes to the terminal rather than to the output.
+    /// An argument that names an OSD.
     pub fn osd_arg(&self, name: &str) -> Result<types::OsdId, Fail> {
         let text = self.arg(name)?;
         parse_osd(&text).ok_or_else(|| Fail(errno::EINVAL, format!("unable to parse osd id value \"{text}\"")))
@@ -139,6 +147,7 @@ fn handler(prefix: &str) -> Option<Handler> {
         .or_else(|| mons::handler(prefix))
         .or_else(|| osd::handler(prefix))
         .or_else(|| osd_change::handler(prefix))
+        .or_else(|| osd_place::handler(prefix))
         .or_else(|| crush::handler(prefix))
         .or_else(|| pool::handler(prefix))
         .or_else(|| config::handler(prefix))
@@ -197,7 +206,13 @@ impl Mon {
         self.run_command(cx, conn, cmd, data)
     }
 
-    fn run_command(&mut self, cx: &mut Cx, conn: Option<ConnId>, cmd: &[String], data: Bytes) -> (i32, Reply) {
+    pub(crate) fn run_command(
+        &mut self,
+        cx: &mut Cx,
+        conn: Option<ConnId>,
+        cmd: &[String],
+        data: Bytes,
+    ) -> (i32, Reply) {
         let args = match Args::parse(cmd) {
             Ok(args) => args,
             Err(why) => return finish(fail(errno::EINVAL, why)),

@@ -9,7 +9,7 @@ use osdmap::{OsdMap, TreeFilter};
 use types::dump::{Dump, Format};
 use types::{Epoch, OsdId, errno, pool};
 
-use super::{Cmd, CmdResult, Fail, Handler, Reply, age, fail, ids, parse_osd};
+use super::{Cmd, CmdResult, Fail, Handler, Reply, age, fail, ids};
 use crate::change::Space;
 use crate::core::Mon;
 
@@ -115,7 +115,8 @@ fn without_blank_lines(text: &str) -> String {
 fn info(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let one = match c.args.has("id") {
-        true => Some(existing(c, &map)?),
+        // As in Ceph: ENOENT everywhere else.
+        true => Some(existing(c, &map).map_err(|Fail(_, why)| Fail(errno::EINVAL, why))?),
         false => None,
     };
     let all: Vec<OsdId> = one.map_or_else(|| map.osds().collect(), |osd| vec![osd]);
@@ -123,7 +124,7 @@ fn info(c: &mut Cmd) -> CmdResult {
         Some(osd) => map.dump_osd(osd),
         None => Dump::arr("osd", all.iter().map(|osd| map.dump_osd(*osd))),
     };
-    let text = || all.iter().map(|osd| map.print_osd(*osd) + "\n").collect();
+    let text = || all.iter().map(|osd| map.print_osd(*osd)).collect();
     Ok(c.dump_or("osd_info", tree, text))
 }
 
@@ -155,14 +156,17 @@ fn tree(c: &mut Cmd) -> CmdResult {
             _ => return fail(errno::EINVAL, format!("unrecognized state '{name}'")),
         }
     }
-    if (filter.r#in && filter.out) || (filter.up && filter.down) {
-        return fail(errno::EINVAL, "cannot specify both up and down or both in and out");
+    if usize::from(filter.up) + usize::from(filter.down) + usize::from(filter.destroyed) > 1 {
+        return fail(errno::EINVAL, "can specify only one of 'up', 'down' and 'destroyed'");
+    }
+    if filter.r#in && filter.out {
+        return fail(errno::EINVAL, "cannot specify both in and out");
     }
     let bucket = c.args.text("bucket");
     if let Some(name) = &bucket {
         match map.crush.item_id(name) {
-            None => return fail(errno::EINVAL, format!("bucket '{name}' does not exist")),
-            Some(0..) => return fail(errno::EINVAL, format!("{name} is not a bucket")),
+            None => return fail(errno::ENOENT, format!("bucket '{name}' does not exist")),
+            Some(0..) => return fail(errno::EINVAL, format!("\"{name}\" is not a bucket")),
             Some(_) => {}
         }
     }
@@ -173,7 +177,7 @@ fn tree(c: &mut Cmd) -> CmdResult {
 fn ls_tree(c: &mut Cmd) -> CmdResult {
     let map = map_at(c)?;
     let name = c.arg("name")?;
-    let Some(id) = map.crush.item_id(&name) else { return fail(errno::ENOENT, format!("node {name} does not exist")) };
+    let Some(id) = map.crush.item_id(&name) else { return fail(errno::ENOENT, format!("\"{name}\" does not exist")) };
     let osds = map.crush.devices_below(id).into_iter().filter(|osd| map.exists(*osd)).collect();
     Ok(list_osds(c, osds))
 }
@@ -194,7 +198,7 @@ fn getcrushmap(c: &mut Cmd) -> CmdResult {
 fn getmaxosd(c: &mut Cmd) -> CmdResult {
     let map = &c.mon.state.osdmap;
     let tree = || Dump::obj().with("epoch", map.epoch).with("max_osd", map.max_osd());
-    Ok(c.dump_or("getmaxosd", tree, || format!("max_osd = {} in epoch {}", map.max_osd(), map.epoch)))
+    Ok(c.dump_or("getmaxosd", tree, || format!("max_osd = {} in epoch {}\n", map.max_osd(), map.epoch)))
 }
 
 fn find(c: &mut Cmd) -> CmdResult {
@@ -469,23 +473,11 @@ fn profile_get(c: &mut Cmd) -> CmdResult {
 
 fn last_stat_seq(c: &mut Cmd) -> CmdResult {
     c.osd_arg("id")?;
-    let text = "0".to_owned();
+    let text = "0\n".to_owned();
     Ok(match c.format() {
         Some(Format::Json | Format::JsonPretty) | None => Reply::data(text),
         Some(format) => Reply::data(Dump::from(0u8).render(format, "seq")),
     })
-}
-
-/// `osd.3`, `3`, or all of them.
-pub fn osd_list(c: &Cmd, name: &str) -> Result<Vec<OsdId>, Fail> {
-    let mut osds = vec![];
-    for text in c.args.list(name) {
-        match parse_osd(&text) {
-            Some(osd) => osds.push(osd),
-            None => return fail(errno::EINVAL, format!("unable to parse osd id value \"{text}\"")),
-        }
-    }
-    Ok(osds)
 }
 
 /// A float as Ceph's streams print it.

@@ -1,9 +1,8 @@
-//! Commands that change the OSD map, pools and CRUSH aside.
+//! Commands that change the OSD map; pools, CRUSH and placement by hand aside.
 
 use osdmap::{Release, WEIGHT_IN, flag, state};
-use types::{AddrType, EntityAddr, OsdId, PgId, UTime, Uuid, errno};
+use types::{AddrType, EntityAddr, OsdId, UTime, Uuid, errno};
 
-use super::osd::osd_list;
 use super::{Cmd, CmdResult, Fail, Handler, Reply, fail};
 use crate::change::Space;
 
@@ -27,24 +26,16 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "osd lost" => lost,
         "osd create" => create,
         "osd new" => new,
-        "osd destroy" | "osd destroy-actual" => destroy,
-        "osd purge" | "osd purge-actual" | "osd purge-new" => purge,
+        "osd destroy-actual" => destroy,
+        "osd purge-actual" | "osd purge-new" => purge,
         "osd blocklist" | "osd blacklist" => blocklist,
         "osd blocklist clear" | "osd blacklist clear" => blocklist_clear,
         "osd setmaxosd" => setmaxosd,
         "osd set-full-ratio" | "osd set-backfillfull-ratio" | "osd set-nearfull-ratio" => ratio,
         "osd set-require-min-compat-client" => min_compat,
         "osd require-osd-release" => require_release,
-        "osd pg-temp" => pg_temp,
-        "osd primary-temp" => primary_temp,
-        "osd pg-upmap" => pg_upmap,
-        "osd rm-pg-upmap" => rm_pg_upmap,
-        "osd pg-upmap-items" => pg_upmap_items,
-        "osd rm-pg-upmap-items" => rm_pg_upmap_items,
         "osd erasure-code-profile set" => profile_set,
         "osd erasure-code-profile rm" => profile_rm,
-        "osd force-create-pg" => force_create,
-        "pg repeer" => repeer,
         _ => return None,
     })
 }
@@ -54,7 +45,6 @@ pub fn handler(prefix: &str) -> Option<Handler> {
 fn flags_named(key: &str) -> Option<u32> {
     match key {
         "pause" => Some(flag::PAUSERD | flag::PAUSEWR),
-        "full" => Some(flag::FULL),
         other => flag::from_name(other),
     }
 }
@@ -63,7 +53,6 @@ fn set_flag(c: &mut Cmd, key: &str, on: bool) -> CmdResult {
     let Some(bits) = flags_named(key) else { return fail(errno::EINVAL, format!("unrecognized flag '{key}'")) };
     c.mon.map().set_flag(bits, on);
     let names = flag::string(bits);
-    let names = if bits == flag::FULL { "full".to_owned() } else { names };
     Ok(Reply::says(format!("{names} is {}", if on { "set" } else { "unset" })))
 }
 
@@ -94,20 +83,29 @@ fn wanted(c: &mut Cmd, all: impl Fn(&crate::osd_service::PendingMap, OsdId) -> b
         let map = c.mon.map();
         return Ok(map.osds().filter(|osd| all(map, *osd)).collect());
     }
-    osd_list(c, "ids")
+    numbered(c)
+}
+
+/// The OSDs of `ids`, all of them by number.
+fn numbered(c: &Cmd) -> Result<Vec<OsdId>, Fail> {
+    let number = |text: String| {
+        let none = || Fail(errno::EINVAL, format!("{}invalid osd id-1", super::crush::no_integer(&text)));
+        super::parse_osd(&text).ok_or_else(none)
+    };
+    c.args.list("ids").into_iter().map(number).collect()
 }
 
 /// Does something to each OSD that exists, and joins what is said of each.
 fn each(c: &mut Cmd, osds: Vec<OsdId>, mut act: impl FnMut(&mut Cmd, OsdId) -> String) -> CmdResult {
-    let mut said = vec![];
+    let mut said = String::new();
     for osd in osds {
         if c.mon.map().exists(osd) {
-            said.push(act(c, osd));
+            said.push_str(&act(c, osd));
         } else {
-            said.push(format!("osd.{osd} does not exist. "));
+            said.push_str(&format!("osd.{osd} does not exist. "));
         }
     }
-    Ok(Reply::says(said.join("\n").trim_end_matches('\n')))
+    Ok(Reply::says(said))
 }
 
 fn out(c: &mut Cmd) -> CmdResult {
@@ -171,15 +169,17 @@ fn down(c: &mut Cmd) -> CmdResult {
 }
 
 fn rm(c: &mut Cmd) -> CmdResult {
-    let osds = osd_list(c, "ids")?;
+    let osds = numbered(c)?;
     if let Some(osd) = osds.iter().find(|osd| c.mon.map().is_up(**osd)) {
         return fail(errno::EBUSY, format!("osd.{osd} is still up; must be down before removal. "));
     }
+    let mut first = true;
     each(c, osds, |c, osd| {
         let state = c.mon.map().state(osd);
         c.mon.map().flip(osd, state);
         c.mon.pending.rm(Space::OsdMetadata, osd.to_string());
-        format!("removed osd.{osd}")
+        let lead = if std::mem::take(&mut first) { "removed" } else { "," };
+        format!("{lead} osd.{osd}")
     })
 }
 
@@ -193,17 +193,12 @@ fn bits_named(name: &str) -> Option<u32> {
     }
 }
 
-/// `osd add-noup IDS` and its kin.
+/// `osd add-noup IDS` and its kin: `osd set-group` of one flag, of an older time.
 fn state_bits(c: &mut Cmd) -> CmdResult {
     let prefix = c.args.prefix().to_owned();
     let (verb, name) = prefix.trim_start_matches("osd ").split_once('-').unwrap_or_default();
-    let (on, bits) = (verb == "add", bits_named(name).unwrap_or(0));
-    let osds = wanted(c, |_, _| true)?;
-    if let Some(osd) = osds.iter().find(|osd| !c.mon.state.osdmap.exists(**osd)) {
-        return fail(errno::ENOENT, format!("osd.{osd} does not exist. "));
-    }
-    osds.iter().for_each(|osd| c.mon.map().set_state(*osd, bits, on));
-    Ok(Reply::default())
+    let bits = bits_named(name).unwrap_or(0);
+    group_bits(c, "ids", bits, verb == "add")
 }
 
 /// `osd set-group FLAGS WHO…`: of OSDs, of CRUSH buckets, of device classes.
@@ -211,14 +206,29 @@ fn group(c: &mut Cmd) -> CmdResult {
     let on = c.args.prefix() == "osd set-group";
     let mut bits = 0;
     for name in c.arg("flags")?.split(',') {
-        let found = bits_named(name.trim());
-        bits |= found.ok_or_else(|| Fail(errno::EINVAL, format!("unrecognized flag '{name}'")))?;
+        let none = || format!("unrecognized flag '{name}', must be one of {{noup,nodown,noin,noout}}");
+        bits |= bits_named(name.trim()).ok_or_else(|| Fail(errno::EINVAL, none()))?;
+    }
+    group_bits(c, "who", bits, on)
+}
+
+fn group_bits(c: &mut Cmd, arg: &str, bits: u32, on: bool) -> CmdResult {
+    let who = c.args.list(arg);
+    if who.first().is_some_and(|who| matches!(who.as_str(), "all" | "any" | "*")) {
+        let all: Vec<OsdId> = c.mon.map().osds().collect();
+        all.into_iter().for_each(|osd| c.mon.map().set_state(osd, bits, on));
+        return Ok(Reply::default());
     }
     let base = c.mon.state.osdmap.clone();
     let change = |old: u32| if on { old | bits } else { old & !bits };
-    for who in c.args.list("who") {
-        if let Some(osd) = super::parse_osd(&who).filter(|osd| base.exists(*osd)) {
-            c.mon.map().set_state(osd, bits, on);
+    let mut said = String::new();
+    for who in who {
+        if let Some(osd) = super::parse_osd(&who) {
+            if base.exists(osd) {
+                c.mon.map().set_state(osd, bits, on);
+            } else {
+                said.push_str(&format!("osd.{osd} does not exist. "));
+            }
         } else if let Some(id) = base.crush.item_id(&who) {
             let flags = &mut c.mon.map().inc.new_crush_node_flags;
             let old = flags.get(&id).or(base.crush_node_flags.get(&id)).copied().unwrap_or(0);
@@ -231,7 +241,7 @@ fn group(c: &mut Cmd) -> CmdResult {
             return fail(errno::EINVAL, format!("unable to parse osd id or crush node or device class: \"{who}\". "));
         }
     }
-    Ok(Reply::default())
+    Ok(Reply::says(said))
 }
 
 // --- weights
@@ -258,22 +268,20 @@ fn reweight(c: &mut Cmd) -> CmdResult {
     Ok(Reply::says(format!("reweighted osd.{osd} to {} ({ww:x})", types::dump::general_float(weight, 6))))
 }
 
+/// `{"ID": "WEIGHT", …}`, weights as 16.16 integers; nothing is changed unless all of it makes sense.
 fn reweightn(c: &mut Cmd) -> CmdResult {
     let text = c.arg("weights")?;
-    let parsed: Option<std::collections::BTreeMap<String, u32>> = types::command::Args::parse(&[text]).ok().map(|a| {
-        let all = a.entries().filter_map(|(k, v)| {
-            Some((k.clone(), u32::try_from(v.as_u64().or_else(|| v.as_str()?.parse().ok())?).ok()?))
-        });
-        all.collect()
-    });
-    let Some(weights) = parsed.filter(|w| !w.is_empty()) else {
-        return fail(errno::EINVAL, "unable to parse 'weights' value");
-    };
-    for (id, weight) in weights {
-        match super::parse_osd(&id).filter(|osd| c.mon.state.osdmap.exists(*osd)) {
-            Some(osd) => _ = c.mon.map().inc.new_weight.insert(osd, weight),
-            None => return fail(errno::ENOENT, format!("osd.{id} does not exist")),
-        }
+    let unable = || Fail(errno::EINVAL, format!("unable to parse 'weights' value '{text}'"));
+    let args = types::command::Args::parse(&[text.replace('\'', "\"")]).map_err(|_| unable())?;
+    let mut weights = std::collections::BTreeMap::new();
+    for (id, value) in args.entries() {
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let weight = number.and_then(|w| u32::try_from(w).ok()).ok_or_else(unable)?;
+        let osd = super::parse_osd(id).filter(|osd| c.mon.state.osdmap.exists(*osd)).ok_or_else(unable)?;
+        weights.insert(osd, weight);
+    }
+    for (osd, weight) in weights {
+        c.mon.map().inc.new_weight.insert(osd, weight);
     }
     Ok(Reply::default())
 }
@@ -283,20 +291,24 @@ fn primary_affinity(c: &mut Cmd) -> CmdResult {
     let weight = weight_arg(c)?;
     c.mon.map().inc.new_primary_affinity.insert(osd, fixed(weight));
     let shown = types::dump::general_float(weight, 6);
-    Ok(Reply::says(format!("set osd.{osd} primary-affinity to {shown} ({})", fixed(weight))))
+    Ok(Reply::says(format!("set osd.{osd} primary-affinity to {shown} ({:x})", fixed(weight))))
 }
 
 // --- OSDs come and go
 
 fn lost(c: &mut Cmd) -> CmdResult {
     if !c.args.flag("yes_i_really_mean_it") {
-        let text =
-            "are you SURE?  this might mean real, permanent data loss.  pass --yes-i-really-mean-it if you really do.";
+        let mut text = "are you SURE?  this might mean real, permanent data loss.  pass --yes-i-really-mean-it if you \
+                        really do."
+            .to_owned();
+        if let Some(osd) = c.osd_arg("id").ok().filter(|osd| c.mon.map().exists(*osd)) {
+            text.push_str(&c.mon.what_goes_with(osd));
+        }
         return fail(errno::EPERM, text);
     }
     let osd = existing(c, "id")?;
     if c.mon.map().is_up(osd) {
-        return fail(errno::EBUSY, format!("osd.{osd} is not down or doesn't exist"));
+        return fail(errno::EBUSY, format!("osd.{osd} is not down"));
     }
     let down_at = c.mon.state.osdmap.info(osd).down_at;
     c.mon.map().inc.new_lost.insert(osd, down_at);
@@ -327,7 +339,8 @@ fn allocate(c: &mut Cmd, uuid: Option<Uuid>) -> Result<OsdId, Fail> {
     let map = c.mon.map();
     let osd = match asked {
         Some(osd) if map.exists(osd) && map.state(osd) & state::DESTROYED == 0 => {
-            return fail(errno::EEXIST, format!("osd.{osd} has already been created"));
+            let uuid = uuid.unwrap_or_default();
+            return fail(errno::EINVAL, format!("id {osd} already in use and does not match uuid {uuid}"));
         }
         Some(osd) => osd,
         None => (0..).find(|osd| !map.exists(*osd)).expect("there is no end of ids"),
@@ -337,6 +350,8 @@ fn allocate(c: &mut Cmd, uuid: Option<Uuid>) -> Result<OsdId, Fail> {
     }
     if map.state(osd) & state::DESTROYED != 0 {
         map.set_state(osd, state::DESTROYED, false);
+    } else {
+        map.inc.new_weight.insert(osd, WEIGHT_IN);
     }
     map.set_state(osd, state::EXISTS | state::NEW, true);
     if let Some(uuid) = uuid {
@@ -364,20 +379,35 @@ fn new(c: &mut Cmd) -> CmdResult {
     Ok(created(c, osd))
 }
 
-fn destroy(c: &mut Cmd) -> CmdResult {
+/// What `osd destroy-actual`, `osd purge-actual` and `osd purge-new` ask for first: an OSD that exists and
+/// is down, and to be sure. `Ok(Err(reply))`: there is nothing to do.
+fn going(c: &mut Cmd) -> Result<Result<OsdId, Reply>, Fail> {
+    let osd = c.osd_arg("id")?;
     if !c.args.flag("yes_i_really_mean_it") {
-        let text = "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will mean real, permanent data \
-                    loss, as well as deletion of cephx keys.  Pass --yes-i-really-mean-it if you really do.";
+        let mut text =
+            "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will mean real, permanent \
+                        data loss, as well as deletion of cephx and lockbox keys. Pass --yes-i-really-mean-it if you \
+                        really do."
+                .to_owned();
+        text.push_str(&c.mon.what_goes_with(osd));
         return fail(errno::EPERM, text);
     }
-    let osd = c.osd_arg("id")?;
     let map = c.mon.map();
     if !map.exists(osd) {
-        return Ok(Reply::says(format!("osd.{osd} does not exist")));
+        return Ok(Err(Reply::says(format!("osd.{osd} does not exist"))));
     }
     if map.is_up(osd) {
-        return fail(errno::EBUSY, format!("osd.{osd} is still up; must be down before destroyed."));
+        return fail(errno::EBUSY, format!("osd.{osd} is not `down`."));
     }
+    Ok(Ok(osd))
+}
+
+fn destroy(c: &mut Cmd) -> CmdResult {
+    let osd = match going(c)? {
+        Ok(osd) => osd,
+        Err(nothing) => return Ok(nothing),
+    };
+    let map = c.mon.map();
     map.set_state(osd, state::DESTROYED, true);
     map.inc.new_uuid.insert(osd, Uuid::default());
     c.mon.pending.rm(Space::Auth, format!("osd.{osd}"));
@@ -385,21 +415,13 @@ fn destroy(c: &mut Cmd) -> CmdResult {
 }
 
 fn purge(c: &mut Cmd) -> CmdResult {
-    if !c.args.flag("yes_i_really_mean_it") {
-        let text = "Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will mean real, permanent data \
-                    loss, as well as cephx keys.  Pass --yes-i-really-mean-it if you really do.";
-        return fail(errno::EPERM, text);
-    }
-    let osd = c.osd_arg("id")?;
+    let osd = match going(c)? {
+        Ok(osd) => osd,
+        Err(nothing) => return Ok(nothing),
+    };
     let map = c.mon.map();
-    if !map.exists(osd) {
-        return Ok(Reply::says(format!("osd.{osd} does not exist.")));
-    }
-    if map.is_up(osd) {
-        return fail(errno::EBUSY, format!("osd.{osd} is not `down`."));
-    }
     if c.args.prefix() == "osd purge-new" && map.state(osd) & state::NEW == 0 {
-        return fail(errno::EINVAL, "osd is not new");
+        return fail(errno::EPERM, format!("osd.{osd} is not new"));
     }
     let mut crush = map.crush();
     if crush.item_exists(osd) && crush.remove_item(osd, false).is_ok() {
@@ -497,7 +519,7 @@ fn ratio(c: &mut Cmd) -> CmdResult {
         "osd set-backfillfull-ratio" => map.inc.new_backfillfull_ratio = Some(value),
         _ => map.inc.new_nearfull_ratio = Some(value),
     }
-    Ok(Reply::says(format!("{} {}", prefix.trim_start_matches("osd "), types::dump::general_float(value.into(), 6))))
+    Ok(Reply::says(format!("{prefix} {}", types::dump::general_float(value.into(), 6))))
 }
 
 fn min_compat(c: &mut Cmd) -> CmdResult {
@@ -529,83 +551,6 @@ fn require_release(c: &mut Cmd) -> CmdResult {
         c.mon.map().inc.new_require_osd_release = Some(release);
     }
     Ok(Reply::default())
-}
-
-// --- placement by hand
-
-fn pgid(c: &Cmd) -> Result<PgId, Fail> {
-    let text = c.arg("pgid")?;
-    let parsed = text.parse::<PgId>().map_err(|_| Fail(errno::EINVAL, format!("invalid pgid '{text}'")))?;
-    if !c.mon.state.osdmap.pg_exists(parsed) {
-        return fail(errno::ENOENT, format!("pgid '{text}' does not exist"));
-    }
-    Ok(parsed)
-}
-
-fn known_osds(c: &Cmd) -> Result<Vec<OsdId>, Fail> {
-    let osds = osd_list(c, "id")?;
-    match osds.iter().find(|osd| !c.mon.state.osdmap.exists(**osd)) {
-        Some(osd) => fail(errno::ENOENT, format!("osd.{osd} does not exist")),
-        None => Ok(osds),
-    }
-}
-
-fn pg_temp(c: &mut Cmd) -> CmdResult {
-    let (pg, osds) = (pgid(c)?, known_osds(c)?);
-    let shown = super::ids(&osds);
-    c.mon.map().inc.new_pg_temp.insert(pg, osds);
-    Ok(Reply::says(format!("set {pg} pg_temp mapping to {shown}")))
-}
-
-fn primary_temp(c: &mut Cmd) -> CmdResult {
-    let pg = pgid(c)?;
-    let text = c.arg("id")?;
-    let osd = if text == "-1" { -1 } else { existing(c, "id")? };
-    c.mon.map().inc.new_primary_temp.insert(pg, osd);
-    Ok(Reply::says(format!("set {pg} primary_temp mapping to {osd}")))
-}
-
-fn needs_luminous(c: &Cmd) -> Result<(), Fail> {
-    if c.mon.state.osdmap.require_min_compat_client < Release::LUMINOUS {
-        let text = "min_compat_client must be at least luminous, which is required for pg-upmap. Try 'ceph osd \
-                    set-require-min-compat-client luminous' before using the new interface";
-        return fail(errno::EPERM, text);
-    }
-    Ok(())
-}
-
-fn pg_upmap(c: &mut Cmd) -> CmdResult {
-    needs_luminous(c)?;
-    let (pg, osds) = (pgid(c)?, known_osds(c)?);
-    let shown = super::ids(&osds);
-    c.mon.map().inc.new_pg_upmap.insert(pg, osds);
-    Ok(Reply::says(format!("set {pg} pg_upmap mapping to {shown}")))
-}
-
-fn rm_pg_upmap(c: &mut Cmd) -> CmdResult {
-    let pg = pgid(c)?;
-    c.mon.map().inc.new_pg_upmap.remove(&pg);
-    c.mon.map().inc.old_pg_upmap.insert(pg);
-    Ok(Reply::says(format!("clear {pg} pg_upmap mapping")))
-}
-
-fn pg_upmap_items(c: &mut Cmd) -> CmdResult {
-    needs_luminous(c)?;
-    let (pg, osds) = (pgid(c)?, known_osds(c)?);
-    if !osds.len().is_multiple_of(2) {
-        return fail(errno::EINVAL, "you must specify pairs of osds");
-    }
-    let pairs: Vec<(OsdId, OsdId)> = osds.chunks(2).map(|p| (p[0], p[1])).filter(|(a, b)| a != b).collect();
-    let shown: Vec<String> = pairs.iter().map(|(a, b)| format!("{a}->{b}")).collect();
-    c.mon.map().inc.new_pg_upmap_items.insert(pg, pairs);
-    Ok(Reply::says(format!("set {pg} pg_upmap_items mapping to [{}]", shown.join(","))))
-}
-
-fn rm_pg_upmap_items(c: &mut Cmd) -> CmdResult {
-    let pg = pgid(c)?;
-    c.mon.map().inc.new_pg_upmap_items.remove(&pg);
-    c.mon.map().inc.old_pg_upmap_items.insert(pg);
-    Ok(Reply::says(format!("clear {pg} pg_upmap_items mapping")))
 }
 
 /// What a profile of the default plugin has besides what was asked for (as recorded).
@@ -658,31 +603,5 @@ fn profile_rm(c: &mut Cmd) -> CmdResult {
         return Ok(Reply::says(format!("erasure-code-profile {name} does not exist")));
     }
     c.mon.map().inc.old_erasure_code_profiles.push(name);
-    Ok(Reply::default())
-}
-
-fn force_create(c: &mut Cmd) -> CmdResult {
-    let pg = pgid(c)?;
-    if !c.args.flag("yes_i_really_mean_it") {
-        let text = "This command will recreate a lost (as in data lost) PG with data in it, such that the cluster will \
-                    give up ever trying to recover the lost data.  Do this only if you are certain that all copies of \
-                    the PG are in fact lost and you are willing to accept that the data is permanently destroyed.  \
-                    Pass --yes-i-really-mean-it to proceed.";
-        return fail(errno::EPERM, text);
-    }
-    let now = (c.mon.state.osdmap.epoch, c.cx.now.wall);
-    c.mon.pending.put_value(Space::Creating, pg.to_string(), &now);
-    Ok(Reply::says(format!("pg {pg} now creating, ok")))
-}
-
-fn repeer(c: &mut Cmd) -> CmdResult {
-    let pg = pgid(c)?;
-    let p = c.mon.state.osdmap.pg_to_up_acting(pg);
-    if p.acting_primary < 0 {
-        return fail(errno::EAGAIN, "pg has no primary");
-    }
-    let map = c.mon.map();
-    let others = p.acting.iter().any(|osd| *osd != p.acting_primary);
-    map.inc.new_pg_temp.insert(pg, if others { vec![p.acting_primary] } else { vec![] });
     Ok(Reply::default())
 }

@@ -102,7 +102,7 @@ fn rm(c: &mut Cmd) -> CmdResult {
             "WARNING: this will *PERMANENTLY DESTROY* all data stored in pool {name}.  If you are *ABSOLUTELY CERTAIN* \
              that is what you want, pass the pool name *twice*, followed by --yes-i-really-really-mean-it."
         );
-        return fail(errno::EPERM, text);
+        return fail(errno::EPERM, text + &c.mon.what_goes_with_pool(id));
     }
     may_be_removed(c, id, forced)?;
     c.mon.remove_pool(id);

@@ -166,6 +166,7 @@ pub fn set(c: &mut Cmd) -> CmdResult {
             let crush = c.mon.map().crush();
             let rule = crush.rule_id(&val).and_then(|r| u8::try_from(r).ok());
             let Some(rule) = rule else { return fail(errno::ENOENT, format!("crush rule {val} does not exist")) };
+            check_rule(&crush, rule, &p)?;
             pool_mut(c, id).crush_rule = rule;
         }
         "use_gmt_hitset" => pool_mut(c, id).use_gmt_hitset = want_bool(&val)?,
@@ -311,4 +312,16 @@ fn set_option(c: &mut Cmd, id: PoolId, var: &str, val: &str) -> Result<(), Fail>
     };
     pool_mut(c, id).opts.set(var, value);
     Ok(())
+}
+
+/// Whether the rule is for pools like this one (Ceph: `CrushWrapper::check_crush_rule`).
+fn check_rule(crush: &::crush::CrushMap, rule: u8, pool: &PgPool) -> Result<(), Fail> {
+    let why = match crush.rule(rule.into()) {
+        Some(r) if r.kind != pool.kind => "pool type and crush rule type do not match",
+        Some(r) if pool.size < r.min_size => "pool size is smaller than the crush rule min size",
+        Some(r) if pool.size > r.max_size => "pool size is bigger than the crush rule max size",
+        Some(_) => return Ok(()),
+        None => "the crush rule does not exist",
+    };
+    fail(errno::EINVAL, why)
 }

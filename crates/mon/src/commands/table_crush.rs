@@ -114,4 +114,17 @@ pub const COMMANDS: &[Command] = &[
         "list weight sets", "osd", "r", 0),
     cmd("osd crush weight-set dump",
         "print weight sets", "osd", "r", 0),
+    cmd("osd crush weight-set create-compat",
+        "make a weight set that serves all pools without one of their own", "osd", "rw", 0),
+    cmd("osd crush weight-set create name=pool,type=CephPoolname name=mode,type=CephChoices,strings=flat|positional",
+        "make a weight set for a pool; positional: with weights of its own for each replica", "osd", "rw", 0),
+    cmd("osd crush weight-set rm name=pool,type=CephPoolname",
+        "remove a pool's weight set", "osd", "rw", 0),
+    cmd("osd crush weight-set rm-compat",
+        "remove the weight set that serves all pools", "osd", "rw", 0),
+    cmd("osd crush weight-set reweight name=pool,type=CephPoolname name=item,type=CephString \
+         name=weight,type=CephFloat,range=0.0,n=N",
+        "set an item's weights in a pool's weight set", "osd", "rw", 0),
+    cmd("osd crush weight-set reweight-compat name=item,type=CephString name=weight,type=CephFloat,range=0.0,n=N",
+        "set an item's weight in the weight set that serves all pools", "osd", "rw", 0),
 ];

@@ -121,7 +121,7 @@ impl Mon {
         let wanted = self.config.bool("mon_osd_auto_mark_auto_out_in") && old & state::AUTOOUT != 0
             || self.config.bool("mon_osd_auto_mark_new_in") && old & state::NEW != 0
             || self.config.bool("mon_osd_auto_mark_in");
-        wanted && !map.is_forbidden(osd, flag::NOIN, state::NOIN) && map.weight(osd) == 0
+        wanted && !map.is_forbidden(osd, flag::NOIN, state::NOIN) && (map.weight(osd) == 0 || old & state::NEW != 0)
     }
 
     /// Puts an OSD that the CRUSH map does not know under its host, weighing its size in TiB. Real
