@@ -71,6 +71,9 @@ pub enum Command {
     /// Look into a stopped OSD's store
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Compile, decompile and try out CRUSH maps, as `crushtool` does
+    #[command(subcommand)]
+    Crush(crate::crush::CrushCommand),
     /// Ceph's `ceph`, over our own client
     #[command(disable_help_flag = true)]
     Ceph {

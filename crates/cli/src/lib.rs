@@ -7,6 +7,7 @@
 pub mod args;
 pub mod asok;
 pub mod conf;
+pub mod crush;
 pub mod dir;
 pub mod process;
 pub mod tools;
@@ -52,6 +53,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }
         Command::Store(command) => return programs.store(command),
+        Command::Crush(command) => crush::run(command)?,
         Command::Ceph { args } => return programs.ceph(args),
         Command::Rados { args } => return programs.rados(args),
     }

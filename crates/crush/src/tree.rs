@@ -88,6 +88,11 @@ impl CrushMap {
         self.buckets().any(|b| b.items.contains(&item))
     }
 
+    /// Every item that some bucket holds.
+    pub fn all_held(&self) -> BTreeSet<i32> {
+        self.buckets().flat_map(|b| b.items.iter().copied()).collect()
+    }
+
     /// The weight of a bucket, or of a device where it is found first.
     pub fn item_weight(&self, item: i32) -> Option<u32> {
         if let Some(bucket) = self.bucket(item) {

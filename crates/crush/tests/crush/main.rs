@@ -5,3 +5,4 @@ mod encoding;
 mod mapping;
 mod support;
 mod text;
+mod trial;
