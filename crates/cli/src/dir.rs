@@ -85,11 +85,6 @@ impl ClusterDir {
         self.conf_file().exists() && self.layout_file().exists()
     }
 
-    /// Whether the folder is absent or has nothing in it.
-    pub fn is_empty(&self) -> bool {
-        std::fs::read_dir(&self.root).map_or(true, |mut entries| entries.next().is_none())
-    }
-
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -104,6 +99,37 @@ impl ClusterDir {
 
     fn layout_file(&self) -> PathBuf {
         self.root.join("spirula")
+    }
+
+    /// See [`crate::lock`].
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Whether nothing is in the folder but what an `up` that came to nothing has left: its lock, and perhaps more.
+    pub fn has_only_ours(&self) -> bool {
+        let ours = |name: &str| {
+            let file = name.strip_suffix(".new").unwrap_or(name);
+            // Files being written end in `.new` in place of their last part.
+            matches!(file, "run" | "log" | "lock" | "ceph" | "ceph.conf" | "spirula")
+                || matches!(file, "ceph.client.admin" | "ceph.client.admin.keyring")
+                || name.parse::<Daemon>().is_ok()
+        };
+        let entries: Vec<_> = std::fs::read_dir(&self.root).into_iter().flatten().flatten().collect();
+        entries.is_empty()
+            || self.lock_file().exists() && entries.iter().all(|e| e.file_name().to_str().is_some_and(ours))
+    }
+
+    /// Takes away what an `up` that came to nothing has made, and the folder itself if nothing else is in it.
+    pub fn remove_rest(&self) {
+        if self.holds_cluster() || !self.has_only_ours() {
+            return;
+        }
+        for entry in std::fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+        let _ = std::fs::remove_dir(&self.root);
     }
 
     /// # Errors

@@ -9,7 +9,10 @@ pub mod asok;
 pub mod conf;
 pub mod crush;
 pub mod dir;
+pub mod interrupt;
+pub mod lock;
 pub mod process;
+pub mod suggest;
 pub mod tools;
 pub mod up;
 
@@ -42,7 +45,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::Up { dir, osds, mons, port, osd_size, set } => {
             let options =
                 up::UpOptions { osds: *osds, mons: *mons, port: *port, osd_size: *osd_size, set: set.clone() };
-            up::up(&dir.dir, &options)?;
+            return up::up(&dir.dir, &options);
         }
         Command::Down { dir } => down(&dir.dir)?,
         Command::Start { daemon, dir } => start(&dir.dir, daemon)?,
@@ -63,6 +66,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
 /// Stops all daemons: OSDs together first, so that none reports the others, then the monitors.
 fn down(path: &Path) -> Result<()> {
     let dir = ClusterDir::open(path)?;
+    let _lock = lock::take(&dir, "down")?;
     let daemons = dir.daemons()?;
     let (mons, osds): (Vec<Daemon>, Vec<Daemon>) =
         daemons.into_iter().filter(|d| process::pid(&dir, d).is_some()).partition(|d| matches!(d, Daemon::Mon(_)));
@@ -107,12 +111,13 @@ pub fn start(path: &Path, name: &str) -> Result<()> {
     let dir = ClusterDir::open(path)?;
     let daemon: Daemon = name.parse()?;
     dir.find(&daemon)?;
+    let held = lock::take(&dir, "start")?;
     if process::pid(&dir, &daemon).is_some() {
         println!("{daemon} runs already");
         return Ok(());
     }
-    let _ = std::fs::remove_file(dir.socket(&daemon));
     let mut child = process::spawn(&dir, &daemon)?;
+    drop(held);
     process::wait_ready(&dir, &daemon, &mut child, START_PATIENCE)?;
     println!("started {daemon}");
     Ok(())

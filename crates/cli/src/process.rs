@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::dir::{ClusterDir, Daemon};
+use crate::interrupt;
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -42,6 +43,8 @@ fn is_zombie(pid: i32) -> bool {
 /// # Errors
 /// If the program cannot be started at all; what it finds out later is in its log.
 pub fn spawn(dir: &ClusterDir, daemon: &Daemon) -> Result<Child> {
+    // A socket left by a killed process would look like a daemon that answers.
+    let _ = std::fs::remove_file(dir.socket(daemon));
     let log_path = dir.log_file(daemon);
     let open = || OpenOptions::new().create(true).append(true).open(&log_path);
     let log = open().with_context(|| format!("cannot open {}", log_path.display()))?;
@@ -58,7 +61,28 @@ pub fn spawn(dir: &ClusterDir, daemon: &Daemon) -> Result<Child> {
             Ok(())
         });
     }
-    command.spawn().with_context(|| format!("cannot start {daemon}"))
+    let child = command.spawn().with_context(|| format!("cannot start {daemon}"))?;
+    // The daemon writes the same when it holds its store; who looks before must find it, too. Not through a
+    // file beside it, which would be the daemon's own at the same moment.
+    let path = dir.pid_file(daemon);
+    std::fs::write(&path, format!("{}\n", child.id())).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(child)
+}
+
+/// Waits until a daemon that somebody else started answers, or is gone.
+///
+/// # Errors
+/// If it does neither in time.
+pub fn wait_answering(dir: &ClusterDir, daemon: &Daemon, patience: Duration) -> Result<()> {
+    let give_up = Instant::now() + patience;
+    while pid(dir, daemon).is_some() && std::os::unix::net::UnixStream::connect(dir.socket(daemon)).is_err() {
+        interrupt::check()?;
+        if Instant::now() > give_up {
+            bail!("{daemon} runs, but does not answer after {} s: `spirula kill {daemon}`", patience.as_secs());
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Waits until a started daemon answers at its admin socket.
@@ -74,6 +98,7 @@ pub fn wait_ready(dir: &ClusterDir, daemon: &Daemon, child: &mut Child, patience
         if std::os::unix::net::UnixStream::connect(dir.socket(daemon)).is_ok() {
             return Ok(());
         }
+        interrupt::check()?;
         if Instant::now() > give_up {
             bail!("{daemon} does not answer after {} s: see {}", patience.as_secs(), dir.log_file(daemon).display());
         }

@@ -13,7 +13,8 @@ use types::Uuid;
 use crate::asok;
 use crate::conf::Conf;
 use crate::dir::{ClusterDir, Daemon, write_file};
-use crate::process;
+use crate::lock::Lock;
+use crate::{interrupt, lock, process, suggest};
 
 /// What `up` was asked for.
 #[derive(Debug, Clone)]
@@ -45,30 +46,54 @@ const POLL: Duration = Duration::from_millis(20);
 /// # Errors
 /// One line: what, why, and what to do. What was started keeps running, so that its logs and state can
 /// be looked at; `down` ends it.
-pub fn up(path: &Path, options: &UpOptions) -> Result<()> {
-    let started = Instant::now();
+pub fn up(path: &Path, options: &UpOptions) -> Result<i32> {
     let dir = ClusterDir::new(path)?;
-    let fresh = !dir.holds_cluster();
-    if fresh {
-        create(&dir, options)?;
-    } else {
-        dir.check_layout()?;
-        refuse_changes(&dir, options)?;
+    interrupt::catch();
+    let done = up_in(&dir, options);
+    if !interrupt::hit() {
+        return done.map(|()| 0);
+    }
+    if !dir.holds_cluster() {
+        dir.remove_rest();
+        eprintln!("spirula: interrupted: there was no cluster yet, and nothing is left of it in {dir}");
+        return Ok(interrupt::EXIT_CODE);
     }
     let daemons = dir.daemons()?;
-    let stopped: Vec<&Daemon> = daemons.iter().filter(|d| process::pid(&dir, d).is_none()).collect();
+    let running = daemons.iter().filter(|d| process::pid(&dir, d).is_some()).count();
+    eprintln!(
+        "spirula: interrupted: {running} of {} daemons run in {dir}; `spirula up --dir {dir}` goes on from there, \
+         `spirula down --dir {dir}` stops them",
+        daemons.len()
+    );
+    Ok(interrupt::EXIT_CODE)
+}
+
+fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+    let started = Instant::now();
+    let held = if dir.holds_cluster() {
+        dir.check_layout()?;
+        refuse_changes(dir, options)?;
+        lock::take(dir, "up")?
+    } else {
+        create(dir, options)?
+    };
+    let daemons = dir.daemons()?;
+    let (running, stopped): (Vec<&Daemon>, Vec<&Daemon>) = daemons.iter().partition(|d| process::pid(dir, d).is_some());
     if stopped.is_empty() {
         println!("the cluster in {dir} runs already; nothing was changed");
         return Ok(());
     }
-    start_all(&dir, &stopped)?;
-    let health = wait_healthy(&dir)?;
+    // Those that an earlier `up` left may be starting still.
+    running.iter().try_for_each(|d| process::wait_answering(dir, d, START_PATIENCE))?;
+    start_all(dir, &stopped)?;
+    drop(held);
+    let health = wait_healthy(dir)?;
     println!(
         "{health} after {:.1} s: {} OSDs, one monitor in {dir}",
         started.elapsed().as_secs_f64(),
         daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count()
     );
-    print_usage(&dir);
+    print_usage(dir);
     Ok(())
 }
 
@@ -92,17 +117,29 @@ fn refuse_changes(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
 
 /// Writes everything a new cluster needs. The file that marks the folder as a cluster comes last, so
 /// that an interrupted `up` leaves a folder that the next one completes or refuses by name.
-fn create(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+fn create(dir: &ClusterDir, options: &UpOptions) -> Result<Lock> {
     if options.mons != 1 {
         bail!("--mons {}: only one monitor for now; quorums arrive with a later version", options.mons);
     }
     if !(1..=i32::from(OSDS_RESERVED)).contains(&options.osds) {
         bail!("--osds {}: from 1 to {OSDS_RESERVED}", options.osds);
     }
-    if !dir.is_empty() && !is_our_rest(dir) {
+    if !dir.has_only_ours() {
         bail!("{dir} is not empty and holds no cluster: name an empty or new folder with --dir");
     }
     let chosen = parse_set(&options.set)?;
+    let held = lock::take(dir, "up")?;
+    if dir.holds_cluster() {
+        return Ok(held); // Another has made it in this moment.
+    }
+    let made = write_all(dir, options, &chosen);
+    if made.is_err() {
+        dir.remove_rest();
+    }
+    made.map(|()| held)
+}
+
+fn write_all(dir: &ClusterDir, options: &UpOptions, chosen: &BTreeMap<String, String>) -> Result<()> {
     let base = choose_ports(options)?;
     let fsid = random_uuid()?;
     let root = dir.root();
@@ -113,9 +150,10 @@ fn create(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
     let mon = Daemon::Mon("a".to_owned());
     std::fs::create_dir_all(dir.data(&mon))?;
     for id in 0..options.osds {
+        interrupt::check()?;
         make_osd(dir, id)?;
     }
-    let conf = initial_conf(dir, options, &chosen, fsid, base);
+    let conf = initial_conf(dir, options, chosen, fsid, base);
     write_file(
         &dir.keyring_file(),
         &format!(
@@ -124,12 +162,8 @@ fn create(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
         ),
     )?;
     write_file(&dir.conf_file(), &conf.to_text())?;
+    interrupt::check()?;
     dir.write_layout()
-}
-
-/// A folder in which an earlier `up` was cut off before it was a cluster.
-fn is_our_rest(dir: &ClusterDir) -> bool {
-    dir.daemons().is_ok_and(|d| d.contains(&Daemon::Mon("a".to_owned()))) && !dir.holds_cluster()
 }
 
 /// Makes the folder of one more OSD with an identity of its own.
@@ -149,6 +183,7 @@ pub fn make_osd(dir: &ClusterDir, id: i32) -> Result<()> {
 /// If there is no room for one more, or it does not start.
 pub fn add_osd(path: &Path) -> Result<i32> {
     let dir = ClusterDir::open(path)?;
+    let _held = lock::take(&dir, "add-osd")?;
     let taken = dir.daemons()?.into_iter().filter_map(|d| if let Daemon::Osd(id) = d { Some(id) } else { None });
     let id = taken.max().map_or(0, |max| max + 1);
     if id >= i32::from(OSDS_RESERVED) {
@@ -164,7 +199,8 @@ fn parse_set(set: &[String]) -> Result<BTreeMap<String, String>> {
     for text in set {
         let Some((name, value)) = text.split_once('=') else { bail!("--set {text}: write it as OPTION=VALUE") };
         let Some(def) = types::options::find(name) else {
-            bail!("--set {text}: there is no option '{name}'; `spirula ceph config ls` lists them")
+            let meant = suggest::did_you_mean(name, types::options::all().map(|o| o.name));
+            bail!("--set {text}: there is no option '{name}'{meant} (`spirula ceph config ls` lists them)")
         };
         def.check(value).with_context(|| format!("--set {text}"))?;
         chosen.insert(def.name.to_owned(), value.trim().to_owned());
@@ -288,8 +324,7 @@ pub fn start_all(dir: &ClusterDir, daemons: &[&Daemon]) -> Result<()> {
 fn start_together(dir: &ClusterDir, daemons: &[&Daemon]) -> Result<()> {
     let mut children: Vec<(&Daemon, Child)> = Vec::new();
     for daemon in daemons {
-        // A socket left by a killed process would look like a daemon that answers.
-        let _ = std::fs::remove_file(dir.socket(daemon));
+        interrupt::check()?;
         children.push((daemon, process::spawn(dir, daemon)?));
     }
     for (daemon, child) in &mut children {
@@ -339,6 +374,7 @@ fn wait_healthy(dir: &ClusterDir) -> Result<String> {
             let codes = codes.join(", ");
             return Ok(if codes.is_empty() { health.to_owned() } else { format!("{health} ({codes})") });
         }
+        interrupt::check()?;
         if Instant::now() > give_up {
             bail!("still {health} after {} s: `spirula ceph health detail` says why", HEALTH_PATIENCE.as_secs());
         }
@@ -385,6 +421,8 @@ mod tests {
     fn a_set_that_is_no_option_is_refused_by_name() {
         let e = parse_set(&["osd_colour=red".into()]).unwrap_err();
         assert!(e.to_string().contains("there is no option 'osd_colour'"), "{e}");
+        let e = parse_set(&["osd_hartbeat_grace=6".into()]).unwrap_err();
+        assert!(e.to_string().contains("did you mean osd_heartbeat_grace?"), "{e}");
         assert!(parse_set(&["osd_heartbeat_grace=6".into()]).is_ok());
     }
 }
