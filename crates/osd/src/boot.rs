@@ -104,13 +104,20 @@ impl Osd {
     pub(crate) fn reset(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, out: &mut Vec<Output>) {
         if !self.mon.reset(now, conn, out) && !self.mgr_reset(now, conn) {
             self.waiting.forget(conn);
-            if self.conns.get(&conn).is_some_and(|c| c.peer.name.is_client()) {
-                for id in self.pg_ids() {
-                    self.with_pg(now, store, id, out, |pg, env| pg.conn_reset(env, conn));
-                }
+            let lost = self.conns.remove(&conn);
+            if let Some(c) = lost.filter(|c| c.peer.name.is_client() || c.via == Endpoint::Cluster) {
+                self.session_lost(now, store, conn, c.peer.name, out);
             }
         }
         self.conns.remove(&conn);
+    }
+
+    /// The peer begins the session anew: it does not know what we sent, and what it sent is gone.
+    pub(crate) fn remote_reset(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, out: &mut Vec<Output>) {
+        let Some(c) = self.conns.get_mut(&conn).filter(|c| c.via == Endpoint::Cluster) else { return };
+        c.sent_epoch = 0;
+        let peer = c.peer.name;
+        self.session_lost(now, store, conn, peer, out);
     }
 
     pub(crate) fn refused(

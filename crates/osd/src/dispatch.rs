@@ -1,7 +1,7 @@
 //! Messages: whose they are, whether they may be believed yet, and what becomes of those that came too
 //! early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use messages::{Body, MOSDMap, MOSDPGCreate2, MOSDPing, Message, PingOp};
@@ -23,6 +23,8 @@ pub struct Waiting {
     /// In order of arrival.
     messages: Vec<(ConnId, Message, Now)>,
     creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
+    /// Connections of which a message could not be kept.
+    overflowing: BTreeSet<ConnId>,
     /// The oldest map that the monitors still have.
     pub(crate) oldest_cluster_map: Epoch,
     /// The newest map that an OSD or a monitor was sending maps up to; what mere messages claim does not count.
@@ -31,13 +33,16 @@ pub struct Waiting {
     pub(crate) retry: bool,
 }
 
-/// More than this many early messages are a peer's mistake: no more are taken.
+/// More than this many early messages are not kept: the session that brings more of them is ended, so that
+/// its other end begins anew and says again what still counts.
 const WAITING_MAX: usize = 10_000;
 
 impl Waiting {
     fn hold(&mut self, conn: ConnId, msg: Message, since: Now) {
         if self.messages.len() < WAITING_MAX {
             self.messages.push((conn, msg, since));
+        } else {
+            self.overflowing.insert(conn);
         }
     }
 
@@ -190,6 +195,41 @@ impl Osd {
             .collect();
         for conn in stale {
             self.close_session(conn, out);
+        }
+    }
+
+    /// Ends the sessions of which a message was not kept: nothing may get lost within a session.
+    pub(crate) fn end_overflowing(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        for conn in std::mem::take(&mut self.waiting.overflowing) {
+            let Some(c) = self.conns.get(&conn) else { continue };
+            let text = format!(
+                "more than {WAITING_MAX} messages wait for a later map than e{}; {} is disconnected and has to ask again",
+                self.epoch(),
+                c.peer.name
+            );
+            self.log(Level::Warn, text, out);
+            let peer = c.peer.name;
+            self.close_session(conn, out);
+            self.session_lost(now, store, conn, peer, out);
+        }
+    }
+
+    /// What was on its way over a connection is gone: PGs that wait for something from there ask again, and
+    /// forget what they keep for a client.
+    pub(crate) fn session_lost(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        peer: EntityName,
+        out: &mut Vec<Output>,
+    ) {
+        for id in self.pg_ids() {
+            if peer.is_client() {
+                self.with_pg(now, store, id, out, |pg, env| pg.conn_reset(env, conn));
+            } else if peer.is_osd() {
+                self.with_pg(now, store, id, out, |pg, env| pg.peer_reset(env, peer.num as OsdId));
+            }
         }
     }
 

@@ -135,6 +135,8 @@ pub struct Osd {
     wanted_epoch: Epoch,
     up_thru_wanted: Epoch,
     pg_temp_wanted: BTreeMap<PgId, (Vec<OsdId>, bool)>,
+    /// When the monitors are asked again for what they were asked and the map does not show.
+    mon_again_at: Option<Duration>,
     report: report::Report,
     log: report::ClusterLog,
     metrics: command::Metrics,
@@ -177,6 +179,7 @@ impl Osd {
             wanted_epoch: 0,
             up_thru_wanted: 0,
             pg_temp_wanted: BTreeMap::new(),
+            mon_again_at: None,
             report: report::Report::default(),
             log: report::ClusterLog::default(),
             metrics: command::Metrics::default(),
@@ -192,6 +195,11 @@ impl Osd {
     /// The PGs here, for tests and tools.
     pub fn pgs(&self) -> impl Iterator<Item = &Pg> {
         self.pgs.values()
+    }
+
+    /// The newest map that this OSD has taken, for tests and tools.
+    pub fn map_epoch(&self) -> Epoch {
+        self.epoch()
     }
 
     fn epoch(&self) -> Epoch {
@@ -263,6 +271,7 @@ impl Osd {
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
         self.complain_of_slow_ops(now);
+        self.ask_mon_again(now, out);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
 }
@@ -274,8 +283,7 @@ impl Node for Osd {
             Input::Message { conn, via, msg } => self.message(now, store, conn, via, msg, out),
             Input::Connected { conn, via, peer, incoming } => self.connected(now, conn, via, peer, incoming, out),
             Input::Reset { conn } => self.reset(now, store, conn, out),
-            // The session goes on with a peer that has forgotten it; peering notices by the map.
-            Input::RemoteReset { .. } => {}
+            Input::RemoteReset { conn } => self.remote_reset(now, store, conn, out),
             Input::Refused { via, name, addrs } => self.refused(now, via, name, &addrs, out),
             Input::Auth { conn, via, method, payload } => self.auth(conn, via, method, payload, out),
             Input::Committed(token) => self.committed(now, store, token, out),
@@ -306,6 +314,7 @@ impl Node for Osd {
         if std::mem::take(&mut self.waiting.retry) {
             self.retry_waiting(now, store, out);
         }
+        self.end_overflowing(now, store, out);
         // Whatever happened, it may have freed a slot.
         self.grant_slots(now, store, out);
         debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");

@@ -22,6 +22,8 @@ use crate::{Osd, Setup, State, Timer};
 
 /// How soon after a change the manager hears of it, so that many changes make one report.
 const REPORT_SOON: Duration = Duration::from_millis(50);
+/// How long the monitors have to answer before they are asked again.
+const MON_AGAIN: Duration = Duration::from_secs(5);
 /// How long a manager that refused is left alone.
 const MGR_RETRY: Duration = Duration::from_secs(1);
 
@@ -234,6 +236,20 @@ impl Osd {
         if self.state == State::Active && map.info(self.setup.whoami).up_thru < self.up_thru_wanted {
             let paxos = Paxos { version: map.epoch.into(), ..Paxos::default() };
             self.mon.send(MOSDAlive { paxos, want: self.up_thru_wanted }, out);
+        }
+    }
+
+    /// What the monitors were asked for, and no map shows, is asked for again: the leader may have gone before
+    /// it was agreed upon, or had no use for it by the map that it had then.
+    pub(crate) fn ask_mon_again(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(maps) = &self.maps else { return };
+        let waits_for_up_thru = maps.current().info(self.setup.whoami).up_thru < self.up_thru_wanted;
+        if self.state != State::Active || !waits_for_up_thru && self.pg_temp_wanted.is_empty() {
+            self.mon_again_at = None;
+        } else if *self.mon_again_at.get_or_insert(now.mono + MON_AGAIN) <= now.mono {
+            self.mon_again_at = Some(now.mono + MON_AGAIN);
+            self.up_thru_asked_again(out);
+            self.send_pg_temp(out);
         }
     }
 

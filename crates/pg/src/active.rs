@@ -23,7 +23,7 @@ use crate::interval::members;
 use crate::lease::Readable;
 use crate::missing::Missing;
 use crate::peering::Chosen;
-use crate::pg::{Active, OnCommit, Pg, Phase, Stage};
+use crate::pg::{Activation, Active, Catchup, OnCommit, Pg, Phase, Stage};
 
 /// Whether the monitors vouch that an OSD that is down serves nobody any more.
 pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
@@ -69,7 +69,12 @@ impl Pg {
             self.info.last_interval_started = self.info.history.same_interval_since;
         }
         self.blocked_by = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
-        let active = Active { activated: Default::default(), all_activated: false, stage: Stage::Activating };
+        let active = Active {
+            activated: Default::default(),
+            all_activated: false,
+            told: Default::default(),
+            stage: Stage::Activating,
+        };
         self.enter(env, Phase::Active(active));
         self.queue_removed_snaps();
         self.activate_self();
@@ -110,48 +115,55 @@ impl Pg {
     fn activate_replica(&mut self, env: &mut Env, osd: OsdId) {
         let Some(info) = self.peers.info.get_mut(&osd) else { return };
         let missing = self.peers.missing.entry(osd).or_default();
-        let epoch = self.map.epoch;
-        let unknown = info.dne();
-        let lease = Some(self.leases.lease());
         let is_target = self.backfill_targets.contains(&osd);
-        if info.last_update == self.info.last_update && !info.is_empty() {
-            let m = MOSDPGInfo2 {
-                spgid: self.id,
-                epoch_sent: epoch,
-                min_epoch: epoch,
-                info: self.info.clone(),
-                lease,
-                lease_ack: None,
-            };
-            env.send_osd(osd, m);
-        } else {
+        let with_past = info.dne();
+        let how = if info.last_update == self.info.last_update && !info.is_empty() {
+            Catchup::UpToDate
+        } else if self.log.tail > info.last_update
+            || info.last_backfill == HObject::min()
             // It may be a target because the authoritative log does not reach it, though ours does.
-            let afresh = self.log.tail > info.last_update
-                || info.last_backfill == HObject::min()
-                || is_target && !info.is_incomplete();
-            let (told, log) = if afresh {
-                restart_backfill(info, &self.info);
-                missing.clear();
-                // Some of the newest writes, so that it recognises them when they are sent again.
-                let log = self.log.copy_up_to(env.cfg.max_pg_log_entries);
-                info.log_tail = log.tail;
-                (info.clone(), log)
-            } else {
-                let log = self.log.copy_after(info.last_update);
-                for e in log.log.iter().filter(|e| !e.is_error() && e.soid <= info.last_backfill) {
-                    missing.add_next_event(e);
-                }
-                (self.info.clone(), log)
-            };
-            let past_intervals = if unknown { self.past.clone() } else { PastIntervals::default() };
-            let query_epoch = self.last_peering_reset;
-            let m = MOSDPGLog { epoch, query_epoch, info: told, log, past_intervals, lease, ..MOSDPGLog::default() };
-            env.send_osd(osd, m);
-        }
+            || is_target && !info.is_incomplete()
+        {
+            restart_backfill(info, &self.info);
+            missing.clear();
+            // Some of the newest writes, so that it recognises them when they are sent again.
+            info.log_tail = self.log.copy_up_to(env.cfg.max_pg_log_entries).tail;
+            Catchup::Afresh
+        } else {
+            for e in self.log.after(info.last_update).filter(|e| !e.is_error() && e.soid <= info.last_backfill) {
+                missing.add_next_event(e);
+            }
+            Catchup::LogSince(info.last_update)
+        };
         info.last_update = self.info.last_update;
         if missing.is_empty() {
             info.last_complete = info.last_update;
         }
+        let told = Activation { how, with_past };
+        self.send_activation(env, osd, &told);
+        if let Some(active) = self.active() {
+            active.told.insert(osd, told);
+        }
+    }
+
+    /// (Again) what activates a member. Nothing is written before all members are active, so it is the same
+    /// each time.
+    pub(crate) fn send_activation(&mut self, env: &mut Env, osd: OsdId, told: &Activation) {
+        let Some(theirs) = self.peers.info.get(&osd) else { return };
+        let (epoch, query_epoch) = (self.map.epoch, self.last_peering_reset);
+        let lease = Some(self.leases.lease());
+        let (info, log) = match told.how {
+            Catchup::UpToDate => {
+                let (spgid, info) = (self.id, self.info.clone());
+                let m = MOSDPGInfo2 { spgid, epoch_sent: epoch, min_epoch: epoch, info, lease, lease_ack: None };
+                return env.send_osd(osd, m);
+            }
+            Catchup::Afresh => (theirs.clone(), self.log.copy_up_to(env.cfg.max_pg_log_entries)),
+            Catchup::LogSince(v) => (self.info.clone(), self.log.copy_after(v)),
+        };
+        let past_intervals = if told.with_past { self.past.clone() } else { PastIntervals::default() };
+        let m = MOSDPGLog { epoch, query_epoch, info, log, past_intervals, lease, ..MOSDPGLog::default() };
+        env.send_osd(osd, m);
     }
 
     /// Works out who has what somebody lacks (Ceph: the `missing_loc` part of `activate`).
@@ -222,6 +234,7 @@ impl Pg {
         }
         let Some(active) = self.active() else { return };
         if active.activated.insert(from) {
+            active.told.remove(&from);
             self.blocked_by.remove(&from);
             self.check_all_activated(env);
         }
@@ -351,6 +364,16 @@ impl Pg {
                 self.set_stage(env, Stage::Recovering);
                 self.queue_recovery(env);
             }
+        }
+    }
+
+    /// The session with a replica was lost: perhaps our request with it, or its answer.
+    pub(crate) fn reserve_again(&mut self, env: &mut Env, osd: OsdId) {
+        let asked = self
+            .active()
+            .is_some_and(|a| matches!(&a.stage, Stage::WaitRemoteRecoveryReserved(left) if left.first() == Some(&osd)));
+        if asked {
+            self.reserve_next(env);
         }
     }
 
@@ -507,7 +530,14 @@ impl Pg {
 
     /// Someone who is not of the acting set has a copy: perhaps it should be.
     pub(crate) fn active_notified(&mut self, env: &mut Env, from: OsdId, info: &PgInfo, sent: Epoch) {
-        if self.peers.info.contains_key(&from) || self.peers.purged.contains(&from) {
+        if self.peers.purged.contains(&from) {
+            // It was told to go, but does not seem to have heard.
+            if self.is_clean() && !self.is_up_member(from) && !self.is_acting(from) {
+                env.send_osd(from, MOSDPGRemove { epoch: self.map.epoch, pg_list: vec![self.id] });
+            }
+            return;
+        }
+        if self.peers.info.contains_key(&from) {
             return;
         }
         self.take_info(env, from, info, sent);

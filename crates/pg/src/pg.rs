@@ -33,6 +33,7 @@ use crate::peering::Peering;
 use crate::persist::{self, Dirty};
 use crate::recovery::Recovery;
 use crate::replicate::{Reads, RepOps, fits_fast_info};
+use crate::resend::Resend;
 use crate::snap_map::SnapMap;
 use crate::snap_trim::SnapTrim;
 use crate::stats::Published;
@@ -79,7 +80,27 @@ pub(crate) struct Active {
     pub activated: BTreeSet<OsdId>,
     /// All of them did.
     pub all_activated: bool,
+    /// How those that did not were told to.
+    pub told: BTreeMap<OsdId, Activation>,
     pub stage: Stage,
+}
+
+/// How a member was activated.
+#[derive(Debug)]
+pub(crate) struct Activation {
+    pub how: Catchup,
+    /// It never heard of the PG, so it needs the past intervals as well.
+    pub with_past: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Catchup {
+    /// Its log is ours.
+    UpToDate,
+    /// It lacks what was written since.
+    LogSince(EVersion),
+    /// It begins with nothing, and is backfilled.
+    Afresh,
 }
 
 /// How far an active PG is on its way to clean.
@@ -184,6 +205,7 @@ pub struct Pg {
     pub(crate) watches: Watches,
     pub(crate) waiting: Waiting,
     pub(crate) repops: RepOps,
+    pub(crate) resend: Resend,
     pub(crate) reads: Reads,
     pub(crate) snap_map: SnapMap,
 
@@ -241,6 +263,7 @@ impl Pg {
             watches: Watches::default(),
             waiting: Waiting::default(),
             repops: RepOps::default(),
+            resend: Resend::default(),
             reads: Reads::default(),
             snap_map: SnapMap::default(),
             peers: Peers::default(),
@@ -401,6 +424,7 @@ impl Pg {
                 }
             }
         }
+        self.plan_resend(env);
         self.write_metadata();
         if self.txn.is_empty() {
             let then = std::mem::take(&mut self.then);
@@ -477,6 +501,7 @@ impl Pg {
     pub fn wake(&mut self, env: &mut Env) {
         self.leases_due(env);
         self.watches_due(env);
+        self.resend_due(env);
         self.run_ready(env);
         self.delete_some(env);
         self.trim_some(env);
@@ -484,7 +509,7 @@ impl Pg {
     }
 
     pub fn next_wakeup(&self) -> Option<Duration> {
-        let background = [self.delete_wakeup(), self.trim.next_wakeup()];
+        let background = [self.delete_wakeup(), self.trim.next_wakeup(), self.resend.at];
         [self.leases.next_wakeup(), self.watches.next_deadline()].into_iter().chain(background).flatten().min()
     }
 

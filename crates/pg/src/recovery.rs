@@ -136,20 +136,24 @@ impl Pg {
         }
         let replicas = self.replicas_lacking(soid);
         for osd in &replicas {
-            let m = MOSDPGRecoveryDelete {
-                from: PgShard::from(self.whoami),
-                pgid: self.id,
-                map_epoch: self.map.epoch,
-                min_epoch: self.last_peering_reset,
-                cost: 0,
-                objects: vec![(soid.clone(), version)],
-            };
-            env.send_osd(*osd, m);
+            self.send_delete(env, *osd, soid, version);
         }
         let reset = self.last_peering_reset;
         self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
         self.recovery.deletes.insert(soid.clone(), replicas.into_iter().chain([self.whoami]).collect());
         true
+    }
+
+    fn send_delete(&self, env: &mut Env, to: OsdId, soid: &HObject, version: EVersion) {
+        let m = MOSDPGRecoveryDelete {
+            from: PgShard::from(self.whoami),
+            pgid: self.id,
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            cost: 0,
+            objects: vec![(soid.clone(), version)],
+        };
+        env.send_osd(to, m);
     }
 
     /// A replica carries out deletes that it missed.
@@ -321,6 +325,32 @@ impl Pg {
         if last {
             self.recovery.pushes.remove(soid);
             self.object_recovered(env, soid);
+        }
+    }
+
+    /// The session with an OSD was lost: what it was to send is asked for again, what it was to get is sent
+    /// again from the beginning. An answer to an earlier piece that comes yet does no harm: it only has the
+    /// next piece sent sooner, and pieces and writes arrive in order.
+    pub(crate) fn transfer_again(&mut self, env: &mut Env, osd: OsdId) {
+        for (soid, (from, transfer)) in &self.recovery.pulls {
+            if *from == osd {
+                self.send_pull(env, osd, soid, transfer);
+            }
+        }
+        for soid in self.recovery.deletes.iter().filter(|(_, w)| w.contains(&osd)).map(|(soid, _)| soid) {
+            if let Some(item) = self.missing_loc.needs(soid) {
+                self.send_delete(env, osd, soid, item.need);
+            }
+        }
+        // A piece that is being read belongs to the old run.
+        self.recovery.pieces.retain(|_, p| p.to != osd || !self.recovery.pushes.contains_key(&p.transfer.info.soid));
+        let mut again = Vec::new();
+        for transfer in self.recovery.pushes.values_mut().filter_map(|all| all.get_mut(&osd)) {
+            transfer.progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
+            again.push(transfer.clone());
+        }
+        for transfer in again {
+            self.start_piece(env, Piece { to: osd, transfer });
         }
     }
 

@@ -140,10 +140,21 @@ impl Pg {
         if let Phase::ReplicaActive(r) = &mut self.phase {
             r.committed = true;
         }
+        self.last_complete_ondisk = self.info.last_complete;
+        self.acknowledge_activation_of(env, activation);
+    }
+
+    /// Tells the primary (again) that we are active, if that is on disk.
+    pub(crate) fn acknowledge_activation(&mut self, env: &mut Env) {
+        if matches!(&self.phase, Phase::ReplicaActive(r) if r.committed) {
+            self.acknowledge_activation_of(env, self.info.last_epoch_started);
+        }
+    }
+
+    fn acknowledge_activation_of(&mut self, env: &mut Env, activation: Epoch) {
         let mut info = self.info.clone();
         info.history.last_epoch_started = activation;
         info.history.last_interval_started = info.history.same_interval_since;
-        self.last_complete_ondisk = self.info.last_complete;
         let epoch = self.map.epoch;
         let m = MOSDPGInfo2 {
             spgid: self.id,
@@ -171,13 +182,16 @@ impl Pg {
         }
     }
 
+    /// The primary is not sure that we heard that we are active. What it says of the log was said before,
+    /// and is done: nothing is written until it has our word.
     pub(crate) fn replica_log(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {
-        if from == self.ua.acting_primary
-            && self.follow_log(env, &m)
-            && let Some(lease) = &m.lease
-        {
+        if from != self.ua.acting_primary {
+            return;
+        }
+        if let Some(lease) = &m.lease {
             self.take_lease(env, from, lease);
         }
+        self.acknowledge_activation(env);
     }
 
     /// To a replica: trim your log. To the primary: a replica is complete up to here.
@@ -219,6 +233,11 @@ impl Pg {
             return;
         }
         match (m.kind, &mut self.phase) {
+            // Asked again, because our word was lost.
+            (MRecoveryReserve::REQUEST, Phase::ReplicaActive(r)) if r.reservation == Some(true) => {
+                let (pgid, query_epoch) = (self.id, self.map.epoch);
+                env.send_osd(from, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::GRANT, priority: 0 });
+            }
             (MRecoveryReserve::REQUEST, Phase::ReplicaActive(r)) => {
                 r.reservation = Some(false);
                 env.out.push(PgOutput::ReserveRemote { priority: m.priority });

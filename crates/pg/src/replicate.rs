@@ -14,7 +14,7 @@ use denc::{Encoder, to_bytes};
 use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
-use types::{EVersion, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
+use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
 
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
@@ -33,10 +33,20 @@ pub(crate) struct RepOp {
     waiting: Vec<OsdId>,
     /// Our `last_complete` once it is on our disk.
     complete_to: EVersion,
+    sent: Sent,
     /// `None` for writes of our own, such as the removal of a watch.
     pub op: Option<Box<ClientOp>>,
     reply: Option<Box<MOSDOpReply>>,
     effects: Option<Box<Effects>>,
+}
+
+/// What the replicas get of a write; kept until they have it on disk, to be sent again if need be.
+#[derive(Debug)]
+struct Sent {
+    reqid: OsdReqId,
+    poid: HObject,
+    entries: Bytes,
+    data: Bytes,
 }
 
 /// Writes under way, oldest first; their tids count up by one.
@@ -101,22 +111,7 @@ impl Pg {
         let tid = self.repops.last_tid;
         let replicas: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
         let poid = ws.log.last().map(|e| e.soid.clone()).unwrap_or_default();
-        let message = (!replicas.is_empty()).then(|| MOSDRepOp {
-            map_epoch: self.map.epoch,
-            min_epoch: self.last_peering_reset,
-            reqid,
-            pgid: self.id,
-            poid,
-            acks_wanted: osd_flag::ONDISK as u8,
-            version,
-            log_entries: encode_entries(&ws.log),
-            pg_stats: self.info.stats.clone(),
-            pg_trim_to: self.trim_to,
-            from: PgShard::from(self.whoami),
-            min_last_complete_ondisk: self.min_last_complete_ondisk,
-            data: to_bytes(&ws.txn, features::ALL),
-            ..MOSDRepOp::default()
-        });
+        let sent = Sent { reqid, poid, entries: encode_entries(&ws.log), data: to_bytes(&ws.txn, features::ALL) };
         for entry in ws.log {
             self.snap_map.note_entry(&entry);
             self.append_entry(entry);
@@ -138,12 +133,8 @@ impl Pg {
                 info.last_update = version;
             }
         }
-        if let Some(message) = message {
-            let (last, others) = replicas.split_last().expect("there is a message only for replicas");
-            for osd in others {
-                self.send_repop(env, *osd, tid, message.clone());
-            }
-            self.send_repop(env, *last, tid, message);
+        for osd in &replicas {
+            self.send_repop(env, *osd, tid, version, &sent);
         }
         let mut op = op;
         if let Some(op) = op.as_mut().filter(|_| !replicas.is_empty()) {
@@ -156,6 +147,7 @@ impl Pg {
             version,
             waiting,
             complete_to: self.info.last_complete,
+            sent,
             op: op.map(Box::new),
             reply: ws.reply,
             effects: ws.effects,
@@ -165,14 +157,40 @@ impl Pg {
 
     /// One member's part of a write. A target of backfill that has not come to the object yet only logs it
     /// (Ceph: `should_send_op`, `generate_subop`).
-    fn send_repop(&self, env: &mut Env, osd: OsdId, tid: u64, mut m: MOSDRepOp) {
-        if let Some(info) = self.peers.info.get(&osd).filter(|i| i.is_incomplete()) {
-            m.pg_stats = info.stats.clone();
-            if !self.is_backfilled_at(osd, &m.poid) {
-                m.data = to_bytes(&Transaction::new(), features::ALL);
-            }
-        }
+    fn send_repop(&self, env: &mut Env, osd: OsdId, tid: u64, version: EVersion, sent: &Sent) {
+        let target = self.peers.info.get(&osd).filter(|i| i.is_incomplete());
+        let m = MOSDRepOp {
+            map_epoch: self.map.epoch,
+            min_epoch: self.last_peering_reset,
+            reqid: sent.reqid,
+            pgid: self.id,
+            poid: sent.poid.clone(),
+            acks_wanted: osd_flag::ONDISK as u8,
+            version,
+            log_entries: sent.entries.clone(),
+            pg_stats: target.map_or(&self.info.stats, |i| &i.stats).clone(),
+            pg_trim_to: self.trim_to,
+            from: PgShard::from(self.whoami),
+            min_last_complete_ondisk: self.min_last_complete_ondisk,
+            data: match self.is_backfilled_at(osd, &sent.poid) {
+                true => sent.data.clone(),
+                false => to_bytes(&Transaction::new(), features::ALL),
+            },
+            ..MOSDRepOp::default()
+        };
         env.send_osd(osd, messages::Message::new(m).with_tid(tid));
+    }
+
+    /// Sends a member again what it has not said to have on disk, in the order of the writes.
+    pub(crate) fn resend_repops(&self, env: &mut Env, osd: OsdId) {
+        for r in self.repops.queue.iter().filter(|r| r.waiting.contains(&osd)) {
+            self.send_repop(env, osd, r.tid, r.version, &r.sent);
+        }
+    }
+
+    /// The oldest write under way, and who does not have it yet.
+    pub(crate) fn oldest_repop(&self) -> Option<(u64, &[OsdId])> {
+        self.repops.queue.front().map(|r| (r.tid, r.waiting.as_slice()))
     }
 
     /// Whether a member follows what is written to an object: all do, but targets of backfill that have not
@@ -230,6 +248,11 @@ impl Pg {
             return;
         }
         let (txn, entries) = match self.decode_repop(&m) {
+            Ok((_, entries)) if entries.last().is_some_and(|e| e.version <= self.log.head) => {
+                // Sent again: it is in the log, and on disk when what was submitted last is.
+                let epochs = (m.map_epoch, m.min_epoch);
+                return self.reply_repop(env, from, tid, epochs, m.reqid, self.last_submitted);
+            }
             Ok(decoded) => decoded,
             Err(why) => {
                 let text = format!("{} write {} from osd.{from} is refused: {why}", self.id.pgid, m.version);
@@ -250,11 +273,23 @@ impl Pg {
         self.txn.append(txn);
         self.dirty.fast = true;
         self.write_metadata();
-        let after = Some(self.submit(env));
+        let after = self.submit(env);
+        self.reply_repop(env, from, tid, (m.map_epoch, m.min_epoch), m.reqid, after);
+    }
+
+    fn reply_repop(
+        &self,
+        env: &mut Env,
+        to: OsdId,
+        tid: u64,
+        (map_epoch, min_epoch): (Epoch, Epoch),
+        reqid: OsdReqId,
+        after: Token,
+    ) {
         let reply = MOSDRepOpReply {
-            map_epoch: m.map_epoch,
-            min_epoch: m.min_epoch,
-            reqid: m.reqid,
+            map_epoch,
+            min_epoch,
+            reqid,
             pgid: self.id,
             ack_type: osd_flag::ONDISK as u8,
             result: 0,
@@ -262,7 +297,8 @@ impl Pg {
             from: PgShard::from(self.whoami),
         };
         let msg = messages::Message::new(reply).with_tid(tid);
-        env.out.push(PgOutput::ToOsd { osd: from, msg, after });
+        let after = (after > self.last_committed).then_some(after);
+        env.out.push(PgOutput::ToOsd { osd: to, msg, after });
     }
 
     /// Whoever remembers a write must remember that it was made in an interval that went active, even if
@@ -287,6 +323,13 @@ impl Pg {
         };
         if !txn.ops.iter().all(harmless) {
             return Err("it touches another collection".into());
+        }
+        let is_known = |e: &LogEntry| match self.log.find(e.version) {
+            Some(known) => known.reqid == e.reqid && known.soid == e.soid,
+            None => e.version <= self.log.tail,
+        };
+        if entries.last().is_some_and(|e| e.version <= self.log.head) && entries.iter().all(is_known) {
+            return Ok((txn, entries));
         }
         let mut last = self.log.head;
         for e in &entries {

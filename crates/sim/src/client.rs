@@ -334,3 +334,7 @@ impl Node for Operator {
         self.client.runnable()
     }
 }
+
+impl crate::host::Simulated for SimClient {}
+
+impl crate::host::Simulated for Operator {}

@@ -1,20 +1,21 @@
 //! A cluster of simulated hosts: one monitor, OSDs, clients, and an operator. What scenarios are made of.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use monclient::MonAddr;
-use node::{Endpoint, Input, Listening, Node};
-use os::{Coll, ObjectRead};
+use node::{Endpoint, Input, Listening};
 use rados::{CommandReply, Reply, Request, TellTarget};
 use serde_json::{Value, json};
-use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, GHObject, PgId, Uuid};
+use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, PgId, SpgId, Uuid};
 
 use crate::client::{Desk, Operator, SharedWork, SimClient, Work};
 use crate::disk::{ModelDisk, SimStore, StoreDisk};
+use crate::host::{Maker, Simulated};
+use crate::invariants::replicas;
 use crate::rng::Rng;
 use crate::world::{HostId, World};
 
@@ -107,15 +108,13 @@ impl Cluster {
         };
         let desk: Rc<RefCell<Desk>> = Rc::default();
         let (at_desk, operator_setup) = (desk.clone(), setup(rng.next(), None));
-        let operator: crate::world::Maker =
-            Box::new(move |_, _| Box::new(Operator::new(operator_setup.clone(), at_desk.clone())));
+        let operator: Maker = Box::new(move |_, _| Box::new(Operator::new(operator_setup.clone(), at_desk.clone())));
         let operator = world.add_host((ENTITY_TYPE_CLIENT, "admin"), Box::<ModelDisk>::default(), operator);
         let work: SharedWork = Rc::new(RefCell::new(Work::default()));
         let clients: Vec<HostId> = (0..plan.clients)
             .map(|n| {
                 let (work, setup, seed) = (work.clone(), setup(rng.next(), plan.op_timeout), rng.next());
-                let maker: crate::world::Maker =
-                    Box::new(move |_, _| Box::new(SimClient::new(setup.clone(), n, seed, work.clone())));
+                let maker: Maker = Box::new(move |_, _| Box::new(SimClient::new(setup.clone(), n, seed, work.clone())));
                 world.add_host((ENTITY_TYPE_CLIENT, &format!("load{n}")), Box::<ModelDisk>::default(), maker)
             })
             .collect();
@@ -323,57 +322,27 @@ impl Cluster {
 
     // --- replicas
 
-    /// Every PG of the pool is the same wherever it is: objects, data, attributes, omap.
-    pub fn compare_replicas(&self) {
+    /// Every PG of the pool is the same wherever the map has it: objects, data, attributes, omap.
+    pub fn compare_replicas(&mut self) {
+        self.world.look();
         let pool = self.work.borrow().pool;
-        let mut copies: BTreeMap<PgId, Vec<(usize, Objects)>> = BTreeMap::new();
-        for (n, host) in self.osds.iter().enumerate() {
-            let store = self.world.disk(*host).reader();
-            for coll in store.collections() {
-                if let Coll::Pg(pg) = coll
-                    && pg.pgid.pool == pool
-                {
-                    copies.entry(pg.pgid).or_default().push((n, objects(store, coll)));
-                }
-            }
-        }
-        assert!(!copies.is_empty(), "no OSD has a PG of the pool");
-        for (pg, copies) in copies {
-            let (first, reference) = &copies[0];
-            assert!(copies.len() >= self.osds.len().min(3), "PG {pg} is on {} OSDs only", copies.len());
-            for (osd, found) in &copies[1..] {
-                let names: BTreeSet<&GHObject> = reference.keys().chain(found.keys()).collect();
-                for name in names {
-                    let (a, b) = (reference.get(name), found.get(name));
-                    assert_eq!(a, b, "PG {pg}: {name} differs between osd.{first} and osd.{osd}");
-                }
+        let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("the monitors have no map") };
+        for seed in 0..map.pool(pool).map_or(0, |p| p.pg_num) {
+            let pg = PgId::new(pool, seed);
+            let acting = map.pg_to_up_acting(pg).acting;
+            let size = map.pool(pool).map_or(0, |p| usize::from(p.size));
+            assert_eq!(acting.len(), size, "PG {pg} is on {acting:?} only");
+            for osd in &acting[1..] {
+                let (one, other) = (self.osds[acting[0] as usize], self.osds[*osd as usize]);
+                replicas::compare(&self.world, SpgId::from(pg), one, other);
             }
         }
     }
 }
 
-/// One object's data, attributes and omap.
-type Content = (Bytes, BTreeMap<denc::ByteStr, Bytes>, Bytes, Vec<(denc::ByteStr, Bytes)>);
-type Objects = BTreeMap<GHObject, Content>;
-
-fn objects(store: &dyn ObjectRead, coll: Coll) -> Objects {
-    const READS: &str = "a healthy simulated disk reads";
-    let (all, _) = store.list(coll, &GHObject::min(), usize::MAX).expect(READS);
-    all.into_iter()
-        .filter(|o| !o.is_pgmeta())
-        .map(|o| {
-            let data = store.read(coll, &o, 0, u64::MAX).expect(READS).unwrap_or_default();
-            let attrs = store.attrs(coll, &o).expect(READS).unwrap_or_default();
-            let header = store.omap_header(coll, &o).expect(READS);
-            let (omap, _) = store.omap_range(coll, &o, None, usize::MAX).expect(READS);
-            (o, (data, attrs, header, omap))
-        })
-        .collect()
-}
-
-fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> crate::world::Maker {
+fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> Maker {
     let options = plan.options.clone();
-    Box::new(move |listening: &Listening, life| -> Box<dyn Node> {
+    Box::new(move |listening: &Listening, life| -> Box<dyn Simulated> {
         Box::new(mon::Mon::new(mon::Setup {
             name: "a".to_owned(),
             fsid,
@@ -386,9 +355,9 @@ fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> crate::world::Maker {
     })
 }
 
-fn osd_maker(n: usize, fsid: Uuid, osd_fsid: Uuid, mons: Vec<MonAddr>, plan: &Plan, seed: u64) -> crate::world::Maker {
+fn osd_maker(n: usize, fsid: Uuid, osd_fsid: Uuid, mons: Vec<MonAddr>, plan: &Plan, seed: u64) -> Maker {
     let options = plan.options.clone();
-    Box::new(move |listening: &Listening, life| -> Box<dyn Node> {
+    Box::new(move |listening: &Listening, life| -> Box<dyn Simulated> {
         Box::new(osd::Osd::new(osd::Setup {
             whoami: n as i32,
             fsid,

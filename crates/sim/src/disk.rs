@@ -16,6 +16,10 @@ const FITS: &str = "a core makes only transactions that the model can take";
 /// what was not durable.
 pub trait SimStore {
     fn reader(&self) -> &dyn ObjectRead;
+    /// What a crash would leave at least, if the store can tell.
+    fn durable(&self) -> Option<&dyn ObjectRead> {
+        None
+    }
     fn submit(&mut self, token: Token, txn: Transaction);
     /// Whether anything waits to become durable.
     fn has_pending(&self) -> bool;
@@ -38,8 +42,12 @@ impl SimStore for ModelDisk {
         &self.visible
     }
 
+    fn durable(&self) -> Option<&dyn ObjectRead> {
+        Some(&self.durable)
+    }
+
     fn submit(&mut self, token: Token, txn: Transaction) {
-        self.visible.apply(&txn).expect(FITS);
+        self.visible.apply_in_place(&txn).expect(FITS);
         self.pending.push_back((token, txn));
     }
 
@@ -52,7 +60,7 @@ impl SimStore for ModelDisk {
         self.pending
             .drain(..)
             .map(|(token, txn)| {
-                durable.apply(&txn).expect(FITS);
+                durable.apply_in_place(&txn).expect(FITS);
                 token
             })
             .collect()
@@ -62,7 +70,7 @@ impl SimStore for ModelDisk {
         // Any number of the oldest may have reached the disk before the power went.
         let kept = rng.below(self.pending.len() as u64 + 1) as usize;
         for (_, txn) in self.pending.drain(..).take(kept) {
-            self.durable.apply(&txn).expect(FITS);
+            self.durable.apply_in_place(&txn).expect(FITS);
         }
         self.visible = self.durable.clone();
     }

@@ -11,6 +11,10 @@
 pub mod client;
 pub mod cluster;
 pub mod disk;
+mod held;
+pub mod host;
+pub mod invariants;
+mod net;
 pub mod oracle;
 pub mod rng;
 pub mod scenario;
@@ -19,7 +23,8 @@ pub mod world;
 
 pub use cluster::{Cluster, Plan};
 pub use disk::{ModelDisk, SimStore, StoreDisk};
+pub use host::{Maker, Simulated};
 pub use oracle::Oracle;
 pub use rng::Rng;
 pub use trace::Trace;
-pub use world::{HostId, Maker, Weather, World};
+pub use world::{HostId, Weather, World};

@@ -1,7 +1,6 @@
 //! What happened, as a hash that two runs of one seed must share, and as text for people.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use node::Input;
@@ -9,71 +8,89 @@ use node::Input;
 use crate::world::HostId;
 
 /// Collects a run's events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Trace {
     hash: u64,
-    /// Keep the text too (a lot of it); `SPIRULA_SIM_TRACE=FILE` does, and writes it when the run ends.
+    /// Keep the text too, the last so many lines.
     pub keep_text: bool,
-    pub text: String,
+    pub limit: usize,
+    text: VecDeque<String>,
     /// Whether a node may log an error without failing the run.
     pub errors_allowed: bool,
     answers: BTreeMap<(HostId, u64), String>,
 }
 
-impl Default for Trace {
-    fn default() -> Self {
-        Self {
-            hash: 0xcbf2_9ce4_8422_2325,
-            keep_text: std::env::var_os("SPIRULA_SIM_TRACE").is_some(),
-            text: String::new(),
-            errors_allowed: false,
-            answers: BTreeMap::new(),
-        }
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        if let Some(file) = std::env::var_os("SPIRULA_SIM_TRACE") {
-            // A diagnosis that cannot be written is no reason to fail differently.
-            let _ = std::fs::write(file, &self.text);
-        }
-    }
-}
-
 impl Trace {
+    /// One that keeps the last `limit` lines; none for 0.
+    pub fn keeping(limit: usize) -> Self {
+        Self { keep_text: limit > 0, limit, ..Self::default() }
+    }
+
     /// The same for two runs if, and almost only if, the same things happened in the same order.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    fn mix(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.hash = (self.hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.iter().map(String::as_str)
+    }
+
+    fn mix(&mut self, word: u64) {
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn mix_bytes(&mut self, bytes: &[u8]) {
+        let crc = msgr::crc32c(0, bytes);
+        self.mix(u64::from(crc) ^ ((bytes.len() as u64) << 32));
+    }
+
+    fn keep(&mut self, line: String) {
+        if self.text.len() >= self.limit {
+            self.text.pop_front();
         }
+        self.text.push_back(line);
     }
 
     pub fn line(&mut self, now: Duration, who: &str, what: &str) {
-        self.mix(&now.as_nanos().to_le_bytes());
-        self.mix(who.as_bytes());
-        self.mix(what.as_bytes());
+        self.mix(now.as_nanos() as u64);
+        self.mix_bytes(who.as_bytes());
+        self.mix_bytes(what.as_bytes());
         if self.keep_text {
-            let _ = writeln!(self.text, "{:>12.6} {who}: {what}", now.as_secs_f64());
+            self.keep(format!("{:>12.6} {who}: {what}", now.as_secs_f64()));
         }
     }
 
+    /// Bytes that arrived; what they say follows as an input.
+    pub(crate) fn bytes(&mut self, now: Duration, pipe: usize, bytes: &[u8]) {
+        self.mix(now.as_nanos() as u64);
+        self.mix(pipe as u64);
+        self.mix_bytes(bytes);
+    }
+
     pub(crate) fn input(&mut self, now: Duration, who: &str, input: &Input) {
+        if !self.keep_text {
+            return self.mix(now.as_nanos() as u64);
+        }
         let text = match input {
-            Input::Message { conn, msg, .. } => format!("{conn:?} {} tid {}", msg.body.name(), msg.tid),
+            Input::Message { conn, msg, .. } => {
+                let mut text = format!("{msg:?}");
+                if let Some((at, _)) = text.char_indices().nth(400) {
+                    text.truncate(at);
+                    text += "…";
+                }
+                format!("{conn:?} {} {text}", msg.body.name())
+            }
             Input::Committed(token) => format!("committed {}", token.0),
             Input::ReadDone { token, result } => format!("read {} {}", token.0, result.is_ok()),
+            Input::Wake | Input::Continue => return self.mix(now.as_nanos() as u64),
             other => format!("{other:?}"),
         };
-        self.line(now, who, &text);
+        self.mix(now.as_nanos() as u64);
+        self.keep(format!("{:>12.6} {who}: {text}", now.as_secs_f64()));
     }
 
     pub(crate) fn admin(&mut self, host: HostId, id: u64, body: String) {
-        self.mix(body.as_bytes());
+        self.mix_bytes(body.as_bytes());
         self.answers.insert((host, id), body);
     }
 

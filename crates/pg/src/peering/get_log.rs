@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use messages::MOSDPGLog;
-use types::{OsdId, PgInfo, PgQueryKind};
+use types::{EVersion, OsdId, PgInfo, PgQueryKind};
 
 use super::Step;
 use crate::choose;
@@ -52,8 +52,12 @@ impl Pg {
             env.out.push(PgOutput::PgTemp { want, forced: false });
             return Chosen::Change;
         }
-        if !ask_only {
+        if !self.want_acting.is_empty() {
+            // What was asked for is not wanted any more.
+            env.out.push(PgOutput::PgTempDone);
             self.want_acting.clear();
+        }
+        if !ask_only {
             self.actingbackfill = choice.members();
             self.backfill_targets = choice.backfill;
         }
@@ -75,16 +79,23 @@ impl Pg {
         if self.info.last_update < best.log_tail {
             return self.enter_incomplete(env);
         }
-        // Far enough back to reach every member that their log can still bring up to date.
+        self.blocked_by.insert(auth);
+        self.set_step(env, Step::GetLog { auth });
+        let since = self.log_wanted_since(auth);
+        self.ask(env, auth, PgQueryKind::Log, since);
+    }
+
+    /// From where on the authoritative log is needed: far enough back to reach every member that it can
+    /// still bring up to date.
+    pub(crate) fn log_wanted_since(&self, auth: OsdId) -> EVersion {
         let mut since = self.info.last_update;
+        let Some(best) = self.peers.info.get(&auth) else { return since };
         for info in self.actingbackfill.iter().filter_map(|o| self.peers.info.get(o)) {
             if info.last_update < self.info.log_tail && info.last_update >= best.log_tail {
                 since = since.min(info.last_update);
             }
         }
-        self.blocked_by.insert(auth);
-        self.set_step(env, Step::GetLog { auth });
-        self.ask(env, auth, PgQueryKind::Log, since);
+        since
     }
 
     pub(super) fn got_log(&mut self, env: &mut Env, auth: OsdId, msg: Option<MOSDPGLog>) {

@@ -25,19 +25,25 @@ impl Pg {
                 self.peers.missing.insert(osd, Missing::default());
                 continue;
             }
-            // From where it last went active on: writes from before that are agreed upon.
-            let since = EVersion::new(info.last_epoch_started, 0);
-            let kind = if info.log_tail <= since { PgQueryKind::Log } else { PgQueryKind::FullLog };
-            ask.push((osd, kind, since));
+            ask.push(osd);
         }
-        let requested: BTreeSet<OsdId> = ask.iter().map(|(o, ..)| *o).collect();
+        let requested: BTreeSet<OsdId> = ask.iter().copied().collect();
         self.blocked_by = requested.clone();
         self.set_step(env, Step::GetMissing { requested });
-        for (osd, kind, since) in ask {
-            let since = if kind == PgQueryKind::Log { since } else { EVersion::ZERO };
-            self.ask(env, osd, kind, since);
+        for osd in ask {
+            if let Some((kind, since)) = self.missing_question(osd) {
+                self.ask(env, osd, kind, since);
+            }
         }
         self.got_all_missing(env);
+    }
+
+    /// What a member is asked so that its divergent writes show: its log from where it last went active on.
+    /// Writes from before that are agreed upon.
+    pub(crate) fn missing_question(&self, osd: OsdId) -> Option<(PgQueryKind, EVersion)> {
+        let info = self.peers.info.get(&osd)?;
+        let since = EVersion::new(info.last_epoch_started, 0);
+        Some(if info.log_tail <= since { (PgQueryKind::Log, since) } else { (PgQueryKind::FullLog, EVersion::ZERO) })
     }
 
     pub(super) fn got_missing(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) {

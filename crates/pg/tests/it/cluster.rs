@@ -52,6 +52,11 @@ pub struct Cluster {
     /// Pairs between which nothing gets through.
     pub cut: BTreeSet<(OsdId, OsdId)>,
     stuck: VecDeque<(OsdId, OsdId, Message)>,
+    /// Pairs between which everything is lost, though their sessions live.
+    pub lossy: BTreeSet<(OsdId, OsdId)>,
+    /// Messages of a type to an OSD that are held back.
+    pub hold: BTreeSet<(String, OsdId)>,
+    held_back: VecDeque<(OsdId, OsdId, Message)>,
     pub now: Duration,
     pub cfg: PgConfig,
     clocks: BTreeMap<OsdId, ClockDelta>,
@@ -104,6 +109,9 @@ impl Cluster {
             net: VecDeque::new(),
             cut: BTreeSet::new(),
             stuck: VecDeque::new(),
+            lossy: BTreeSet::new(),
+            hold: BTreeSet::new(),
+            held_back: VecDeque::new(),
             now: Duration::from_secs(1000),
             cfg: PgConfig::new(&config, 1),
             clocks: BTreeMap::new(),
@@ -343,6 +351,13 @@ impl Cluster {
             self.stuck.push_back((from, to, msg));
             return true;
         }
+        if self.lossy.contains(&(from.min(to), from.max(to))) {
+            return true;
+        }
+        if self.hold.contains(&(msg.body.name().to_owned(), to)) {
+            self.held_back.push_back((from, to, msg));
+            return true;
+        }
         self.trace(|| {
             format!("osd.{from} -> osd.{to} {}", format!("{:?}", msg.body).chars().take(260).collect::<String>())
         });
@@ -513,6 +528,32 @@ impl Cluster {
         self.cut.clear();
         // In order: what was held back was sent first.
         let mut all = std::mem::take(&mut self.stuck);
+        all.append(&mut self.net);
+        self.net = all;
+    }
+
+    /// The session between two OSDs is lost, with all that is on its way, and both notice.
+    pub fn lose_session(&mut self, a: OsdId, b: OsdId) {
+        self.trace(|| format!("session of osd.{a} and osd.{b} lost"));
+        let theirs = |from: &OsdId, to: &OsdId| (*from, *to) == (a, b) || (*from, *to) == (b, a);
+        self.net.retain(|(from, to, _)| !theirs(from, to));
+        self.stuck.retain(|(from, to, _)| !theirs(from, to));
+        for (osd, peer) in [(a, b), (b, a)] {
+            if self.hosts[&osd].running {
+                self.with_pg(osd, |pg, env| pg.peer_reset(env, peer));
+            }
+        }
+    }
+
+    /// What is held back is lost.
+    pub fn lose(&mut self) -> String {
+        let what = |(from, to, m): (OsdId, OsdId, Message)| format!("{} {from} to {to}", m.body.name());
+        self.held_back.drain(..).map(what).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn unhold(&mut self) {
+        self.hold.clear();
+        let mut all = std::mem::take(&mut self.held_back);
         all.append(&mut self.net);
         self.net = all;
     }

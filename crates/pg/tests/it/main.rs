@@ -66,6 +66,17 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         ["cut", a, b] => {
             c.cut.insert((num(a).min(num(b)), num(a).max(num(b))));
         }
+        // Everything between them is lost, and nobody notices.
+        ["lossy", a, b] => {
+            c.lossy.insert((num(a).min(num(b)), num(a).max(num(b))));
+        }
+        ["hold", message, to] => {
+            c.hold.insert(((*message).to_owned(), num(to)));
+        }
+        ["lose"] => return Some(c.lose()),
+        ["unhold"] => c.unhold(),
+        ["lossless"] => c.lossy.clear(),
+        ["reset", a, b] => c.lose_session(num(a), num(b)),
         ["heal"] => c.heal(),
         ["tick", secs] => {
             c.tick(Duration::from_secs_f64(secs.parse().expect("seconds")));
@@ -202,4 +213,4 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain, peering, recovery, lease, snaps);
+cases!(plain, peering, recovery, lease, lost, snaps);

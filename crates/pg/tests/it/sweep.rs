@@ -57,7 +57,7 @@ fn running(c: &Cluster, yes: bool) -> Vec<OsdId> {
 
 fn disturb(c: &mut Cluster, rng: &mut Rng, osds: usize) {
     let osd = rng.below(osds) as OsdId;
-    match rng.below(if osds > 3 { 14 } else { 12 }) {
+    match rng.below(if osds > 3 { 16 } else { 14 }) {
         0 | 1 => c.kill(osd),
         2 | 3 => {
             let gone: Vec<OsdId> = running(c, false).into_iter().filter(|o| c.map().is_up(*o)).collect();
@@ -88,6 +88,12 @@ fn disturb(c: &mut Cluster, rng: &mut Rng, osds: usize) {
             host.deaf = !host.deaf;
         }
         11 => c.tick(Duration::from_secs(1 + rng.below(10) as u64)),
+        12 | 13 => {
+            let other = rng.below(osds) as OsdId;
+            if other != osd {
+                c.lose_session(osd, other);
+            }
+        }
         // The PG moves.
         _ => {
             let mut to: Vec<OsdId> = (0..osds as OsdId).collect();
