@@ -44,6 +44,7 @@ static COMMANDS: &[Command] = &[
     write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
     read("dump_pg_recovery_stats", "recovery counters"),
+    read("dump_recovery_reservations", "who holds and who waits for a slot to recover or backfill"),
     read("dump_ops_in_flight name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
     read("ops name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
     read(
@@ -178,6 +179,11 @@ impl Osd {
             }
             "injectargs" => Reply::Text(self.inject(now, &args.list("injected_args"))?),
             "perf dump" => Reply::Tree(self.perf(store)),
+            "dump_recovery_reservations" => Reply::Tree(
+                Dump::obj()
+                    .with("local_reservations", self.local_slots.dump())
+                    .with("remote_reservations", self.remote_slots.dump()),
+            ),
             "dump_pg_recovery_stats" => Reply::Text(String::new()),
             "dump_ops_in_flight"
             | "ops"

@@ -2,7 +2,7 @@
 //!
 //! [`Osd`] is the node. It keeps the maps ([`maps`]), joins the cluster ([`boot`]), holds the PGs and
 //! performs what they ask for ([`pgs`]), hands them messages ([`dispatch`]), watches its peers
-//! ([`heartbeat`]), fetches objects that its PGs copy from others ([`copies`]), and tells the manager how it is
+//! ([`heartbeat`]), shares out what recovery may take ([`recovery`]), fetches objects that its PGs copy from others ([`copies`]), and tells the manager how it is
 //! ([`report`]). What a PG *does* is crate `pg`.
 //!
 //! Invariants:
@@ -21,6 +21,7 @@ pub mod heartbeat;
 mod maps;
 mod ops;
 mod pgs;
+mod recovery;
 mod report;
 pub mod reserver;
 
@@ -129,7 +130,7 @@ pub struct Osd {
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
     trim_slots: Reserver<SpgId>,
-    recovery: pgs::RecoveryQueue,
+    recovery: recovery::RecoveryQueue,
     waiting: dispatch::Waiting,
     /// The latest epoch somebody knows of, and that we asked the monitors for.
     wanted_epoch: Epoch,
@@ -174,7 +175,7 @@ impl Osd {
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
-            recovery: pgs::RecoveryQueue::default(),
+            recovery: recovery::RecoveryQueue::default(),
             waiting: dispatch::Waiting::default(),
             wanted_epoch: 0,
             up_thru_wanted: 0,
@@ -268,6 +269,7 @@ impl Osd {
         self.check_heartbeats(now, out);
         self.note_fullness(store, out);
         self.check_fullness(store, out);
+        self.stop_backfill_if_full(now, store, out);
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
         self.complain_of_slow_ops(now);

@@ -1,7 +1,6 @@
 //! The PGs that live here: calling them, and performing what they ask for.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +12,6 @@ use pg::{Env, Pg, PgOutput};
 use types::{EntityName, Epoch, OsdId, SpgId, UTime};
 
 use crate::{Osd, State, Timer, copies};
-
-/// PGs with objects to recover, and the slots that they share.
-#[derive(Debug, Default)]
-pub struct RecoveryQueue {
-    waiting: BTreeSet<(Reverse<u32>, SpgId)>,
-    used: u32,
-    /// No recovery starts before (`osd_recovery_sleep`).
-    not_before: Duration,
-}
 
 impl Osd {
     pub(crate) fn pg_ids(&self) -> Vec<SpgId> {
@@ -110,22 +100,14 @@ impl Osd {
             }
             PgOutput::ClusterLog { level, text } => self.log.entry(now, level, format!("{id} {text}")),
             PgOutput::ReserveLocal { priority } => self.local_slots.request(id, priority),
+            PgOutput::UpdateLocal { priority } => self.local_slots.update(id, priority),
             PgOutput::CancelLocal => self.local_slots.cancel(id),
-            PgOutput::ReserveRemote { priority } => self.remote_slots.request(id, priority),
-            PgOutput::CancelRemote => self.remote_slots.cancel(id),
             PgOutput::ReserveSnapTrim => self.trim_slots.request(id, 0),
             PgOutput::CancelSnapTrim => self.trim_slots.cancel(id),
-            PgOutput::QueueRecovery { priority } => {
-                self.recovery.waiting.retain(|(_, pg)| *pg != id);
-                self.recovery.waiting.insert((Reverse(priority), id));
-                self.timers.set(Timer::Recovery, now.mono.max(self.recovery.not_before));
-            }
-            PgOutput::RecoveryDone { slots } => {
-                self.recovery.used = self.recovery.used.saturating_sub(slots);
-                if !self.recovery.waiting.is_empty() {
-                    self.timers.set(Timer::Recovery, now.mono.max(self.recovery.not_before));
-                }
-            }
+            PgOutput::ReserveRemote { priority, space } => self.recovery.ask_remote(id, priority, space),
+            PgOutput::CancelRemote => self.cancel_remote(id),
+            PgOutput::QueueRecovery { priority } => self.queue_recovery(now, id, priority),
+            PgOutput::RecoveryDone { slots } => self.recovery_done(now, slots),
             PgOutput::StatChanged => self.report_soon(now, id),
             PgOutput::PeersChanged => self.heartbeat_peers_changed = true,
             PgOutput::Removed => self.forget_pg(now, id),
@@ -145,9 +127,9 @@ impl Osd {
         self.run_queue.remove(&id);
         self.timers.cancel(&Timer::Pg(id));
         self.local_slots.cancel(id);
-        self.remote_slots.cancel(id);
         self.trim_slots.cancel(id);
-        self.recovery.waiting.retain(|(_, pg)| *pg != id);
+        self.cancel_remote(id);
+        self.recovery.forget(id);
         self.pg_temp_wanted.remove(&id.pgid);
         self.pg_cfg.pgs = self.pgs.len();
         self.heartbeat_peers_changed = true;
@@ -181,58 +163,6 @@ impl Osd {
                 self.with_pg(now, store, id, out, |pg, env| pg.committed(env, submitted));
             }
         }
-    }
-
-    /// Grants slots that are free. Called after each input.
-    pub(crate) fn grant_slots(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
-        while let Some(id) = self.local_slots.grant() {
-            self.with_pg(now, store, id, out, Pg::local_reserved);
-        }
-        while let Some(id) = self.remote_slots.grant() {
-            self.with_pg(now, store, id, out, Pg::remote_reserved);
-        }
-        while let Some(id) = self.trim_slots.grant() {
-            self.with_pg(now, store, id, out, Pg::snap_trim_reserved);
-        }
-    }
-
-    /// Starts recoveries while slots are free, the most urgent PG first.
-    pub(crate) fn run_recovery(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
-        let paused = self.maps.as_ref().is_some_and(|m| m.current().test_flag(osdmap::flag::NORECOVER));
-        let most = self.recovery_max();
-        let sleep = self.recovery_sleep();
-        while !paused && self.recovery.used < most && now.mono >= self.recovery.not_before {
-            let Some((_, id)) = self.recovery.waiting.pop_first() else { break };
-            let slots = if sleep.is_zero() { most - self.recovery.used } else { 1 };
-            let mut started = 0;
-            // The slots count as used before the call: what finishes within it gives them back.
-            self.with_pg(now, store, id, out, |pg, env| started = pg.recover(env, slots));
-            self.recovery.used += started;
-            if started > 0 {
-                self.recovery.not_before = now.mono + sleep;
-            }
-        }
-        if !self.recovery.waiting.is_empty() {
-            let pause = if paused { Duration::from_secs(1) } else { sleep };
-            if paused || !sleep.is_zero() {
-                self.timers.set(Timer::Recovery, now.mono + pause);
-            }
-        }
-    }
-
-    /// `osd_recovery_max_active`, or what fits the kind of disk.
-    fn recovery_max(&self) -> u32 {
-        let by_kind = if self.is_rotational() { "osd_recovery_max_active_hdd" } else { "osd_recovery_max_active_ssd" };
-        match self.cfg.u64("osd_recovery_max_active") {
-            0 => self.cfg.u64(by_kind) as u32,
-            set => set as u32,
-        }
-    }
-
-    fn recovery_sleep(&self) -> Duration {
-        let by_kind = if self.is_rotational() { "osd_recovery_sleep_hdd" } else { "osd_recovery_sleep_ssd" };
-        let general = self.cfg.secs("osd_recovery_sleep");
-        if general.is_zero() { self.cfg.secs(by_kind) } else { general }
     }
 
     pub(crate) fn is_rotational(&self) -> bool {

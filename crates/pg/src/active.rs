@@ -1,18 +1,9 @@
-//! `Started/Primary/Active`: from activation to clean.
-//!
-//! ```text
-//!  Activating ─► WaitLocalRecoveryReserved ─► WaitRemoteRecoveryReserved ─► Recovering ─► Recovered ─► Clean
-//!        │                                                                     │  ▲           ▲
-//!        └── nothing to recover ─────────────────────────────────────────────  ▼  │ ──────────┘
-//!                                                                      NotRecovering (unfound)
-//! ```
-//! Backfill's states (`WaitLocalBackfillReserved`, `WaitRemoteBackfillReserved`, `Backfilling`,
-//! `NotBackfilling`) belong between `Recovering` and `Recovered`. Only the first exists: a PG with targets of
-//! backfill stays in it, serves, and sends its targets every write.
+//! `Started/Primary/Active`: from activation to clean. What lies between, recovery and backfill with their
+//! reservations, is in `reserve`.
 
 use std::sync::Arc;
 
-use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGRemove, MRecoveryReserve};
+use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGRemove};
 use node::Level;
 use osdmap::OsdMap;
 use types::pool::flag;
@@ -23,7 +14,8 @@ use crate::interval::members;
 use crate::lease::Readable;
 use crate::missing::Missing;
 use crate::peering::Chosen;
-use crate::pg::{Activation, Active, Catchup, OnCommit, Pg, Phase, Stage};
+use crate::pg::{Activation, Active, Catchup, OnCommit, Pg, Phase};
+use crate::reserve::{Forced, Stage};
 
 /// Whether the monitors vouch that an OSD that is down serves nobody any more.
 pub(crate) fn is_dead(map: &OsdMap, osd: OsdId) -> bool {
@@ -74,6 +66,7 @@ impl Pg {
             all_activated: false,
             told: Default::default(),
             stage: Stage::Activating,
+            backfill_toofull: false,
         };
         self.enter(env, Phase::Active(active));
         self.queue_removed_snaps();
@@ -206,9 +199,15 @@ impl Pg {
         }
     }
 
+    /// Whether a member lacks what the log says it should have. (What backfill is pushing does not count.)
     pub(crate) fn needs_recovery(&self) -> bool {
-        !self.missing.is_empty()
-            || self.actingbackfill.iter().any(|o| self.peers.missing.get(o).is_some_and(|m| !m.is_empty()))
+        let lacks = |m: &Missing| m.iter().any(|(soid, _)| !self.backfill.is_in_flight(soid));
+        !self.missing.is_empty() || self.actingbackfill.iter().any(|o| self.peers.missing.get(o).is_some_and(lacks))
+    }
+
+    /// Whether a member that gets our writes does not have all objects yet.
+    pub(crate) fn needs_backfill(&self) -> bool {
+        self.backfill_targets.iter().any(|o| self.peers.info.get(o).is_some_and(PgInfo::is_incomplete))
     }
 
     // --- activation
@@ -287,155 +286,6 @@ impl Pg {
 
     // --- the way to clean
 
-    /// All members are active: recover what is missing, or be clean at once.
-    pub(crate) fn begin_recovery(&mut self, env: &mut Env) {
-        let Some(active) = self.active() else { return };
-        if !active.all_activated {
-            return;
-        }
-        if self.needs_recovery() {
-            let priority = self.recovery_priority();
-            self.set_stage(env, Stage::WaitLocalRecoveryReserved);
-            env.out.push(PgOutput::ReserveLocal { priority });
-        } else {
-            self.recovery_done(env);
-        }
-    }
-
-    /// The log has brought everyone up to date that it reaches; who else is there is backfilled.
-    fn recovery_done(&mut self, env: &mut Env) {
-        if self.needs_backfill() {
-            self.set_stage(env, Stage::WaitLocalBackfillReserved);
-        } else {
-            self.enter_recovered(env);
-        }
-    }
-
-    /// Whether a member that gets our writes does not have all objects yet.
-    pub(crate) fn needs_backfill(&self) -> bool {
-        self.backfill_targets.iter().any(|o| self.peers.info.get(o).is_some_and(PgInfo::is_incomplete))
-    }
-
-    fn set_stage(&mut self, env: &mut Env, stage: Stage) {
-        if let Some(active) = self.active() {
-            active.stage = stage;
-        }
-        self.stat_changed(env);
-    }
-
-    /// How urgent recovery is (Ceph: `get_recovery_priority`): 180 and more, 220 and more if too few
-    /// copies are complete to go on.
-    pub(crate) fn recovery_priority(&self) -> u32 {
-        const BASE: i64 = 180;
-        const INACTIVE_BASE: i64 = 220;
-        let complete = 1 - usize::from(!self.missing.is_empty())
-            + self.actingbackfill.iter().filter(|o| self.peers.missing.get(o).is_some_and(Missing::is_empty)).count();
-        let min_size = usize::from(self.pool.min_size);
-        let of_pool = self.pool.opts.get_i64("recovery_priority").unwrap_or(0).clamp(-10, 10);
-        let (base, max) = match complete < min_size {
-            true => (INACTIVE_BASE + (min_size - complete) as i64, 253),
-            false => (BASE, 219),
-        };
-        (base + of_pool + 10).clamp(0, max) as u32
-    }
-
-    /// The OSD has a slot for us.
-    pub fn local_reserved(&mut self, env: &mut Env) {
-        if self.active().is_some_and(|a| a.stage == Stage::WaitLocalRecoveryReserved) {
-            let others: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
-            self.set_stage(env, Stage::WaitRemoteRecoveryReserved(others));
-            self.reserve_next(env);
-        } else {
-            env.out.push(PgOutput::CancelLocal);
-        }
-        self.finish(env);
-    }
-
-    fn reserve_next(&mut self, env: &mut Env) {
-        let priority = self.recovery_priority();
-        let (pgid, query_epoch) = (self.id, self.map.epoch);
-        let Some(Active { stage: Stage::WaitRemoteRecoveryReserved(left), .. }) = self.active() else { return };
-        match left.first() {
-            Some(osd) => {
-                let osd = *osd;
-                env.send_osd(osd, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::REQUEST, priority });
-            }
-            None => {
-                self.set_stage(env, Stage::Recovering);
-                self.queue_recovery(env);
-            }
-        }
-    }
-
-    /// The session with a replica was lost: perhaps our request with it, or its answer.
-    pub(crate) fn reserve_again(&mut self, env: &mut Env, osd: OsdId) {
-        let asked = self
-            .active()
-            .is_some_and(|a| matches!(&a.stage, Stage::WaitRemoteRecoveryReserved(left) if left.first() == Some(&osd)));
-        if asked {
-            self.reserve_next(env);
-        }
-    }
-
-    pub(crate) fn remote_granted(&mut self, env: &mut Env, from: OsdId) {
-        if let Some(Active { stage: Stage::WaitRemoteRecoveryReserved(left), .. }) = self.active()
-            && left.first() == Some(&from)
-        {
-            left.remove(0);
-            self.reserve_next(env);
-        }
-    }
-
-    /// A replica takes its slot back: begin again with the reservations.
-    pub(crate) fn remote_revoked(&mut self, env: &mut Env) {
-        let reserved = self.active().is_some_and(|a| {
-            matches!(a.stage, Stage::WaitRemoteRecoveryReserved(_) | Stage::Recovering | Stage::NotRecovering)
-        });
-        if reserved {
-            self.release_reservations(env);
-            self.begin_recovery(env);
-        }
-    }
-
-    pub(crate) fn queue_recovery(&mut self, env: &mut Env) {
-        let priority = self.recovery_priority();
-        env.out.push(PgOutput::QueueRecovery { priority });
-    }
-
-    /// Gives back what this PG has reserved, here and elsewhere.
-    pub(crate) fn release_reservations(&mut self, env: &mut Env) {
-        match &mut self.phase {
-            Phase::Active(a) => match &a.stage {
-                Stage::WaitLocalRecoveryReserved => env.out.push(PgOutput::CancelLocal),
-                Stage::WaitRemoteRecoveryReserved(_) | Stage::Recovering | Stage::NotRecovering => {
-                    env.out.push(PgOutput::CancelLocal);
-                    let (pgid, query_epoch) = (self.id, self.map.epoch);
-                    for osd in self.actingbackfill.iter().filter(|o| **o != self.whoami) {
-                        let kind = MRecoveryReserve::RELEASE;
-                        env.send_osd(*osd, MRecoveryReserve { pgid, query_epoch, kind, priority: 0 });
-                    }
-                }
-                _ => (),
-            },
-            Phase::ReplicaActive(r) => env.out.extend(r.reservation.take().map(|_| PgOutput::CancelRemote)),
-            _ => (),
-        }
-    }
-
-    /// Nothing more can be recovered now; whether because all is, or because the rest is unfound.
-    pub(crate) fn recovery_idle(&mut self, env: &mut Env) {
-        let Some(active) = self.active() else { return };
-        if !matches!(active.stage, Stage::Recovering | Stage::NotRecovering) {
-            return;
-        }
-        if !self.needs_recovery() {
-            self.release_reservations(env);
-            self.recovery_done(env);
-        } else if self.missing_loc.unfound().next().is_some() && self.recovery.is_idle() {
-            self.set_stage(env, Stage::NotRecovering);
-        }
-    }
-
     /// `Recovered`: perhaps another acting set is right now; else the PG is clean.
     pub(crate) fn enter_recovered(&mut self, env: &mut Env) {
         self.set_stage(env, Stage::Recovered);
@@ -454,6 +304,7 @@ impl Pg {
             self.dirty.big = true;
             self.purge_strays(env);
         }
+        self.forced = Forced::default();
         self.share_info(env);
         self.kick_snap_trim(env);
         self.stat_changed(env);
@@ -516,7 +367,8 @@ impl Pg {
                 format!("{} has {unfound} objects unfound and apparently lost", self.id.pgid),
             );
         }
-        if self.active().is_some_and(|a| a.stage == Stage::Recovering) {
+        if matches!(self.stage(), Some(Stage::Recovering | Stage::Backfilling)) {
+            // A flag may have gone.
             self.queue_recovery(env);
         }
         self.kick_snap_trim(env);
@@ -553,10 +405,7 @@ impl Pg {
         self.take_replica_log(from, m);
         let (Some(info), Some(missing)) = (self.peers.info.get(&from), self.peers.missing.get(&from)) else { return };
         if self.missing_loc.add_source(from, info, missing) {
-            if let Some(a) = self.active().filter(|a| a.stage == Stage::NotRecovering) {
-                a.stage = Stage::Recovering;
-            }
-            self.queue_recovery(env);
+            self.resume(env);
             self.stat_changed(env);
         }
     }

@@ -312,7 +312,9 @@ impl Pg {
             return self.wait_for_object(env, op, head);
         }
         // Behind those who came first.
-        if self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty()) {
+        if op.access.write && self.gives_way_to_backfill(&head)
+            || self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty())
+        {
             op.delayed(env.now, "waiting for rw locks");
             return self.waiting.for_lock.entry(head).or_default().push_back(op);
         }

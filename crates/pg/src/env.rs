@@ -123,14 +123,23 @@ pub enum PgOutput {
         level: Level,
         text: String,
     },
-    /// A slot of `osd_max_backfills` on this OSD; `Pg::local_reserved` follows when it is ours.
+    /// A slot of `osd_max_backfills` on this OSD; `Pg::local_reserved` follows when it is ours, and
+    /// `Pg::local_preempted` if it is taken back.
     ReserveLocal {
         priority: u32,
     },
+    /// The PG is more urgent, or less, than it was when it asked.
+    UpdateLocal {
+        priority: u32,
+    },
     CancelLocal,
-    /// A slot for a recovery that another OSD leads; `Pg::remote_reserved` follows.
+    /// A slot for a recovery that another OSD leads; `Pg::remote_reserved` follows, and
+    /// `Pg::remote_preempted` if it is taken back.
     ReserveRemote {
         priority: u32,
+        /// For backfill: about how many bytes it will bring. If there is no room for them, now or later,
+        /// `Pg::remote_too_full` says so.
+        space: Option<u64>,
     },
     CancelRemote,
     /// A slot of `osd_max_trimming_pgs`; `Pg::snap_trim_reserved` follows when it is ours.
@@ -168,6 +177,9 @@ pub struct PgConfig {
     pub pgs: usize,
     pub recovery_max_chunk: u64,
     pub recovery_max_omap_entries_per_chunk: usize,
+    pub recovery_retry_interval: Duration,
+    pub backfill_retry_interval: Duration,
+    pub backfill_scan_max: usize,
     pub heartbeat_grace: Duration,
     pub pool_default_read_lease_ratio: f64,
     pub backoff_on_peering: bool,
@@ -220,6 +232,9 @@ impl PgConfig {
             pgs,
             recovery_max_chunk: c.u64("osd_recovery_max_chunk"),
             recovery_max_omap_entries_per_chunk: count("osd_recovery_max_omap_entries_per_chunk"),
+            recovery_retry_interval: c.secs("osd_recovery_retry_interval"),
+            backfill_retry_interval: c.secs("osd_backfill_retry_interval"),
+            backfill_scan_max: count("osd_backfill_scan_max"),
             heartbeat_grace: c.secs("osd_heartbeat_grace"),
             pool_default_read_lease_ratio: c.f64("osd_pool_default_read_lease_ratio"),
             backoff_on_peering: c.bool("osd_backoff_on_peering"),

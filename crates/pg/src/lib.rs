@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod active;
+mod backfill;
+mod backfill_target;
 mod backoff;
 mod birth;
 mod choose;
@@ -40,6 +42,7 @@ mod remove;
 mod replica;
 mod replicate;
 mod resend;
+mod reserve;
 mod route;
 mod snap_map;
 mod snap_recovery;

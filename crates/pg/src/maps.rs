@@ -4,6 +4,7 @@ use osdmap::OsdMap;
 use types::pool::flag as pool_flag;
 use types::{EVersion, OsdId, osdmap_flag};
 
+use crate::backfill::Backfill;
 use crate::env::{Env, PgOutput};
 use crate::interval::{UpActing, is_new_interval, note_past_interval};
 use crate::pg::{Peers, Pg, Phase};
@@ -143,6 +144,7 @@ impl Pg {
         self.blocked_by.clear();
         self.missing_loc.clear();
         self.recovery = Recovery::default();
+        self.backfill = Backfill::default();
         self.last_update_ondisk = EVersion::ZERO;
         self.min_last_complete_ondisk = EVersion::ZERO;
         self.trim_to = EVersion::ZERO;

@@ -202,6 +202,20 @@ impl ObjectContexts {
     }
 }
 
+/// The `object_info_t` of an object, if it is there.
+///
+/// # Errors
+/// If the store cannot read it, or it makes no sense.
+pub fn read_object_info(store: &dyn ObjectRead, coll: Coll, oid: &GHObject) -> Result<Option<ObjectInfo>, ReadError> {
+    let Some(raw) = store.attr(coll, oid, OI_ATTR.as_bytes())? else { return Ok(None) };
+    from_bytes(raw).map(Some).map_err(|why| ReadError::Io {
+        coll,
+        oid: Box::new(oid.clone()),
+        off: 0,
+        why: format!("attribute {OI_ATTR}: {why}"),
+    })
+}
+
 fn read_context(store: &dyn ObjectRead, coll: Coll, soid: &HObject) -> Result<ObjectContext, ReadError> {
     let oid = GHObject::from(soid.clone());
     let damaged = |name: &str, why: denc::DecodeError| ReadError::Io {

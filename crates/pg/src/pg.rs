@@ -21,6 +21,7 @@ use os::{Coll, ReadError, Transaction, TxOp};
 use osdmap::OsdMap;
 use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgInfo, PgPool, SpgId, UTime};
 
+use crate::backfill::Backfill;
 use crate::backoff::Backoffs;
 use crate::client::Waiting;
 use crate::env::{Env, PgOutput};
@@ -34,6 +35,7 @@ use crate::persist::{self, Dirty};
 use crate::recovery::Recovery;
 use crate::replicate::{Reads, RepOps, fits_fast_info};
 use crate::resend::Resend;
+use crate::reserve::{Forced, RemoteSlot, Stage};
 use crate::snap_map::SnapMap;
 use crate::snap_trim::SnapTrim;
 use crate::stats::Published;
@@ -69,8 +71,8 @@ pub(crate) enum Phase {
 pub(crate) struct ReplicaActive {
     /// The activation has committed.
     pub committed: bool,
-    /// Whether the primary asked us for a recovery slot, and whether we have one.
-    pub reservation: Option<bool>,
+    /// What the primary asked us for.
+    pub reservation: Option<RemoteSlot>,
 }
 
 /// What a primary keeps while its PG is active (or peered).
@@ -83,6 +85,8 @@ pub(crate) struct Active {
     /// How those that did not were told to.
     pub told: BTreeMap<OsdId, Activation>,
     pub stage: Stage,
+    /// A target had no space when it was last asked.
+    pub backfill_toofull: bool,
 }
 
 /// How a member was activated.
@@ -101,22 +105,6 @@ pub(crate) enum Catchup {
     LogSince(EVersion),
     /// It begins with nothing, and is backfilled.
     Afresh,
-}
-
-/// How far an active PG is on its way to clean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Activating,
-    WaitLocalRecoveryReserved,
-    /// Replicas that are still to be asked for a slot; the first one is being asked.
-    WaitRemoteRecoveryReserved(Vec<OsdId>),
-    Recovering,
-    /// Recovery cannot go on: what is left is unfound.
-    NotRecovering,
-    /// What the log reaches is recovered; there are targets of backfill.
-    WaitLocalBackfillReserved,
-    Recovered,
-    Clean,
 }
 
 /// What is to be done when a transaction has committed.
@@ -221,6 +209,8 @@ pub struct Pg {
     pub(crate) missing_loc: MissingLoc,
     pub(crate) recovery: Recovery,
     pub(crate) trim: SnapTrim,
+    pub(crate) backfill: Backfill,
+    pub(crate) forced: Forced,
     pub(crate) last_update_ondisk: EVersion,
     pub(crate) min_last_complete_ondisk: EVersion,
     pub(crate) trim_to: EVersion,
@@ -275,6 +265,8 @@ impl Pg {
             missing_loc: MissingLoc::default(),
             recovery: Recovery::default(),
             trim: SnapTrim::default(),
+            backfill: Backfill::default(),
+            forced: Forced::default(),
             last_update_ondisk: EVersion::ZERO,
             min_last_complete_ondisk: EVersion::ZERO,
             trim_to: EVersion::ZERO,
@@ -361,6 +353,10 @@ impl Pg {
             Body::MOSDPGTrim(m) => self.on_trim(env, from, m),
             Body::MOSDPGRemove(m) => self.on_remove(env, from, m.epoch),
             Body::MRecoveryReserve(m) => self.on_recovery_reserve(env, from, m),
+            Body::MBackfillReserve(m) => self.on_backfill_reserve(env, from, m),
+            Body::MOSDPGScan(m) => self.on_scan(env, from, *m),
+            Body::MOSDPGBackfill(m) => self.on_backfill(env, from, *m),
+            Body::MOSDPGBackfillRemove(m) => self.on_backfill_remove(from, m),
             Body::MOSDRepOp(m) => self.on_repop(env, from, tid, *m),
             Body::MOSDRepOpReply(m) => self.on_repop_reply(env, from, tid, &m),
             Body::MOSDPGPush(m) => self.on_push(env, from, m),
@@ -417,6 +413,7 @@ impl Pg {
 
     /// Ends a call: the metadata that changed joins the transaction, and off it goes.
     pub(crate) fn finish(&mut self, env: &mut Env) {
+        self.kick_backfill(env);
         if let Some(flush) = self.flush {
             for output in env.out.iter_mut() {
                 if let PgOutput::ToOsd { after: after @ None, .. } = output {
@@ -502,6 +499,7 @@ impl Pg {
         self.leases_due(env);
         self.watches_due(env);
         self.resend_due(env);
+        self.recovery_due(env);
         self.run_ready(env);
         self.delete_some(env);
         self.trim_some(env);
@@ -509,7 +507,7 @@ impl Pg {
     }
 
     pub fn next_wakeup(&self) -> Option<Duration> {
-        let background = [self.delete_wakeup(), self.trim.next_wakeup(), self.resend.at];
+        let background = [self.delete_wakeup(), self.trim.next_wakeup(), self.resend.at, self.recovery_wakeup()];
         [self.leases.next_wakeup(), self.watches.next_deadline()].into_iter().chain(background).flatten().min()
     }
 

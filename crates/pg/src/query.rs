@@ -5,6 +5,7 @@ use node::Now;
 use types::dump::Dump;
 use types::{UTime, pg_state};
 
+use crate::backfill::Interval;
 use crate::peering::{Peering, Step};
 use crate::pg::{Pg, Phase};
 
@@ -132,18 +133,19 @@ impl Pg {
         let pushes = r.pushes.iter().flat_map(|(soid, all)| all.keys().map(move |osd| (soid, osd)));
         let pushes =
             pushes.map(|(soid, osd)| Dump::obj().with("object", Dump::text(soid)).with("peer", osd.to_string()));
-        let nothing = || Dump::arr("object", Vec::<Dump>::new());
         let backend = Dump::obj()
             .with("pull_from_peer", Dump::arr("pull", pulls.collect::<Vec<_>>()))
             .with("pushing", Dump::arr("pushing", pushes.collect::<Vec<_>>()));
-        let interval = Dump::obj().with("begin", "MIN").with("end", "MIN").with("objects", nothing());
+        let b = &self.backfill;
+        let (ours, theirs) = b.lists();
+        let theirs = theirs.iter().map(|(osd, list)| interval(list).with("osd", osd.to_string()));
         let progress = Dump::obj()
-            .with("backfill_targets", nothing())
-            .with("waiting_on_backfill", nothing())
-            .with("last_backfill_started", "MIN")
-            .with("backfill_info", interval)
-            .with("peer_backfill_info", nothing())
-            .with("backfills_in_flight", nothing())
+            .with("backfill_targets", texts("replica", &self.backfill_targets))
+            .with("waiting_on_backfill", texts("osd", b.waiting_on()))
+            .with("last_backfill_started", Dump::text(&b.last_started))
+            .with("backfill_info", interval(ours))
+            .with("peer_backfill_info", Dump::arr("peer", theirs.collect::<Vec<_>>()))
+            .with("backfills_in_flight", texts("object", b.in_flight()))
             .with("recovering", texts("object", r.objects()))
             .with("pg_backend", backend);
         state("Started/Primary/Active", self.phase_since)
@@ -183,6 +185,17 @@ impl Pg {
             .with("might_have_unfound", Dump::arr("osd", Vec::<Dump>::new()))
             .with("more", false)
     }
+}
+
+fn interval(list: &Interval) -> Dump {
+    let objects = list
+        .objects
+        .iter()
+        .map(|(soid, version)| Dump::obj().with("object", Dump::text(soid)).with("version", Dump::text(version)));
+    Dump::obj()
+        .with("begin", Dump::text(&list.begin))
+        .with("end", Dump::text(&list.end))
+        .with("objects", Dump::arr("object", objects.collect::<Vec<_>>()))
 }
 
 fn commented(name: &str, since: UTime, comment: &str) -> Dump {

@@ -17,8 +17,9 @@ use os::TxOp;
 use types::{EVersion, HObject, IntervalSet, OsdId, PgShard, osdmap_flag};
 
 use crate::env::{Env, PgOutput};
-use crate::pg::{OnCommit, Pg, Phase, Stage};
+use crate::pg::{OnCommit, Pg, Phase};
 use crate::push::{Piece, Transfer};
+use crate::reserve::{Halt, Stage};
 
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
@@ -60,7 +61,7 @@ impl Pg {
     /// Starts at most `slots` recoveries of objects and says how many it started; each comes back
     /// as [`PgOutput::RecoveryDone`].
     pub fn recover(&mut self, env: &mut Env, slots: u32) -> u32 {
-        let recovering = matches!(&self.phase, Phase::Active(a) if a.stage == Stage::Recovering);
+        let recovering = matches!(self.stage(), Some(Stage::Recovering | Stage::Backfilling));
         if !recovering || self.map.test_flag(osdmap_flag::NORECOVER) {
             return 0;
         }
@@ -70,6 +71,9 @@ impl Pg {
                 self.recovery.slotted.insert(soid);
                 started += 1;
             }
+        }
+        if started < slots && self.is_backfilling() {
+            started += self.continue_backfill(env, slots - started);
         }
         if started == 0 {
             self.recovery_idle(env);
@@ -119,10 +123,40 @@ impl Pg {
         }
     }
 
+    /// Pushes an object to the targets of backfill that are known to lack it.
+    pub(crate) fn start_backfill_push(&mut self, env: &mut Env, soid: &HObject, version: EVersion) {
+        self.recovery.slotted.insert(soid.clone());
+        if self.start_pushes(env, soid) {
+            return;
+        }
+        // Our copy cannot be read: perhaps another's can.
+        if !self.mend_from_peer(env, soid) {
+            self.missing.add(soid, version, EVersion::ZERO, false);
+            self.dirty.info = true;
+            let item = self.missing.get(soid).cloned().expect("just added");
+            self.missing_loc.need(soid, item);
+        }
+        self.give_up(env, soid);
+    }
+
     /// Who of the acting set lacks it, besides us.
     fn replicas_lacking(&self, soid: &HObject) -> Vec<OsdId> {
         let lacks = |o: &OsdId| self.peers.missing.get(o).is_some_and(|m| m.contains(soid));
         self.actingbackfill.iter().copied().filter(|o| *o != self.whoami && lacks(o)).collect()
+    }
+
+    /// Nothing more can be recovered now; whether because all is, or because the rest is unfound.
+    fn recovery_idle(&mut self, env: &mut Env) {
+        let lost = self.recovery.is_idle() && self.missing_loc.unfound().next().is_some();
+        match self.stage() {
+            Some(Stage::Recovering) if !self.needs_recovery() => {
+                self.release_reservations(env);
+                self.begin_recovery(env);
+            }
+            Some(Stage::Backfilling) if self.backfill_is_done() => self.backfilled(env),
+            Some(Stage::Recovering | Stage::Backfilling) if lost => self.pause(env, Halt::Unfound),
+            _ => (),
+        }
     }
 
     // --- deletes
@@ -371,6 +405,7 @@ impl Pg {
             self.missing_loc.recovered(soid);
         }
         self.dirty.info = true;
+        self.backfill_object_done(env, soid);
         self.give_up(env, soid);
         self.requeue_for_object(soid);
         self.release_object_backoffs(env, soid);
@@ -381,8 +416,11 @@ impl Pg {
         if self.recovery.slotted.remove(soid) {
             env.out.push(PgOutput::RecoveryDone { slots: 1 });
         }
-        if !matches!(&self.phase, Phase::Active(a) if a.stage == Stage::Recovering) {
-            return;
+        match self.stage() {
+            Some(Stage::Recovering) => (),
+            // Perhaps there is no more to push, but that is for those to say who walk along the lists.
+            Some(Stage::Backfilling) => return self.queue_recovery(env),
+            _ => return,
         }
         if self.next_objects(1).is_empty() {
             if self.recovery.is_idle() {

@@ -1,10 +1,10 @@
 //! `Started/Stray` and `Started/ReplicaActive`: the other side of peering.
 
-use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGNotify2, MOSDPGTrim, MRecoveryReserve};
+use messages::{MOSDPGInfo2, MOSDPGLog, MOSDPGNotify2, MOSDPGTrim};
 use node::Level;
 use types::{EVersion, Epoch, HObject, OsdId, PgInfo, PgNotify, PgQuery, PgQueryKind};
 
-use crate::env::{Env, PgOutput};
+use crate::env::Env;
 use crate::merge::{merge_log, rewind_divergent};
 use crate::pg::{OnCommit, Pg, Phase, ReplicaActive};
 
@@ -224,42 +224,5 @@ impl Pg {
             let m = MOSDPGTrim { epoch: self.map.epoch, pgid: self.id, trim_to: self.last_complete_ondisk };
             env.send_osd(self.ua.acting_primary, m);
         }
-    }
-
-    // --- slots for recovery
-
-    pub(crate) fn on_recovery_reserve(&mut self, env: &mut Env, from: OsdId, m: MRecoveryReserve) {
-        if self.is_stale(from, m.query_epoch) {
-            return;
-        }
-        match (m.kind, &mut self.phase) {
-            // Asked again, because our word was lost.
-            (MRecoveryReserve::REQUEST, Phase::ReplicaActive(r)) if r.reservation == Some(true) => {
-                let (pgid, query_epoch) = (self.id, self.map.epoch);
-                env.send_osd(from, MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::GRANT, priority: 0 });
-            }
-            (MRecoveryReserve::REQUEST, Phase::ReplicaActive(r)) => {
-                r.reservation = Some(false);
-                env.out.push(PgOutput::ReserveRemote { priority: m.priority });
-            }
-            (MRecoveryReserve::RELEASE, Phase::ReplicaActive(_)) => self.release_reservations(env),
-            (MRecoveryReserve::GRANT, Phase::Active(_)) => self.remote_granted(env, from),
-            (MRecoveryReserve::REVOKE, Phase::Active(_)) => self.remote_revoked(env),
-            _ => (),
-        }
-    }
-
-    /// The OSD has a slot for the recovery that our primary leads.
-    pub fn remote_reserved(&mut self, env: &mut Env) {
-        match &mut self.phase {
-            Phase::ReplicaActive(r) if r.reservation == Some(false) => {
-                r.reservation = Some(true);
-                let (pgid, query_epoch) = (self.id, self.map.epoch);
-                let m = MRecoveryReserve { pgid, query_epoch, kind: MRecoveryReserve::GRANT, priority: 0 };
-                env.send_osd(self.ua.acting_primary, m);
-            }
-            _ => env.out.push(PgOutput::CancelRemote),
-        }
-        self.finish(env);
     }
 }

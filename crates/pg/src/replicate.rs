@@ -106,6 +106,9 @@ impl Pg {
         let version = ws.log.last().map(|e| e.version).expect("every write leaves an entry in the log");
         self.info.stats.stats.sum += &ws.stats;
         self.info.stats.stats.sum.floor(0);
+        if let Some(e) = ws.log.last() {
+            self.note_backfill_sums(&e.soid, &ws.stats);
+        }
         self.calc_trim_to(env);
         self.repops.last_tid += 1;
         let tid = self.repops.last_tid;
@@ -196,7 +199,7 @@ impl Pg {
     /// Whether a member follows what is written to an object: all do, but targets of backfill that have not
     /// come to it.
     pub(crate) fn is_backfilled_at(&self, osd: OsdId, soid: &HObject) -> bool {
-        self.peers.info.get(&osd).is_none_or(|i| *soid <= i.last_backfill)
+        *soid <= self.backfill.last_started || self.peers.info.get(&osd).is_none_or(|i| *soid <= i.last_backfill)
     }
 
     /// Takes an entry into the log and the info (Ceph: `add_log_entry`).
@@ -210,12 +213,12 @@ impl Pg {
         self.log.append(entry);
     }
 
-    /// Up to where the log may be cut: what all members have on disk, and no more than is needed to
-    /// keep the log within its size (Ceph: `calc_trim_to_aggressive` cuts off slower members sooner;
-    /// we do as `calc_trim_to`).
+    /// Up to where the log may be cut: what is on disk everywhere, and no more than is needed to keep the log
+    /// within its size. A member that has still to be brought up to date holds nothing up, for what it lacks
+    /// is known by now (Ceph: `calc_trim_to_aggressive`, which `pglog_hardlimit` asks for).
     fn calc_trim_to(&mut self, env: &Env) {
         let target = env.cfg.pg_log_entries();
-        let limit = self.min_last_complete_ondisk;
+        let limit = self.last_update_ondisk;
         if limit.is_zero() || limit <= self.trim_to || self.log.size() <= target {
             return;
         }
@@ -444,7 +447,7 @@ impl Pg {
         let lock = std::mem::replace(&mut op.lock, Lock::None);
         let head = op.head();
         if self.contexts.unlock(&head, lock) {
-            self.requeue_for_lock(&head);
+            self.object_is_free(&head);
         }
     }
 }

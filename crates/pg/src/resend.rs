@@ -53,6 +53,7 @@ impl Pg {
             _ => self.ask_again(env, &|o| o == osd),
         }
         if let Phase::Active(_) = self.phase {
+            self.backfill_again(env, osd);
             self.resend_repops(env, osd);
             self.reserve_again(env, osd);
             self.transfer_again(env, osd);

@@ -12,7 +12,8 @@ use crate::env::{Env, PgOutput};
 use crate::interval::members;
 use crate::lease::Readable;
 use crate::peering::Step;
-use crate::pg::{Active, Pg, Phase, Stage};
+use crate::pg::{Active, Pg, Phase};
+use crate::reserve::{Halt, Stage};
 
 /// What was last told.
 #[derive(Debug, Default)]
@@ -65,8 +66,17 @@ impl Pg {
         if self.actingset().len() < usize::from(self.pool.size) {
             s |= flag::UNDERSIZED;
         }
-        if self.degraded_and_misplaced().0 > 0 {
+        if self.is_degraded() {
             s |= flag::DEGRADED;
+        }
+        if a.backfill_toofull {
+            s |= flag::BACKFILL_TOOFULL;
+        }
+        if self.forced.recovery {
+            s |= flag::FORCED_RECOVERY;
+        }
+        if self.forced.backfill {
+            s |= flag::FORCED_BACKFILL;
         }
         if self.waiting.laggy {
             s |= flag::LAGGY;
@@ -79,34 +89,52 @@ impl Pg {
                 Stage::Activating | Stage::Recovered => 0,
                 Stage::WaitLocalRecoveryReserved | Stage::WaitRemoteRecoveryReserved(_) => flag::RECOVERY_WAIT,
                 Stage::Recovering => flag::RECOVERING,
-                Stage::NotRecovering => flag::RECOVERY_UNFOUND,
-                Stage::WaitLocalBackfillReserved => flag::BACKFILL_WAIT,
+                Stage::NotRecovering(p) => match p.why {
+                    Halt::Unfound => flag::RECOVERY_UNFOUND,
+                    Halt::TooFull => flag::RECOVERY_TOOFULL,
+                    Halt::Revoked => flag::RECOVERY_WAIT,
+                },
+                Stage::WaitLocalBackfillReserved | Stage::WaitRemoteBackfillReserved(_) => flag::BACKFILL_WAIT,
+                Stage::Backfilling => flag::BACKFILLING,
+                Stage::NotBackfilling(p) if p.why == Halt::Unfound => flag::BACKFILL_UNFOUND,
+                Stage::NotBackfilling(_) => 0,
                 Stage::Clean if self.is_clean() => flag::CLEAN,
                 Stage::Clean => 0,
             }
     }
 
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.degraded_and_misplaced().0 > 0
+    }
+
+    /// How many objects a member lacks. Targets of backfill are followed by their sums, others by what the
+    /// log says.
+    fn lacking(&self, osd: OsdId) -> i64 {
+        let objects = self.info.stats.stats.sum.num_objects.max(0);
+        if osd == self.whoami {
+            return self.missing.len() as i64;
+        }
+        match (self.peers.missing.get(&osd), self.peers.info.get(&osd)) {
+            (Some(m), _) if !self.backfill_targets.contains(&osd) => m.len() as i64,
+            (_, Some(i)) => (objects - i.stats.stats.sum.num_objects.max(0)).max(0),
+            (_, None) => objects,
+        }
+    }
+
     /// How many copies of objects there should be and are not, and how many are on the wrong OSD.
     fn degraded_and_misplaced(&self) -> (i64, i64) {
-        if !matches!(self.phase, Phase::Active(_)) {
-            return (0, 0);
-        }
-        let objects = self.info.stats.stats.sum.num_objects.max(0);
-        // Of a target of backfill we count what it holds, of the others what they lack.
-        let lacks = |osd: OsdId| match osd == self.whoami {
-            true => self.missing.len() as i64,
-            false => match (self.peers.missing.get(&osd), self.peers.info.get(&osd)) {
-                (Some(m), _) if !self.backfill_targets.contains(&osd) => m.len() as i64,
-                (_, Some(i)) => (objects - i.stats.stats.sum.num_objects).max(0),
-                (_, None) => objects,
-            },
-        };
+        let Some(stage) = self.stage() else { return (0, 0) };
         let up: BTreeSet<OsdId> = members(&self.ua.up).collect();
-        // What each place that should hold a copy lacks, and what those who hold one instead lack.
-        let mut targets: Vec<i64> = up.iter().map(|o| lacks(*o)).collect();
         let absent = usize::from(self.pool.size).saturating_sub(up.len());
-        targets.extend(std::iter::repeat_n(objects, absent));
-        let mut sources: Vec<i64> = self.actingset().difference(&up).map(|o| lacks(*o)).collect();
+        let objects = self.info.stats.stats.sum.num_objects.max(0);
+        if *stage == Stage::Recovering {
+            let (degraded, misplaced) = self.missing_by_count(&up);
+            return (degraded + objects * absent as i64, misplaced);
+        }
+        // What each place that should hold a copy lacks, and what those who hold one instead lack.
+        let mut targets: Vec<i64> = up.iter().map(|o| self.lacking(*o)).collect();
+        targets.extend((absent > 0).then_some(objects * absent as i64));
+        let mut sources: Vec<i64> = self.actingset().difference(&up).map(|o| self.lacking(*o)).collect();
         targets.sort_unstable();
         sources.sort_unstable();
         let (mut degraded, mut misplaced) = (0, 0);
@@ -121,6 +149,23 @@ impl Pg {
             }
         }
         misplaced += sources.map(|s| (objects - s).max(0)).sum::<i64>();
+        (degraded, misplaced)
+    }
+
+    /// While the log is followed it is known of each object where it is (Ceph: `get_missing_by_count`).
+    fn missing_by_count(&self, up: &BTreeSet<OsdId>) -> (i64, i64) {
+        let (mut degraded, mut misplaced) = (0, 0);
+        for (soid, _) in self.missing_loc.all() {
+            let (mut in_place, mut elsewhere) = (0, 0);
+            for osd in self.missing_loc.locations(soid) {
+                *(if up.contains(&osd) { &mut in_place } else { &mut elsewhere }) += 1;
+            }
+            if in_place + elsewhere > 0 {
+                let lacking = (up.len() as i64 - in_place).max(0);
+                misplaced += lacking.min(elsewhere);
+                degraded += (lacking - elsewhere).max(0);
+            }
+        }
         (degraded, misplaced)
     }
 

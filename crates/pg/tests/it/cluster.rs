@@ -272,6 +272,7 @@ impl Cluster {
                 PgOutput::PgTempDone
                 | PgOutput::Created
                 | PgOutput::CancelLocal
+                | PgOutput::UpdateLocal { .. }
                 | PgOutput::CancelRemote
                 | PgOutput::CancelSnapTrim
                 | PgOutput::RecoveryDone { .. }
@@ -299,7 +300,8 @@ impl Cluster {
         panic!("it never comes to rest");
     }
 
-    fn step(&mut self) -> bool {
+    /// Everyone does one thing, if there is one to do.
+    pub fn step(&mut self) -> bool {
         self.take_maps() | self.deliver() | self.commit() | self.read() | self.recover() | self.delete() | self.decide()
     }
 

@@ -137,6 +137,35 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.next_map(|inc, map| inc.set_flags(map, types::osdmap_flag::NOSNAPTRIM, on));
         }
         ["snap_sleep", secs] => c.cfg.snap_trim_sleep = Duration::from_secs(num(secs) as u64),
+        ["flag", name, on] => {
+            let flag = types::osdmap_flag::NAMES.iter().find(|(_, n)| n == name).expect("a flag").0;
+            let on = *on == "on";
+            c.next_map(|inc, map| inc.set_flags(map, flag, on));
+        }
+        ["scan", n] => c.cfg.backfill_scan_max = num(n) as usize,
+        // So many objects.
+        ["fill", n] => {
+            for i in 0..num(n) {
+                op(c, primary, &format!("o{i}"), put("x"));
+            }
+        }
+        // So much as happens in so many turns.
+        ["steps", n] => (0..num(n)).for_each(|_| {
+            c.step();
+        }),
+        ["at", osd] => {
+            let at = &c.hosts[&num(osd)].pg.as_ref().expect("a PG").info().last_backfill;
+            return Some(
+                if at.is_max() {
+                    "complete"
+                } else if at.is_min() {
+                    "nothing"
+                } else {
+                    "a part"
+                }
+                .into(),
+            );
+        }
         ["backoffs"] => return Some(c.take_backoffs()),
         ["chunk", n] => c.cfg.recovery_max_chunk = num(n) as u64,
         ["log", osd] => {
@@ -213,4 +242,4 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain, peering, recovery, lease, lost, snaps);
+cases!(plain, peering, recovery, lease, lost, snaps, backfill);
