@@ -1,14 +1,17 @@
 //! How a PG comes to be: because the monitors or a peer say so, or because the store has it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use messages::{Body, Message};
+use node::Level;
 use os::{Coll, ObjectRead, TxOp};
 use osdmap::OsdMap;
-use types::{Epoch, GHObject, PastIntervals, PgHistory, PgInfo, SpgId, UTime};
+use types::{EVersion, Epoch, GHObject, HObject, ObjectInfo, PastIntervals, PgHistory, PgInfo, SpgId, UTime};
 
 use crate::env::Env;
 use crate::interval::{UpActing, is_new_interval, note_past_interval};
+use crate::object::OI_ATTR;
 use crate::persist::{self, Dirty};
 use crate::pg::{LoadError, Pg};
 
@@ -123,9 +126,50 @@ impl Pg {
             pg.start_delete(env);
         } else {
             pg.drop_leftovers(env)?;
+            pg.verify_missing(env)?;
         }
         pg.begin(env);
         Ok(pg)
+    }
+
+    /// Looks whether the stored missing set is what log and objects say of each other: of the writes since
+    /// `last_complete`, an object is missing if the store does not have it at the version of its newest one
+    /// (Ceph: `read_log_and_missing`, which does so with `debug_verify_stored_missing` and then asserts).
+    /// Log, missing set and objects change together, so a difference is a fault of ours or of the disk; it is
+    /// put right, since a write on top of an object that is not there would make matters worse.
+    fn verify_missing(&mut self, env: &mut Env) -> Result<(), LoadError> {
+        let mut seen = BTreeSet::new();
+        let mut wrong = Vec::new();
+        let since = self.log.after(self.info.last_complete).rev();
+        for e in since.filter(|e| !e.is_error() && e.soid <= self.info.last_backfill) {
+            if !seen.insert(&e.soid) {
+                continue;
+            }
+            let stored = self.stored_version(env.store, &e.soid)?;
+            let is_here = if e.is_delete() { stored.is_none() } else { stored.is_some_and(|v| v >= e.version) };
+            // One that is needed at another version waits for an older write to be restored.
+            let is_missing = self.missing.get(&e.soid).is_some_and(|item| item.need == e.version);
+            if is_here == is_missing && (is_missing || !self.missing.contains(&e.soid)) {
+                wrong.push((e.soid.clone(), e.version, stored.unwrap_or_default(), e.is_delete()));
+            }
+        }
+        for (soid, version, have, is_delete) in wrong {
+            let is = if self.missing.contains(&soid) { "is not missing" } else { "is missing" };
+            let text = format!("{} {soid} {is} at {version}, against what was stored", self.id.pgid);
+            env.cluster_log(Level::Error, text);
+            if self.missing.contains(&soid) {
+                self.missing.remove(&soid);
+            } else {
+                self.missing.add(&soid, version, have, is_delete);
+            }
+        }
+        Ok(())
+    }
+
+    fn stored_version(&self, store: &dyn ObjectRead, soid: &HObject) -> Result<Option<EVersion>, LoadError> {
+        let raw = store.attr(self.coll(), &soid.clone().into(), OI_ATTR.as_bytes());
+        let raw = raw.map_err(|e| LoadError::Read(self.id, e))?;
+        Ok(raw.and_then(|raw| denc::from_bytes::<ObjectInfo>(raw).ok()).map(|oi| oi.version))
     }
 
     /// Half-transferred objects of our last life.

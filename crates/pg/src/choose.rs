@@ -31,6 +31,14 @@ pub fn best_info(infos: &BTreeMap<OsdId, &PgInfo>, whoami: OsdId, allowed: impl 
     best.map(|(osd, _)| osd)
 }
 
+/// Whether it is only known from hearsay (the history that copies share) that the PG was active as late as
+/// it was: the copy that was active then may be gone (Ceph: `history_les_bound`).
+pub fn is_history_les_bound(infos: &BTreeMap<OsdId, &PgInfo>) -> bool {
+    let told = infos.values().map(|i| i.history.last_epoch_started).max();
+    let own = infos.values().filter(|i| !i.is_incomplete()).map(|i| i.last_epoch_started).max();
+    told > own
+}
+
 /// Newest last write, then longest log, then nothing missing, then ourselves.
 fn preferred(info: &PgInfo, is_self: bool, best: &PgInfo) -> bool {
     use std::cmp::Ordering::{Equal, Greater, Less};

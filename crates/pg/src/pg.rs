@@ -494,6 +494,11 @@ impl Pg {
         self.log.entries()
     }
 
+    /// What this copy lacks, with the version that it has and the one it needs; for tests and queries.
+    pub fn missing_objects(&self) -> impl Iterator<Item = (&HObject, EVersion, EVersion)> {
+        self.missing.iter().map(|(soid, item)| (soid, item.have, item.need))
+    }
+
     /// Timers: to be called at [`Pg::next_wakeup`] or later.
     pub fn wake(&mut self, env: &mut Env) {
         self.leases_due(env);

@@ -66,7 +66,13 @@ impl Pg {
         let since = self.phase_since;
         match &p.step {
             Step::GetInfo { requested } => {
-                let asked = requested.iter().map(|o| Dump::obj().with("osd", o.to_string()));
+                let asked = requested.iter().map(|o| {
+                    let mut asked = Dump::obj().with("osd", o.to_string());
+                    if let Some(info) = self.peers.info.get(o) {
+                        asked.put("got_info", info.dump());
+                    }
+                    asked
+                });
                 state("Started/Primary/Peering/GetInfo", since)
                     .with("requested_info_from", Dump::arr("osd", asked.collect::<Vec<_>>()))
             }
@@ -107,8 +113,14 @@ impl Pg {
                 .with("current_lost_at", *lost_at)
                 .with("comment", "starting or marking this osd lost may let us proceed")
         });
-        out.with("down_osds_we_would_probe", Dump::arr("osd", p.prior.down.iter().copied()))
-            .with("peering_blocked_by", Dump::arr("osd", blocked.collect::<Vec<_>>()))
+        let mut out = out
+            .with("down_osds_we_would_probe", Dump::arr("osd", p.prior.down.iter().copied()))
+            .with("peering_blocked_by", Dump::arr("osd", blocked.collect::<Vec<_>>()));
+        if p.history_les_bound {
+            let detail = Dump::obj().with("detail", "peering_blocked_by_history_les_bound");
+            out.put("peering_blocked_by_detail", Dump::arr("item", [detail]));
+        }
+        out
     }
 
     fn active_state(&self) -> Dump {

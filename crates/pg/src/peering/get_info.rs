@@ -16,14 +16,14 @@ impl Pg {
             env.out.push(PgOutput::UpThru { want: self.info.history.same_interval_since });
         }
         let step = Step::GetInfo { requested: BTreeSet::new() };
-        self.enter(env, Phase::Peering(Peering { prior, step }));
+        self.enter(env, Phase::Peering(Peering { prior, step, history_les_bound: false }));
         self.ask_infos(env);
         self.got_all_infos(env);
     }
 
     /// Asks those of the prior set that were not asked yet.
     fn ask_infos(&mut self, env: &mut Env) {
-        let Some(Peering { prior, step: Step::GetInfo { requested } }) = self.peering() else { return };
+        let Some(Peering { prior, step: Step::GetInfo { requested }, .. }) = self.peering() else { return };
         let (probe, asked) = (prior.probe.clone(), requested.clone());
         self.blocked_by.clear();
         let mut ask = Vec::new();

@@ -27,8 +27,7 @@ impl Pg {
     /// Chooses whose log counts and who should serve; asks for another acting set if it is not
     /// this one (Ceph: `choose_acting`).
     pub(crate) fn choose_acting(&mut self, env: &mut Env, restrict_to_up_acting: bool, ask_only: bool) -> Chosen {
-        let mut infos: BTreeMap<OsdId, &PgInfo> = self.peers.info.iter().map(|(o, i)| (*o, i)).collect();
-        infos.insert(self.whoami, &self.info);
+        let infos = self.all_infos();
         let allowed = |o: OsdId| !restrict_to_up_acting || self.is_up_member(o) || self.is_acting(o);
         let Some(auth) = choose::best_info(&infos, self.whoami, allowed) else {
             if self.ua.up != self.ua.acting {
@@ -64,8 +63,20 @@ impl Pg {
         Chosen::Keep { auth }
     }
 
+    /// What all copies that we know of say of themselves, ours among them.
+    fn all_infos(&self) -> BTreeMap<OsdId, &PgInfo> {
+        let mut infos: BTreeMap<OsdId, &PgInfo> = self.peers.info.iter().map(|(o, i)| (*o, i)).collect();
+        infos.insert(self.whoami, &self.info);
+        infos
+    }
+
     pub(crate) fn get_log(&mut self, env: &mut Env) {
         self.blocked_by.clear();
+        let infos = self.all_infos();
+        let bound = choose::is_history_les_bound(&infos);
+        if let Some(p) = self.peering() {
+            p.history_les_bound = bound;
+        }
         let auth = match self.choose_acting(env, false, false) {
             Chosen::Keep { auth } => auth,
             Chosen::Change => return self.enter(env, Phase::WaitActingChange),

@@ -30,6 +30,8 @@ pub(crate) use get_log::Chosen;
 pub(crate) struct Peering {
     pub prior: PriorSet,
     pub step: Step,
+    /// What a log must reach is known only from the shared history; the reason why none may be good enough.
+    pub history_les_bound: bool,
 }
 
 #[derive(Debug)]

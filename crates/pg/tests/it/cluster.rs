@@ -547,6 +547,19 @@ impl Cluster {
         }
     }
 
+    /// An object is gone from a store, and nothing says so.
+    pub fn vanish(&mut self, osd: OsdId, name: &str) {
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        for store in [&mut host.live, &mut host.durable] {
+            let (all, _) = store.list(Coll::Pg(pgid()), &GHObject::min(), usize::MAX).expect("memory can be read");
+            let mut txn = Transaction::new();
+            for oid in all.into_iter().filter(|o| o.hobj.oid == name) {
+                txn.push(os::TxOp::Remove { coll: Coll::Pg(pgid()), oid });
+            }
+            store.apply(&txn).expect("it is there");
+        }
+    }
+
     /// What is held back is lost.
     pub fn lose(&mut self) -> String {
         let what = |(from, to, m): (OsdId, OsdId, Message)| format!("{} {from} to {to}", m.body.name());
@@ -567,6 +580,10 @@ impl Cluster {
                 self.with_pg(osd, Pg::wake);
             }
         }
+    }
+
+    pub fn pg(&self, osd: OsdId) -> Option<&Pg> {
+        self.hosts.get(&osd)?.pg.as_ref()
     }
 
     pub fn primary(&self) -> OsdId {

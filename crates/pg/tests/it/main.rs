@@ -4,6 +4,7 @@
 
 mod cluster;
 mod query;
+mod show;
 mod sweep;
 
 use std::fmt::Write;
@@ -41,6 +42,9 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         }
         ["send", "get", name] => {
             c.send_op(primary, name, get());
+        }
+        ["send", "rm", name] => {
+            c.send_op(primary, name, remove());
         }
         ["send", "append", name, text] => {
             c.send_op(primary, name, append(text));
@@ -173,6 +177,48 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             let entries: Vec<String> = pg.log_entries().map(|e| format!("{} {}", e.version, e.soid.oid)).collect();
             return Some(format!("({}] {}", pg.info().log_tail, entries.join(", ")));
         }
+        ["why"] => {
+            let mut why = String::new();
+            c.with_pg(primary, |pg, env| why = show::why(&pg.query(env.now)));
+            return Some(why);
+        }
+        ["past", osd] => {
+            let mut past = String::new();
+            c.with_pg(num(osd), |pg, env| past = show::past(&pg.query(env.now)));
+            return Some(past);
+        }
+        ["might_have_unfound"] => {
+            let mut might = String::new();
+            c.with_pg(primary, |pg, env| might = show::might_have_unfound(&pg.query(env.now)));
+            return Some(might);
+        }
+        ["unfound"] => {
+            let mut unfound = String::new();
+            c.with_pg(primary, |pg, _| unfound = show::unfound(&pg.list_unfound()));
+            return Some(unfound);
+        }
+        ["info", osd] => return Some(c.pg(num(osd)).map_or("no copy".into(), |pg| show::info(pg.info()))),
+        ["missing", osd] => {
+            let pg = c.pg(num(osd)).expect("a PG");
+            let all = pg.missing_objects().map(|(o, have, need)| format!("{} {have}->{need}", o.oid));
+            return Some(all.collect::<Vec<_>>().join(", "));
+        }
+        ["pg_temp", to @ ..] => {
+            let to: Vec<OsdId> = to.iter().map(|w| num(w)).collect();
+            c.next_map(|inc, _| {
+                inc.new_pg_temp.insert(cluster::pgid().pgid, to);
+            });
+        }
+        // An object vanishes from a disk.
+        ["vanish", osd, name] => c.vanish(num(osd), name),
+        // `osd purge`: it does not exist any more.
+        ["purge", osd] => {
+            let osd = num(osd);
+            c.next_map(|inc, map| {
+                inc.mark_down(map, osd);
+                *inc.new_state.entry(osd).or_default() |= types::osd_state::EXISTS;
+            });
+        }
         ["clog"] => return Some(std::mem::take(&mut c.log).join("; ")),
         other => panic!("what is {other:?}?"),
     }
@@ -242,4 +288,4 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain, peering, recovery, lease, lost, snaps, backfill);
+cases!(plain, peering, recovery, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound);
