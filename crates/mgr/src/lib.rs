@@ -1,11 +1,12 @@
 //! The manager: PG statistics and the commands that show them.
 //!
 //! OSDs report what their PGs and stores are like ([`stats`]); sums, rates and health follow from that
-//! ([`summary`], [`health`]), and commands show them ([`show`]). [`Mgr`] is the value that a monitor
+//! ([`summary`], [`health`]), and commands show them ([`show`]). It also says how pools grow and shrink ([`adjust`]). [`Mgr`] is the value that a monitor
 //! holds; it has an address of its own, since clients look for it there.
 
 #![forbid(unsafe_code)]
 
+pub mod adjust;
 pub mod commands;
 pub mod digest;
 mod health;

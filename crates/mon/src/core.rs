@@ -386,6 +386,7 @@ impl Mon {
             self.next_tick = Some(cx.now.mono + TICK);
             self.mgr_tick(cx);
             if self.is_writeable() {
+                self.adjust_pools();
                 self.watch_mgr(cx);
                 self.watch_health(cx);
             }

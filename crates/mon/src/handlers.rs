@@ -28,6 +28,7 @@ impl Mon {
             | Body::MOSDMarkMeDown(_)
             | Body::MOSDPGTemp(_)
             | Body::MOSDPGCreated(_)
+            | Body::MOSDPGReadyToMerge(_)
             | Body::MOSDFull(_) => true,
             _ => false,
         }

@@ -90,6 +90,7 @@ impl Osd {
             self.heartbeats.report_again();
             self.up_thru_asked_again(out);
             self.send_pg_temp(out);
+            self.send_merges_again(out);
             self.log.resend();
             if matches!(self.state, State::Booting { .. }) {
                 self.state = State::PreBoot;

@@ -1,8 +1,9 @@
 //! The OSD: boot, maps, placement groups, heartbeats, scheduling.
 //!
 //! [`Osd`] is the node. It keeps the maps ([`maps`]), joins the cluster ([`boot`]), holds the PGs and
-//! performs what they ask for ([`pgs`]), hands them messages ([`dispatch`]), watches its peers
-//! ([`heartbeat`]), shares out what recovery may take ([`recovery`]), fetches objects that its PGs copy from others ([`copies`]), and tells the manager how it is
+//! performs what they ask for ([`pgs`]), takes them from map to map ([`pg_num`]), hands them messages
+//! ([`dispatch`]), watches its peers ([`heartbeat`]), shares out what recovery may take ([`recovery`]), fetches
+//! objects that its PGs copy from others ([`copies`]), and tells the manager how it is
 //! ([`report`]). What a PG *does* is crate `pg`.
 //!
 //! Invariants:
@@ -20,6 +21,7 @@ mod dispatch;
 pub mod heartbeat;
 mod maps;
 mod ops;
+mod pg_num;
 mod pgs;
 mod recovery;
 mod report;
@@ -131,6 +133,7 @@ pub struct Osd {
     remote_slots: Reserver<SpgId>,
     trim_slots: Reserver<SpgId>,
     recovery: recovery::RecoveryQueue,
+    merges: pg_num::Merges,
     waiting: dispatch::Waiting,
     /// The latest epoch somebody knows of, and that we asked the monitors for.
     wanted_epoch: Epoch,
@@ -176,6 +179,7 @@ impl Osd {
             remote_slots: Reserver::new(backfills),
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
             recovery: recovery::RecoveryQueue::default(),
+            merges: pg_num::Merges::default(),
             waiting: dispatch::Waiting::default(),
             wanted_epoch: 0,
             up_thru_wanted: 0,

@@ -64,7 +64,7 @@ impl Osd {
         }
     }
 
-    fn perform(&mut self, now: Now, id: SpgId, out: &mut Vec<Output>) {
+    pub(crate) fn perform(&mut self, now: Now, id: SpgId, out: &mut Vec<Output>) {
         let mut asked = std::mem::take(&mut self.pg_out);
         for output in asked.drain(..) {
             self.perform_one(now, id, output, out);
@@ -98,6 +98,11 @@ impl Osd {
                 let paxos = Paxos { version: self.epoch().into(), ..Paxos::default() };
                 self.mon.send(MOSDPGCreated { paxos, pgid: id.pgid }, out);
             }
+            PgOutput::Merge { role, ready } => {
+                self.merges.note(id.pgid, role, ready);
+                self.send_merges(out);
+            }
+            PgOutput::MergeOff => self.merges.forget(id.pgid),
             PgOutput::ClusterLog { level, text } => self.log.entry(now, level, format!("{id} {text}")),
             PgOutput::ReserveLocal { priority } => self.local_slots.request(id, priority),
             PgOutput::UpdateLocal { priority } => self.local_slots.update(id, priority),
@@ -114,7 +119,7 @@ impl Osd {
         }
     }
 
-    fn forget_pg(&mut self, now: Now, id: SpgId) {
+    pub(crate) fn forget_pg(&mut self, now: Now, id: SpgId) {
         if let Some(mut pg) = self.pgs.remove(&id) {
             for (from, msg) in pg.take_held() {
                 let name = EntityName::osd(from);
@@ -131,6 +136,7 @@ impl Osd {
         self.cancel_remote(id);
         self.recovery.forget(id);
         self.pg_temp_wanted.remove(&id.pgid);
+        self.merges.forget(id.pgid);
         self.pg_cfg.pgs = self.pgs.len();
         self.heartbeat_peers_changed = true;
     }
@@ -172,6 +178,7 @@ impl Osd {
     /// Takes up the PGs that the store holds and brings each to the newest map.
     pub(crate) fn load_pgs(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) -> Result<(), String> {
         let newest = self.epoch();
+        let mut first = newest;
         for coll in store.collections() {
             let Coll::Pg(id) = coll else { continue };
             let stands_at = Pg::stored_epoch(id, store).map_err(|e| e.to_string())?;
@@ -180,15 +187,16 @@ impl Osd {
             let pg = Pg::load(id, &mut self.env(now, store, &map)).map_err(|e| e.to_string())?;
             self.pgs.insert(id, pg);
             self.perform(now, id, out);
-            // Maps that were leapt over are not there (the crash came before the PG had followed).
-            let maps = self.maps.as_ref().expect("maps are loaded before PGs");
-            for epoch in maps.superblock.oldest_map.max(stands_at + 1)..=newest {
-                let maps = self.maps.as_mut().expect("maps are loaded before PGs");
-                let map = maps.get(store, epoch).map_err(|e| format!("pg {id}: {e}"))?;
-                self.advance_one(now, store, id, &map, out);
-            }
+            first = first.min(stands_at);
         }
         self.pg_cfg.pgs = self.pgs.len();
+        // Maps that were leapt over are not there (the crash came before the PGs had followed).
+        let oldest = self.maps.as_ref().map_or(0, |m| m.superblock.oldest_map);
+        for epoch in oldest.max(first + 1)..=newest {
+            let maps = self.maps.as_mut().expect("maps are loaded before PGs");
+            let map = maps.get(store, epoch).map_err(|e| format!("the map of epoch {epoch}: {e}"))?;
+            self.advance_to(now, store, &map, out);
+        }
         for id in self.pg_ids() {
             self.with_pg(now, store, id, out, Pg::activate_map);
         }
@@ -196,7 +204,7 @@ impl Osd {
     }
 
     /// An environment at a map that need not be the newest.
-    fn env<'a>(&'a mut self, now: Now, store: &'a dyn ObjectRead, map: &'a Arc<OsdMap>) -> Env<'a> {
+    pub(crate) fn env<'a>(&'a mut self, now: Now, store: &'a dyn ObjectRead, map: &'a Arc<OsdMap>) -> Env<'a> {
         Env {
             now,
             whoami: self.setup.whoami,
@@ -209,29 +217,6 @@ impl Osd {
             tracker: &mut self.tracker,
             out: &mut self.pg_out,
         }
-    }
-
-    fn advance_one(&mut self, now: Now, store: &dyn ObjectRead, id: SpgId, map: &Arc<OsdMap>, out: &mut Vec<Output>) {
-        let Some(mut pg) = self.pgs.remove(&id) else { return };
-        pg.advance_map(&mut self.env(now, store, map));
-        self.pgs.insert(id, pg);
-        self.perform(now, id, out);
-    }
-
-    /// Hands new maps to all PGs.
-    pub(crate) fn advance_all(
-        &mut self,
-        now: Now,
-        store: &dyn ObjectRead,
-        maps: &[Arc<OsdMap>],
-        out: &mut Vec<Output>,
-    ) {
-        for id in self.pg_ids() {
-            for map in maps {
-                self.advance_one(now, store, id, map, out);
-            }
-        }
-        self.activate_all(now, store, out);
     }
 
     pub(crate) fn activate_all(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {

@@ -45,6 +45,12 @@ impl Pg {
         members(&self.ua.acting).count() >= usize::from(self.pool.min_size)
     }
 
+    /// Whether clients' ops, and those of our own, may be carried out.
+    pub(crate) fn serves(&self) -> bool {
+        let active = matches!(&self.phase, Phase::Active(Active { all_activated: true, .. }));
+        active && self.enough_members() && !self.is_premerge()
+    }
+
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
         match &mut self.phase {
             Phase::Active(a) => Some(a),
@@ -257,6 +263,7 @@ impl Pg {
         self.info.history.last_interval_started = self.info.last_interval_started;
         self.dirty.info = true;
         self.share_info(env);
+        self.check_merge(env);
         self.begin_recovery(env);
         self.stat_changed(env);
         self.release_pg_backoffs(env);
@@ -303,6 +310,7 @@ impl Pg {
             self.past.clear();
             self.dirty.big = true;
             self.purge_strays(env);
+            self.ready_to_merge(env);
         }
         self.forced = Forced::default();
         self.share_info(env);

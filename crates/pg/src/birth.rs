@@ -76,6 +76,10 @@ impl Pg {
                 note_past_interval(&mut past, was, &history, before, map.epoch, id.pgid);
                 reset = map.epoch;
                 history.same_interval_since = map.epoch;
+                let pg_num = |map: &OsdMap| map.pool(id.pgid.pool).map_or(0, |p| p.pg_num);
+                if id.pgid.is_split(pg_num(before), pg_num(&map)) {
+                    history.last_epoch_split = map.epoch;
+                }
                 if was.up != now.up || was.up_primary != now.up_primary {
                     history.same_up_since = map.epoch;
                 }

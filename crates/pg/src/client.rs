@@ -20,7 +20,7 @@ use crate::log::Recorded;
 use crate::missing;
 use crate::object::Lock;
 use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
-use crate::pg::{Active, Pg, Phase};
+use crate::pg::{Pg, Phase};
 use crate::track::{ClientInfo, Event, OpReport, Trace};
 use crate::watch::{Effects, Expired};
 
@@ -248,7 +248,7 @@ impl Pg {
     fn unavailable_for_long(&self, env: &Env) -> bool {
         match &self.phase {
             Phase::Peering(p) => p.is_stuck() || env.cfg.backoff_on_peering,
-            Phase::Active(a) => a.all_activated && !self.enough_members(),
+            Phase::Active(a) => a.all_activated && !self.serves(),
             _ => env.cfg.backoff_on_peering,
         }
     }
@@ -275,14 +275,19 @@ impl Pg {
             // a replica is not sure.
             return self.reply_error(env, op, -EAGAIN);
         }
+        let pgid = self.id.pgid;
+        if !op.access.pg_op && !op.msg.hobj.in_pg(pgid, pgid.split_bits(self.pool.pg_num)) {
+            // It aims by a map that is not ours, or wrongly; in either case nothing of it is here.
+            return;
+        }
         if self.is_outdated(&op) || !self.is_primary() || self.backoffs.blocks(op.conn, &op.msg.hobj) {
             return;
         }
-        let active = matches!(&self.phase, Phase::Active(Active { all_activated: true, .. }));
-        if !active || !self.enough_members() {
+        if !self.serves() {
             if self.unavailable_for_long(env) && op.knows_backoff() {
                 return self.back_off_pg(env, &op);
             }
+            let active = matches!(&self.phase, Phase::Active(a) if a.all_activated);
             op.delayed(env.now, if active { "waiting for active" } else { "waiting for peered" });
             return self.waiting.for_active.push_back(op);
         }
@@ -401,9 +406,8 @@ impl Pg {
     /// written now keeps its place until the next look.
     fn remove_watch(&mut self, env: &mut Env, expired: Expired) {
         let head = expired.soid.head();
-        let active = matches!(&self.phase, Phase::Active(a) if a.all_activated) && self.enough_members();
         let whole = self.missing_loc.needs(&head).is_none();
-        if !active || !whole || !self.contexts.try_lock(&head, Lock::Write) {
+        if !self.serves() || !whole || !self.contexts.try_lock(&head, Lock::Write) {
             return self.watches.keep(env.now, &expired);
         }
         let op = ClientOp::own(&head);

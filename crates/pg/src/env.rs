@@ -13,7 +13,8 @@ use node::{ConnId, Level, Now, Token};
 use os::{Coll, ObjectRead, Transaction};
 use osdmap::OsdMap;
 use types::options::Config;
-use types::{Epoch, GHObject, OsdId};
+use types::pool::MergeRole;
+use types::{EVersion, Epoch, GHObject, OsdId};
 
 use crate::ops::RemoteCopy;
 use crate::track::Tracker;
@@ -118,6 +119,14 @@ pub enum PgOutput {
     PgTempDone,
     /// Tells the monitors that a PG they asked for exists (`MOSDPGCreated`).
     Created,
+    /// The PG, which is to be merged, is ready for it, or cannot be (`MOSDPGReadyToMerge`). To be remembered
+    /// until [`Self::MergeOff`]: the monitors are told when both halves are ready.
+    Merge {
+        role: MergeRole,
+        ready: Option<MergeReady>,
+    },
+    /// What was said of a merge is void.
+    MergeOff,
     /// A line for the cluster's log, without the PG's name being added.
     ClusterLog {
         level: Level,
@@ -162,6 +171,14 @@ pub enum PgOutput {
     /// Nothing is left of the PG here: forget it, and deliver what [`crate::Pg::take_held`] gives as
     /// if it came now. The collection's removal is committed.
     Removed,
+}
+
+/// Where a PG that is ready to be merged stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeReady {
+    pub version: EVersion,
+    pub last_epoch_started: Epoch,
+    pub last_epoch_clean: Epoch,
 }
 
 /// The options that PGs use, cached.

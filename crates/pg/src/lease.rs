@@ -53,6 +53,12 @@ impl Leases {
         }
     }
 
+    /// The other PG's objects are ours, or were: whoever may serve them by its leases counts for us, too.
+    pub fn split_from(&mut self, other: &Self) {
+        let theirs = other.prior_readable_until_ub.max(other.readable_until_ub);
+        self.prior_readable_until_ub = self.prior_readable_until_ub.max(theirs);
+    }
+
     pub fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }

@@ -7,7 +7,8 @@
 //! - It makes a PG with [`Pg::create`] (the monitors or a peer say that it should exist) or
 //!   [`Pg::load`] (it exists in the store), standing at some map epoch.
 //! - For each later map it calls [`Pg::advance_map`], in order and without a gap, and
-//!   [`Pg::activate_map`] after the last one at hand.
+//!   [`Pg::activate_map`] after the last one at hand. A map may split a PG ([`Pg::advance_map`] gives its
+//!   children) or merge some ([`Pg::leave`], [`Pg::absorb`]).
 //! - [`Pg::client_message`] and [`Pg::peer_message`] take messages. A message that names a later epoch
 //!   than the PG stands at is kept inside until the PG gets there.
 //! - [`Pg::committed`] and [`Pg::read_done`] answer what the PG asked for; [`Pg::step`] goes on with
@@ -29,6 +30,7 @@ mod lease;
 mod log;
 mod maps;
 mod merge;
+mod merge_pgs;
 mod missing;
 pub mod object;
 pub mod ops;
@@ -48,10 +50,11 @@ mod snap_map;
 mod snap_recovery;
 mod snap_subsets;
 mod snap_trim;
+mod split;
 mod stats;
 pub mod track;
 pub mod watch;
 
-pub use env::{ClockDelta, Env, PgConfig, PgOutput, Tokens};
+pub use env::{ClockDelta, Env, MergeReady, PgConfig, PgOutput, Tokens};
 pub use pg::{LoadError, Pg};
 pub use route::{Stray, creation_epoch, route, stray_message};

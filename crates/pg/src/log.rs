@@ -1,8 +1,9 @@
 //! The PG's log in memory: the last writes, found by version and request id.
 //!
 //! Invariants:
-//! - Entries are in strictly rising order of version; all are in `(tail, head]`, and the last one is
-//!   at `head` unless the log is empty.
+//! - Entries are in strictly rising order of version; all are in `(tail, head]`. After a split the
+//!   last one may be older than `head`: the newest writes may have been the other PG's.
+//! - Dups are in order of version and request: after a merge two writes may have one version.
 //! - `requests` names every request id of the entries and of the dups (what remains of trimmed entries,
 //!   so that an old resend is still recognised).
 //! - `changed` and `changed_dups` name what the store does not know yet: [`PgLog::take_changes`]
@@ -22,6 +23,13 @@ pub struct Recorded {
     pub op_returns: Vec<OpReturn>,
 }
 
+/// What orders the dups, and names each.
+type DupId = (EVersion, OsdReqId);
+
+fn dup_id(d: &LogDup) -> DupId {
+    (d.version, d.reqid)
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct PgLog {
     pub head: EVersion,
@@ -31,7 +39,7 @@ pub struct PgLog {
     // Never iterated.
     requests: HashMap<OsdReqId, EVersion>,
     changed: Vec<EVersion>,
-    changed_dups: Vec<EVersion>,
+    changed_dups: Vec<DupId>,
 }
 
 /// Keys of the log in the pgmeta object that changed.
@@ -44,7 +52,8 @@ pub struct LogChanges<'a> {
 
 impl PgLog {
     /// A log as it was stored or sent.
-    pub fn new(tail: EVersion, head: EVersion, entries: Vec<LogEntry>, dups: Vec<LogDup>) -> Self {
+    pub fn new(tail: EVersion, head: EVersion, entries: Vec<LogEntry>, mut dups: Vec<LogDup>) -> Self {
+        dups.sort_by_key(dup_id);
         let mut log = Self { head, tail, ..Self::default() };
         for dup in dups {
             log.requests.insert(dup.reqid, dup.version);
@@ -107,7 +116,7 @@ impl PgLog {
             let user_version = e.extra_reqids[at].1;
             return Some(Recorded { version: e.version, user_version, return_code, op_returns: Vec::new() });
         }
-        let at = self.dups.binary_search_by(|d| d.version.cmp(&version)).ok()?;
+        let at = self.dups.binary_search_by_key(&(version, *reqid), dup_id).ok()?;
         let d = &self.dups[at];
         Some(Recorded {
             version: d.version,
@@ -167,7 +176,7 @@ impl PgLog {
                 for (id, _) in &e.extra_reqids {
                     self.requests.remove(id);
                 }
-                self.changed_dups.push(e.version);
+                self.changed_dups.push((e.version, e.reqid));
                 self.dups.push_back(LogDup::from(&e));
             }
         }
@@ -181,9 +190,10 @@ impl PgLog {
     pub fn merge_dups(&mut self, theirs: &[LogDup]) {
         let mut all: Vec<LogDup> = self.dups.drain(..).collect();
         for d in theirs {
-            if d.version <= self.tail && all.binary_search_by(|m| m.version.cmp(&d.version)).is_err() {
-                let at = all.partition_point(|m| m.version < d.version);
-                self.changed_dups.push(d.version);
+            if d.version <= self.tail
+                && let Err(at) = all.binary_search_by_key(&dup_id(d), dup_id)
+            {
+                self.changed_dups.push(dup_id(d));
                 self.requests.entry(d.reqid).or_insert(d.version);
                 all.insert(at, d.clone());
             }
@@ -195,9 +205,9 @@ impl PgLog {
     /// Replaces everything (a backfill target starts with the primary's recent log).
     pub fn replace(&mut self, other: PgLogData) {
         let stale: Vec<EVersion> = self.entries.iter().map(|e| e.version).collect();
-        let stale_dups: Vec<EVersion> = self.dups.iter().map(|d| d.version).collect();
+        let stale_dups: Vec<DupId> = self.dups.iter().map(dup_id).collect();
         let changed: Vec<EVersion> = stale.into_iter().chain(other.log.iter().map(|e| e.version)).collect();
-        let changed_dups = stale_dups.into_iter().chain(other.dups.iter().map(|d| d.version)).collect();
+        let changed_dups = stale_dups.into_iter().chain(other.dups.iter().map(dup_id)).collect();
         *self = Self::new(other.tail, other.head, other.log, other.dups);
         self.changed = changed;
         self.changed_dups = changed_dups;
@@ -248,13 +258,48 @@ impl PgLog {
                 None => changes.remove.push(entry_key(v)),
             }
         }
-        for v in changed_dups {
-            match self.dups.binary_search_by(|d| d.version.cmp(&v)) {
+        for id in changed_dups {
+            match self.dups.binary_search_by_key(&id, dup_id) {
                 Ok(at) => changes.set_dups.push(&self.dups[at]),
-                Err(_) => changes.remove.push(dup_key(v)),
+                Err(_) => changes.remove.push(dup_key(id)),
             }
         }
         changes
+    }
+
+    /// Gives the entries of some objects away, to the PG that splits off. Head and tail are those of both
+    /// from now on. A dup does not say which object it was about, so both get all of them
+    /// (Ceph: `pg_log_t::split_out_child`).
+    pub fn split_off(&mut self, belongs: impl Fn(&HObject) -> bool) -> Self {
+        let (theirs, ours): (Vec<_>, Vec<_>) = self.entries.drain(..).partition(|e| belongs(&e.soid));
+        let dups: Vec<LogDup> = self.dups.iter().cloned().collect();
+        let mut child = Self::new(self.tail, self.head, theirs, dups);
+        child.changed = child.entries.iter().map(|e| e.version).collect();
+        child.changed_dups = child.dups.iter().map(dup_id).collect();
+        for e in &child.entries {
+            self.changed.push(e.version);
+            self.unindex_requests(e);
+        }
+        self.entries = ours.into();
+        child
+    }
+
+    /// The logs of PGs that become one: nothing of them is needed any more but which requests were carried
+    /// out. `head` is not below any of the heads (Ceph: `pg_log_t::merge_from`).
+    pub fn absorb(&mut self, others: Vec<Self>, head: EVersion, dups_tracked: usize) {
+        self.trim(self.head, dups_tracked);
+        let mut dups: Vec<LogDup> = self.dups.drain(..).collect();
+        for mut other in others {
+            other.trim(other.head, dups_tracked);
+            dups.extend(other.dups);
+        }
+        dups.sort_by_key(dup_id);
+        dups.dedup_by_key(|d| dup_id(d));
+        let (changed, changed_dups) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_dups));
+        *self = Self::new(head, head, Vec::new(), dups);
+        self.changed = changed;
+        self.changed_dups = changed_dups;
+        self.changed_dups.extend(self.dups.iter().map(dup_id));
     }
 
     fn index(&mut self, e: &LogEntry) {
@@ -276,7 +321,7 @@ impl PgLog {
 
     fn pop_dup_front(&mut self) {
         if let Some(d) = self.dups.pop_front() {
-            self.changed_dups.push(d.version);
+            self.changed_dups.push(dup_id(&d));
             if self.requests.get(&d.reqid) == Some(&d.version) {
                 self.requests.remove(&d.reqid);
             }
@@ -286,7 +331,7 @@ impl PgLog {
     fn drop_overlapping_dups(&mut self) {
         while self.dups.back().is_some_and(|d| d.version > self.tail) {
             let d = self.dups.pop_back().expect("there is a back");
-            self.changed_dups.push(d.version);
+            self.changed_dups.push(dup_id(&d));
             if self.find(d.version).is_none() {
                 self.requests.remove(&d.reqid);
             }
@@ -299,9 +344,10 @@ pub fn entry_key(v: EVersion) -> ByteStr {
     format!("{:010}.{:020}", v.epoch, v.version).into()
 }
 
-/// Where a dup is kept (Ceph: `pg_log_dup_t::get_key_name`).
-pub fn dup_key(v: EVersion) -> ByteStr {
-    format!("dup_{:010}.{:020}", v.epoch, v.version).into()
+/// Where a dup is kept (Ceph: `pg_log_dup_t::get_key_name`, which has no request and loses a dup when the
+/// merge of two PGs brings two of one version).
+pub fn dup_key((v, reqid): DupId) -> ByteStr {
+    format!("dup_{:010}.{:020}/{reqid}", v.epoch, v.version).into()
 }
 
 #[cfg(test)]
@@ -379,9 +425,44 @@ mod tests {
         assert_eq!((all.tail, all.log.len(), all.dups.len()), (EVersion::new(1, 2), 4, 2));
     }
 
+    fn about(version: u64, hash: u32) -> LogEntry {
+        LogEntry { soid: HObject { hash, ..HObject::default() }, ..entry(version) }
+    }
+
+    #[test]
+    fn a_split_gives_each_request_to_the_pg_of_its_object_and_old_ones_to_both() {
+        let mut l = PgLog::new(EVersion::ZERO, EVersion::ZERO, Vec::new(), Vec::new());
+        (1..=6).for_each(|v| l.append(about(v, v as u32 % 2)));
+        l.trim(EVersion::new(1, 2), 100);
+        l.take_changes();
+        let mut child = l.split_off(|o| o.hash == 0);
+        assert_eq!((child.head, child.tail), (l.head, l.tail));
+        let known = |l: &PgLog| (1..=6).filter(|v| l.request(&entry(*v).reqid).is_some()).collect::<Vec<_>>();
+        assert_eq!((known(&l), known(&child)), (vec![1, 2, 3, 5], vec![1, 2, 4, 6]));
+        assert_eq!(keys(&l.take_changes()), (vec![], vec![], 2));
+        assert_eq!(keys(&child.take_changes()), (vec![4, 6], vec![1, 2], 0));
+        child.append(about(7, 0));
+        l.append(about(7, 1));
+    }
+
+    #[test]
+    fn a_merge_keeps_the_requests_of_both_also_where_two_writes_have_one_version() {
+        let (mut a, mut b) = (log(1..=4), PgLog::new(EVersion::ZERO, EVersion::ZERO, Vec::new(), Vec::new()));
+        let of_b = |v: u64| OsdReqId { inc: 1, ..entry(v).reqid };
+        (3..=6).for_each(|v| b.append(LogEntry { reqid: of_b(v), return_code: -1, ..entry(v) }));
+        a.take_changes();
+        a.absorb(vec![b], EVersion::new(1, 6), 100);
+        assert_eq!((a.head, a.tail, a.size()), (EVersion::new(1, 6), EVersion::new(1, 6), 0));
+        let code = |id| a.request(&id).map(|r| r.return_code);
+        assert_eq!((code(entry(3).reqid), code(of_b(3)), code(of_b(6))), (Some(3), Some(-1), Some(-1)));
+        let (set, dups, removed) = keys(&a.take_changes());
+        assert_eq!((set, dups.len(), removed), (vec![], 8, 4));
+    }
+
     #[test]
     fn keys_are_as_ceph_writes_them() {
         assert_eq!(entry_key(EVersion::new(19, 1)), "0000000019.00000000000000000001");
-        assert_eq!(dup_key(EVersion::new(19, 1)), "dup_0000000019.00000000000000000001");
+        let id = (EVersion::new(19, 1), entry(7).reqid);
+        assert_eq!(dup_key(id), "dup_0000000019.00000000000000000001/client.1.0:7");
     }
 }

@@ -11,18 +11,20 @@ use crate::pg::{Peers, Pg, Phase};
 use crate::recovery::Recovery;
 
 impl Pg {
-    /// Takes the next map (`env.map`, one epoch on): a new interval resets peering.
-    pub fn advance_map(&mut self, env: &mut Env) {
-        if self.is_deleting() {
-            // It goes on to the end, whatever the maps say; if the PG is wanted here again it is made anew.
-            self.map = env.map.clone();
-            return;
-        }
+    /// Takes the next map (`env.map`, one epoch on): a new interval resets peering. Gives the PGs that split
+    /// off, which stand at this map, too.
+    pub fn advance_map(&mut self, env: &mut Env) -> Vec<Self> {
         let last = std::mem::replace(&mut self.map, env.map.clone());
         let map = self.map.clone();
         let pool_before = self.pool.clone();
         if let Some(pool) = map.pools.get(&self.id.pgid.pool) {
             self.pool = pool.clone();
+        }
+        if self.is_deleting() {
+            // It goes on to the end, whatever the maps say; if the PG is wanted here again it is made anew.
+            let children = self.split_off(env, &last);
+            self.finish(env);
+            return children;
         }
         self.note_full(&last, &map);
         let next = UpActing::of(&map, self.id.pgid);
@@ -35,7 +37,10 @@ impl Pg {
         }
         self.remove_down_peers(&map);
         self.adjust_need_up_thru(env);
+        let mut children = self.split_off(env, &last);
         self.finish(env);
+        self.attend_split(&mut children);
+        children
     }
 
     /// The last of a row of maps has been taken: acts on it.
@@ -102,6 +107,10 @@ impl Pg {
         note_past_interval(&mut self.past, &was, &self.info.history, last, epoch, self.id.pgid);
         let h = &mut self.info.history;
         h.same_interval_since = epoch;
+        let pg_num = |map: &OsdMap| map.pool(self.id.pgid.pool).map_or(0, |p| p.pg_num);
+        if self.id.pgid.is_split(pg_num(last), pg_num(&self.map)) {
+            h.last_epoch_split = epoch;
+        }
         if was.up != self.ua.up || was.up_primary != self.ua.up_primary {
             h.same_up_since = epoch;
         }
@@ -125,6 +134,7 @@ impl Pg {
         self.clear_primary_state();
         if was_primary || primary {
             env.out.push(PgOutput::PgTempDone);
+            env.out.push(PgOutput::MergeOff);
         }
         self.send_notify = !primary;
         self.reset_peering(env);

@@ -107,6 +107,14 @@ impl Missing {
         self.set = PgMissing::default();
     }
 
+    /// Gives some objects away, to the PG that splits off.
+    pub fn split_off(&mut self, belongs: impl Fn(&HObject) -> bool) -> Self {
+        let theirs: Vec<_> = self.iter().filter(|(o, _)| belongs(o)).map(|(o, i)| (o.clone(), i.clone())).collect();
+        theirs.iter().for_each(|(o, _)| self.remove(o));
+        let changed = theirs.iter().map(|(o, _)| o.clone()).collect();
+        Self { set: theirs.into_iter().collect(), changed }
+    }
+
     /// The copy got version `v`.
     pub fn got(&mut self, soid: &HObject, v: EVersion) {
         if self.get(soid).is_some_and(|i| i.need <= v) {

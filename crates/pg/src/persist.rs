@@ -9,7 +9,7 @@
 //! | `_epoch` | the map epoch at which the PG stands (u32) |
 //! | `_deleting` | nothing; this copy is on its way out, and what is left of it is of no use |
 //! | `EPOCH.VERSION` | a log entry |
-//! | `dup_EPOCH.VERSION` | what is left of a trimmed one |
+//! | `dup_EPOCH.VERSION/REQUEST` | what is left of a trimmed one |
 //! | `missing/OBJECT` | the object (`hobject_t`) and a `pg_missing_item`; OBJECT is its encoding, so unique |
 //!
 //! (Ceph: PG::_prepare_write_info, PGLog::write_log_and_missing; the missing keys differ in their names.)
@@ -95,7 +95,7 @@ pub fn write(dirty: Dirty, parts: Parts<'_>, txn: &mut Transaction) {
     }
     let changes = parts.log.take_changes();
     set.extend(changes.set.iter().map(|e| (entry_key(e.version), to_bytes(*e, features::ALL))));
-    set.extend(changes.set_dups.iter().map(|d| (dup_key(d.version), to_bytes(*d, features::ALL))));
+    set.extend(changes.set_dups.iter().map(|d| (dup_key((d.version, d.reqid)), to_bytes(*d, features::ALL))));
     remove.extend(changes.remove);
     let (missing, found) = parts.missing.take_changes();
     set.extend(missing.into_iter().map(|(soid, item)| (missing_key(soid), encode_pair(soid, item))));
@@ -114,6 +114,12 @@ pub fn write(dirty: Dirty, parts: Parts<'_>, txn: &mut Transaction) {
 pub fn mark_deleting(id: SpgId, txn: &mut Transaction) {
     let (coll, oid) = pgmeta(id);
     txn.push(TxOp::OmapSet { coll, oid, keys: [(DELETING.into(), Bytes::new())].into() });
+}
+
+/// Notes only where the PG stands.
+pub fn write_epoch(id: SpgId, epoch: Epoch, txn: &mut Transaction) {
+    let (coll, oid) = pgmeta(id);
+    txn.push(TxOp::OmapSet { coll, oid, keys: [(EPOCH.into(), to_bytes(&epoch, features::ALL))].into() });
 }
 
 /// What was stored.

@@ -12,7 +12,7 @@ use types::{EVersion, Epoch, GHObject, HObject, OsdId, PastIntervals, PgLogData}
 
 use crate::env::Env;
 use crate::missing::Missing;
-use crate::persist::mark_deleting;
+use crate::persist::{mark_deleting, write_epoch};
 use crate::pg::{OnCommit, Pg, Phase};
 
 #[derive(Debug)]
@@ -54,6 +54,34 @@ impl Pg {
     /// Whether the PG is on its way out.
     pub fn is_deleting(&self) -> bool {
         matches!(self.phase, Phase::Deleting(_))
+    }
+
+    /// Nothing is left, or will be once the transaction under way has committed.
+    pub fn is_removed(&self) -> bool {
+        matches!(&self.phase, Phase::Deleting(d) if d.colls.is_empty())
+    }
+
+    /// Whether there is still a collection for what is under way to its place.
+    pub(crate) fn has_temp(&self) -> bool {
+        match &self.phase {
+            Phase::Deleting(d) => d.colls.first() == Some(&Coll::Temp(self.id)),
+            _ => true,
+        }
+    }
+
+    /// Objects came in that have to go, too.
+    pub(crate) fn delete_from_the_start(&mut self) {
+        if let Phase::Deleting(d) = &mut self.phase {
+            d.next = GHObject::min();
+        }
+    }
+
+    /// A copy that is being deleted was split or merged: after a restart that must not happen again.
+    pub(crate) fn note_epoch_of_removal(&mut self, epoch: Epoch) {
+        if self.is_deleting() {
+            self.persisted_epoch = epoch;
+            write_epoch(self.id, epoch, &mut self.txn);
+        }
     }
 
     /// Whether [`Pg::step`] would do something now.

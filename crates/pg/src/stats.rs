@@ -58,6 +58,9 @@ impl Pg {
     }
 
     fn active_or_peered(&self) -> u64 {
+        if self.is_premerge() {
+            return flag::PEERED | flag::PREMERGE;
+        }
         if self.enough_members() { flag::ACTIVE } else { flag::PEERED }
     }
 

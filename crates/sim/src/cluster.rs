@@ -167,6 +167,30 @@ impl Cluster {
         }
     }
 
+    /// Has the clients' pool grow or shrink.
+    pub fn set_pg_num(&mut self, pg_num: u32) {
+        let val = pg_num.to_string();
+        self.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "pg_num", "val": val}));
+    }
+
+    /// Waits until the clients' pool is as large as it was told to be.
+    pub fn wait_pg_num(&mut self) {
+        let end = self.world.now() + PATIENCE;
+        let pool = self.work.borrow().pool;
+        loop {
+            let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("there is no map") };
+            let p = map.pool(pool).expect("the clients' pool");
+            if p.pg_num == p.pg_num_target && p.pgp_num == p.pgp_num_target {
+                return;
+            }
+            if self.world.now() >= end {
+                let report = self.report();
+                panic!("pg_num {} of {} pgp_num {}:\n{report}", p.pg_num, p.pg_num_target, p.pgp_num);
+            }
+            self.run(1);
+        }
+    }
+
     fn status(&mut self) -> Value {
         let reply = self.command(&json!({"prefix": "status", "format": "json"}));
         serde_json::from_slice(&reply.data).expect("status answers in JSON")

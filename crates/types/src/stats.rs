@@ -40,6 +40,12 @@ macro_rules! object_stat_sum {
             pub fn is_zero(&self) -> bool {
                 *self == Self::default()
             }
+
+            /// Shares for `n` PGs that come of one; nobody knows yet which objects are whose.
+            fn shares(&self, n: u32) -> Vec<Self> {
+                let of = |i: u32| Self { $($field: share(self.$field.into(), i, n) as $ty,)* };
+                (0..n).map(of).collect()
+            }
         }
 
         framed! { ObjectStatSum, "object_stat_sum_t", 20, compat 14, min 17; ; $($since => $field;)* }
@@ -88,6 +94,27 @@ object_stat_sum! {
     19 => num_omap_bytes: i64,
     19 => num_omap_keys: i64,
     20 => num_objects_repaired: i64,
+}
+
+fn share(all: i64, i: u32, n: u32) -> i64 {
+    let n = i64::from(n.max(1));
+    all / n + i64::from(i64::from(i) < all % n)
+}
+
+impl ObjectStatSum {
+    /// What each of `n` PGs shows that one is split into. What was found damaged may be in any of them
+    /// (Ceph: `object_stat_sum_t::split`).
+    pub fn split(&self, n: u32) -> Vec<Self> {
+        let anywhere = |all: i64| if all == 0 { 0 } else { 1 + all / i64::from(n.max(1)) };
+        let mut shares = self.shares(n);
+        for s in &mut shares {
+            s.num_shallow_scrub_errors = anywhere(self.num_shallow_scrub_errors);
+            s.num_deep_scrub_errors = anywhere(self.num_deep_scrub_errors);
+            s.num_scrub_errors = s.num_shallow_scrub_errors + s.num_deep_scrub_errors;
+            s.num_legacy_snapsets = anywhere(self.num_legacy_snapsets);
+        }
+        shares
+    }
 }
 
 /// `object_stat_collection_t`.

@@ -184,6 +184,10 @@ fn force_create(c: &mut Cmd) -> CmdResult {
     }
     let now = (c.mon.state.osdmap.epoch, c.cx.now.wall);
     c.mon.pending.put_value(Space::Creating, pg.to_string(), &now);
+    if let Some(p) = c.mon.map().pool_mut(pg.pool) {
+        // The OSD that makes it says so.
+        p.flags |= types::pool::flag::CREATING;
+    }
     Ok(Reply::says(format!("pg {pg} now creating, ok")))
 }
 

@@ -161,7 +161,9 @@ pub fn set(c: &mut Cmd) -> CmdResult {
         "size" => set_size(c, id, &p, number()?)?,
         "min_size" => set_min_size(c, id, &p, number()?)?,
         "pg_num" => set_pg_num(c, id, &p, number()?)?,
-        "pgp_num" | "pgp_num_actual" => set_pgp_num(c, id, &p, number()?)?,
+        "pgp_num" => set_pgp_num(c, id, &p, number()?)?,
+        "pg_num_actual" => c.mon.set_pg_num_actual(id, number()?)?,
+        "pgp_num_actual" => c.mon.set_pgp_num_actual(id, number()?)?,
         "crush_rule" => {
             let crush = c.mon.map().crush();
             let rule = crush.rule_id(&val).and_then(|r| u8::try_from(r).ok());
@@ -255,40 +257,39 @@ fn set_min_size(c: &mut Cmd, id: PoolId, p: &PgPool, n: i64) -> Result<(), Fail>
     Ok(())
 }
 
+/// Sets what is aimed at; the manager gets there in steps.
 fn set_pg_num(c: &mut Cmd, id: PoolId, p: &PgPool, n: i64) -> Result<(), Fail> {
     if p.has_flag(pool::flag::NOPGCHANGE) {
         return fail(errno::EPERM, "pool pg_num change is disabled; you must unset nopgchange flag for the pool first");
     }
-    let n = u32::try_from(n).ok().filter(|n| *n > 0);
-    let Some(n) = n else { return fail(errno::ERANGE, "'pg_num' must be greater than 0") };
-    if n == p.pg_num {
+    if n == i64::from(p.pg_num_target) {
         return Ok(());
     }
-    if n < p.pg_num {
-        return fail(errno::EOPNOTSUPP, "merging placement groups is not supported yet");
+    let n = c.mon.pg_num_in_range(n)?;
+    if n > p.pg_num_target {
+        c.mon.check_pg_num(Some(id), n, p.size)?;
     }
-    c.mon.check_pg_num(Some(id), n, p.size)?;
-    let epoch = c.mon.map().epoch();
     let p = pool_mut(c, id);
-    (p.pg_num, p.pg_num_target, p.pg_num_pending) = (n, n, n);
-    p.last_force_op_resend_preluminous = epoch;
+    // Who never set pgp_num apart means both.
+    if p.pgp_num_target == p.pg_num_target {
+        p.pgp_num_target = n;
+    }
+    p.pg_num_target = n;
     Ok(())
 }
 
 fn set_pgp_num(c: &mut Cmd, id: PoolId, p: &PgPool, n: i64) -> Result<(), Fail> {
     if p.has_flag(pool::flag::NOPGCHANGE) {
-        return fail(
-            errno::EPERM,
-            "pool pgp_num change is disabled; you must unset nopgchange flag for the pool first",
-        );
+        let text = "pool pgp_num change is disabled; you must unset nopgchange flag for the pool first";
+        return fail(errno::EPERM, text);
     }
-    let n = u32::try_from(n).ok().filter(|n| *n > 0);
-    let Some(n) = n else { return fail(errno::EINVAL, "specified pgp_num must > 0") };
-    if n > p.pg_num {
-        return fail(errno::EINVAL, format!("specified pgp_num {n} > pg_num {}", p.pg_num));
+    if n <= 0 {
+        return fail(errno::EINVAL, format!("specified pgp_num must > 0, but you set to {n}"));
     }
-    let p = pool_mut(c, id);
-    (p.pgp_num, p.pgp_num_target) = (n, n);
+    match u32::try_from(n).ok().filter(|n| *n <= p.pg_num_target) {
+        Some(n) => pool_mut(c, id).pgp_num_target = n,
+        None => return fail(errno::EINVAL, format!("specified pgp_num {n} > pg_num {}", p.pg_num_target)),
+    }
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The OSD map's service: who is up, who is in, which pools there are.
 //!
 //! `boot.rs` takes OSDs in, `failure.rs` decides that one is down, `timers.rs` does what time alone
-//! brings (out after down, expiry of the blocklist), `requests.rs` answers an OSD's other messages,
-//! `pending_map.rs` holds the next epoch while it gathers.
+//! brings (out after down, expiry of the blocklist), `pg_num.rs` lets pools grow and shrink, `requests.rs`
+//! answers an OSD's other messages, `pending_map.rs` holds the next epoch while it gathers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::state::State;
 mod boot;
 mod failure;
 mod pending_map;
+mod pg_num;
 mod pools;
 mod requests;
 mod snaps;
@@ -132,6 +133,7 @@ impl Mon {
             Body::MOSDBeacon(m) => self.osd_beacon(cx, conn, &m),
             Body::MOSDPGTemp(m) => self.osd_pg_temp(cx, conn, m),
             Body::MOSDPGCreated(m) => self.osd_pg_created(conn, &m),
+            Body::MOSDPGReadyToMerge(m) => self.osd_ready_to_merge(conn, &m),
             Body::MOSDFull(m) => self.osd_full(cx, conn, &m),
             body => return Some(Message { tid, priority: msg.priority, body }),
         }
@@ -149,6 +151,7 @@ impl Mon {
         self.check_down_out(cx);
         self.check_blocklist(cx);
         self.check_quotas();
+        self.check_creating();
         self.prune_purged_snaps();
     }
 }

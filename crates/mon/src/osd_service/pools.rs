@@ -107,13 +107,7 @@ impl Mon {
 
     /// Ceph: `OSDMonitor::check_pg_num`: no more PGs an OSD than it can bear.
     pub(crate) fn check_pg_num(&mut self, but: Option<PoolId>, pg_num: u32, size: u8) -> Result<(), PoolError> {
-        let most = self.config.u64("mon_max_pool_pg_num");
-        if pg_num == 0 || u64::from(pg_num) > most {
-            let text = format!(
-                "'pg_num' must be greater than 0 and less than or equal to {most} (you may adjust 'mon max pool pg num' for higher values)"
-            );
-            return Err((errno::ERANGE, text));
-        }
+        self.pg_num_in_range(pg_num.into())?;
         let per_osd = self.config.u64("mon_max_pg_per_osd");
         let osds = self.state.osdmap.num_in_osds().max(3) as u64;
         let limit = per_osd * osds;
@@ -134,7 +128,8 @@ impl Mon {
     fn pool_template(&self, now: UTime) -> PgPool {
         let c = &self.config;
         let micro = |name: &str| (c.f64(name) * 1_000_000.0) as u32;
-        let mut flags = 0;
+        // Until each of its PGs was active once.
+        let mut flags = pool::flag::CREATING;
         for (name, flag) in [
             ("osd_pool_default_flag_hashpspool", pool::flag::HASHPSPOOL),
             ("osd_pool_default_flag_nodelete", pool::flag::NODELETE),

@@ -270,6 +270,8 @@ impl Cluster {
                     }
                 }
                 PgOutput::PgTempDone
+                | PgOutput::Merge { .. }
+                | PgOutput::MergeOff
                 | PgOutput::Created
                 | PgOutput::CancelLocal
                 | PgOutput::UpdateLocal { .. }
@@ -336,7 +338,7 @@ impl Cluster {
                 let host = &self.hosts[&osd];
                 let at = host.pg.as_ref().filter(|_| host.running && !host.deaf).map(|pg| pg.map().epoch as usize);
                 let Some(next) = at.and_then(|at| self.maps.get(at + 1).cloned()) else { break };
-                self.with_env(osd, &next, |host, env| host.pg.as_mut().expect("there").advance_map(env));
+                self.with_env(osd, &next, |host, env| drop(host.pg.as_mut().expect("there").advance_map(env)));
                 moved = true;
             }
             if moved {
