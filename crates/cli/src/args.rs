@@ -68,6 +68,13 @@ pub enum Command {
         #[command(flatten)]
         dir: DirArg,
     },
+    /// Play a failure on a throw-away cluster, with its PG states as they happen; without a name, list them
+    Drill {
+        name: Option<String>,
+        /// Leave the cluster as it is at the end, to look at it
+        #[arg(long)]
+        keep: bool,
+    },
     /// Look into a stopped OSD's store
     #[command(subcommand)]
     Store(StoreCommand),

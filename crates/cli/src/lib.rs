@@ -9,6 +9,7 @@ pub mod asok;
 pub mod conf;
 pub mod crush;
 pub mod dir;
+pub mod drill;
 pub mod interrupt;
 pub mod lock;
 pub mod process;
@@ -52,6 +53,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::Stop { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGTERM, STOP_PATIENCE)?,
         Command::Kill { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGKILL, KILL_PATIENCE)?,
         Command::AddOsd { dir } => println!("{}", up::add_osd(&dir.dir)?),
+        Command::Drill { name, keep } => return drill::run(name.as_deref(), *keep),
         Command::RunDaemon { daemon, dir } => {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }

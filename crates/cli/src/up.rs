@@ -68,6 +68,18 @@ pub fn up(path: &Path, options: &UpOptions) -> Result<i32> {
     Ok(interrupt::EXIT_CODE)
 }
 
+/// Makes and starts a cluster and says nothing.
+///
+/// # Errors
+/// As [`up`]; whoever calls looks after Ctrl-C.
+pub fn up_quietly(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+    let held = create(dir, options)?;
+    let daemons = dir.daemons()?;
+    start_all(dir, &daemons.iter().collect::<Vec<_>>())?;
+    drop(held);
+    wait_healthy(dir).map(drop)
+}
+
 fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
     let started = Instant::now();
     let held = if dir.holds_cluster() {
