@@ -72,6 +72,9 @@ plays('degraded', 'undersized', 'degraded')
 plays('peered', 'peered')
 plays('down', 'down', 'peering')
 plays('recovering', 'recovery_wait', 'recovering')
+plays('backfilling', 'backfill_wait', 'backfilling', 'remapped')
+plays('incomplete', 'incomplete')
+plays('device-classes')
 
 
 @test

@@ -60,7 +60,8 @@ impl Stage {
         let dir = ClusterDir::new(&folder.join("cluster"))?;
         let mut stage = Self { dir, watcher: None, keep, expected: 0, met: 0 };
         say(format_args!("$ spirula up --osds {osds} --dir {}   # with short timers", stage.dir));
-        let set = FAST.iter().map(|s| (*s).to_owned()).collect();
+        let size = format!("osd_pool_default_size={}", osds.min(3));
+        let set = FAST.iter().map(|s| (*s).to_owned()).chain([size]).collect();
         let options = UpOptions { osds, mons: 1, port: None, osd_size: 10 << 30, set };
         up::up_quietly(&stage.dir, &options)?;
         stage.watcher = Some(Watcher::start(stage.conf(), began)?);
