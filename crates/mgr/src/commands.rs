@@ -10,6 +10,10 @@ const fn osd(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "osd", perm: "r", flags: FLAG_MGR }
 }
 
+const fn pg_rw(sig: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "pg", perm: "rw", flags: FLAG_MGR }
+}
+
 const fn osd_rw(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "osd", perm: "rw", flags: FLAG_MGR }
 }
@@ -49,6 +53,26 @@ pub static COMMANDS: &[Command] = &[
     pg(
         "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
         "whether any object is unfound, or any PG degraded",
+    ),
+    pg_rw("pg force-recovery name=pgid,type=CephPgid,n=N", "recover these PGs before all others"),
+    pg_rw("pg force-backfill name=pgid,type=CephPgid,n=N", "backfill these PGs before all others"),
+    pg_rw("pg cancel-force-recovery name=pgid,type=CephPgid,n=N", "recover these PGs as urgently as they are"),
+    pg_rw("pg cancel-force-backfill name=pgid,type=CephPgid,n=N", "backfill these PGs as urgently as they are"),
+    osd_rw(
+        "osd pool force-recovery name=who,type=CephPoolname,n=N",
+        "recover the PGs of these pools before all others",
+    ),
+    osd_rw(
+        "osd pool force-backfill name=who,type=CephPoolname,n=N",
+        "backfill the PGs of these pools before all others",
+    ),
+    osd_rw(
+        "osd pool cancel-force-recovery name=who,type=CephPoolname,n=N",
+        "recover the PGs of these pools as urgently as they are",
+    ),
+    osd_rw(
+        "osd pool cancel-force-backfill name=who,type=CephPoolname,n=N",
+        "backfill the PGs of these pools as urgently as they are",
     ),
     osd("osd perf", "latencies of the OSDs' stores"),
     osd(

@@ -9,6 +9,7 @@
 pub mod adjust;
 pub mod commands;
 pub mod digest;
+mod force;
 mod health;
 mod loss;
 mod mgr;

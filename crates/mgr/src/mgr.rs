@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use denc::Decoder;
-use messages::{Body, DaemonHealthMetric, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, Message};
+use messages::{
+    Body, DaemonHealthMetric, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, MOSDForceRecovery,
+    Message,
+};
 use node::{ConnId, Dest, Now, Output, Peer};
 use osdmap::OsdMap;
 use types::command::Args;
@@ -16,6 +19,7 @@ use types::table::Table;
 use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, ServiceMap};
 
 use crate::digest::{Digest, PoolSum};
+use crate::force::Force;
 use crate::osd_df::{Filter, OsdDf};
 use crate::reweight::{self, Plan};
 use crate::safety::{self, Destruction};
@@ -240,7 +244,7 @@ impl Mgr {
         out: &mut Vec<Output>,
     ) -> Option<ToMonitor> {
         let to_monitor = |cmd, data| ToMonitor { conn, tid, newer, cmd, data };
-        match self.command(now, map, cmd) {
+        match self.command(now, map, cmd, out) {
             Outcome::Done(Reply { r, rs, data }) => {
                 let msg = to_monitor(String::new(), data).reply(r, rs, &[]);
                 out.push(Output::Send { to: Dest::Conn(conn), msg, after: None });
@@ -333,7 +337,7 @@ impl Mgr {
     }
 
     /// Runs a command.
-    fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String]) -> Outcome {
+    fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String], out: &mut Vec<Output>) -> Outcome {
         let failed = |errno: i32, rs: String| Outcome::Done(Reply { r: -errno, rs, data: String::new() });
         if self.stopped {
             return failed(EAGAIN, "the manager is stopped".into());
@@ -353,6 +357,9 @@ impl Mgr {
             return failed(errno, why);
         }
         self.follow(now, map);
+        if let Some(force) = Force::new(&prefix, &args, map, &self.stats) {
+            return Outcome::Done(self.order_recovery(map, &prefix, force, out));
+        }
         let format = Format::parse(args.format());
         match self.answer(now, map, &prefix, &args, format.is_some()) {
             Ok(Shown::Monitor(cmd, data)) => Outcome::Monitor { cmd, data },
@@ -360,6 +367,21 @@ impl Mgr {
             Ok(shown) => Outcome::Done(Reply { data: render(shown, format), ..Reply::default() }),
             Err((errno, why)) => failed(errno, why),
         }
+    }
+
+    /// Tells primaries which PGs are to be recovered first, or as all others.
+    fn order_recovery(&self, map: &OsdMap, prefix: &str, mut force: Force, out: &mut Vec<Output>) -> Reply {
+        for (osd, forced_pgs) in std::mem::take(&mut force.orders) {
+            let daemon = format!("osd.{osd}");
+            let Some(conn) = self.sessions.iter().find(|(_, s)| s.daemon.as_deref() == Some(&daemon)) else {
+                force.unreachable(osd);
+                continue;
+            };
+            force.ordered(osd, &forced_pgs, prefix);
+            let order = MOSDForceRecovery { fsid: map.fsid, forced_pgs, options: force.options };
+            out.push(Output::Send { to: Dest::Conn(*conn.0), msg: order.into(), after: None });
+        }
+        Reply { r: -force.errno, rs: force.words, data: String::new() }
     }
 
     /// `formatted`: a format other than plain was asked for.

@@ -99,7 +99,7 @@ impl Osd {
             }
             Body::MMgrConfigure(m) => self.mgr_configured(now, conn, &m),
             Body::MPGStatsAck(_) => {}
-            Body::MOSDForceRecovery(m) => self.force_recovery(now, store, &m, out),
+            Body::MOSDForceRecovery(m) if self.report.is_from_mgr(conn) => self.force_recovery(now, store, &m, out),
             Body::MCommand(m) => {
                 let reply = self.command(now, store, &m, out);
                 let reply = Message { tid: msg.tid, ..Message::from(reply) };

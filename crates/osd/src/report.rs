@@ -44,6 +44,13 @@ pub struct Report {
     fullness: u32,
 }
 
+impl Report {
+    /// Whether the manager is at the other end.
+    pub(crate) fn is_from_mgr(&self, conn: ConnId) -> bool {
+        self.conn == Some(conn)
+    }
+}
+
 impl Osd {
     pub(crate) fn new_mgr_map(&mut self, now: Now, raw: Bytes, out: &mut Vec<Output>) {
         let map: MgrMap = match Decoder::new(raw).get() {
