@@ -22,6 +22,7 @@ pub mod heartbeat;
 mod maps;
 mod ops;
 mod pg_num;
+pub mod pace;
 mod pgs;
 mod recovery;
 mod report;
@@ -274,6 +275,7 @@ impl Osd {
         self.note_fullness(store, out);
         self.check_fullness(store, out);
         self.stop_backfill_if_full(now, store, out);
+        self.measure_clients(now);
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
         self.complain_of_slow_ops(now);

@@ -15,6 +15,7 @@ use os::ObjectRead;
 use pg::Pg;
 use types::SpgId;
 
+use crate::pace::{Allowed, Pace, Waits};
 use crate::reserver::Verdict;
 use crate::{Osd, Timer};
 
@@ -29,6 +30,7 @@ pub struct RecoveryQueue {
     asked: Vec<(SpgId, u32, Option<u64>)>,
     /// Bytes that backfills of which we are the target may yet bring.
     promised: BTreeMap<SpgId, u64>,
+    pace: Pace,
 }
 
 impl RecoveryQueue {
@@ -125,33 +127,51 @@ impl Osd {
 
     pub(crate) fn recovery_done(&mut self, now: Now, slots: u32) {
         self.recovery.used = self.recovery.used.saturating_sub(slots);
+        self.recovery.pace.end(now.mono, slots);
         if !self.recovery.waiting.is_empty() {
             self.timers.set(Timer::Recovery, now.mono.max(self.recovery.not_before));
         }
     }
 
+    /// Notes what clients had to wait lately.
+    pub(crate) fn measure_clients(&mut self, now: Now) {
+        let (ops, total) = self.tracker.take_answered();
+        self.recovery.pace.measured(now.mono, Waits { ops, total }, self.recovery.used);
+    }
+
     /// Starts recoveries while slots are free, the most urgent PG first.
     pub(crate) fn run_recovery(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         let paused = self.maps.as_ref().is_some_and(|m| m.current().test_flag(osdmap::flag::NORECOVER));
-        let most = self.recovery_max();
+        if paused {
+            self.recovery.not_before = now.mono + Duration::from_secs(1);
+        }
+        self.measure_clients(now);
         let sleep = self.recovery_sleep();
-        while !paused && self.recovery.used < most && now.mono >= self.recovery.not_before {
+        while now.mono >= self.recovery.not_before && !self.recovery.waiting.is_empty() {
+            let (most, pause) = match self.recovery.pace.allowed(now.mono, self.recovery_max(), self.recovery.used) {
+                Allowed::Slots(most, pause) => (most, pause.max(sleep)),
+                Allowed::Until(until) => {
+                    self.recovery.not_before = until;
+                    break;
+                }
+            };
+            if self.recovery.used >= most {
+                break;
+            }
             let Some((_, id)) = self.recovery.waiting.pop_first() else { break };
-            let slots = if sleep.is_zero() { most - self.recovery.used } else { 1 };
+            let slots = if pause.is_zero() { most - self.recovery.used } else { 1 };
             let mut started = 0;
             // The slots count as used before the call: what finishes within it gives them back.
             self.recovery.used += slots;
             self.with_pg(now, store, id, out, |pg, env| started = pg.recover(env, slots));
             self.recovery.used = self.recovery.used.saturating_sub(slots - started);
+            self.recovery.pace.start(now.mono, started);
             if started > 0 {
-                self.recovery.not_before = now.mono + sleep;
+                self.recovery.not_before = now.mono + pause;
             }
         }
-        if !self.recovery.waiting.is_empty() {
-            let pause = if paused { Duration::from_secs(1) } else { sleep };
-            if paused || !sleep.is_zero() {
-                self.timers.set(Timer::Recovery, now.mono + pause);
-            }
+        if !self.recovery.waiting.is_empty() && self.recovery.not_before > now.mono {
+            self.timers.set(Timer::Recovery, self.recovery.not_before);
         }
     }
 

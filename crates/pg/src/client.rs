@@ -455,6 +455,7 @@ impl Pg {
         env.out.push(PgOutput::ToClient { conn: op.conn, msg, after: None });
         if op.access.write {
             op.trace.mark(env.now, Event::CommitSent);
+            env.tracker.answered(env.now, &op.trace);
         }
         let ClientOp { trace, reqid, msg, peer, tid, .. } = op;
         env.tracker.finish(env.now, trace, || (describe(reqid, &msg), Some(client_info(&peer, tid))));

@@ -182,6 +182,8 @@ pub struct Tracker {
     duration: Duration,
     slow_size: usize,
     slow_threshold: Duration,
+    /// Client operations that were answered, and what they took together.
+    answered: (u64, Duration),
 }
 
 /// Traces that are kept for ops to come; more are in use only for a moment.
@@ -199,6 +201,7 @@ impl Tracker {
             duration: Duration::ZERO,
             slow_size: 0,
             slow_threshold: Duration::ZERO,
+            answered: (0, Duration::ZERO),
         };
         tracker.configure(cfg);
         tracker
@@ -226,6 +229,17 @@ impl Tracker {
         trace.mark(since, Event::QueuedForPg);
         trace.mark(now, Event::ReachedPg);
         trace
+    }
+
+    /// A client has its answer.
+    pub fn answered(&mut self, now: Now, trace: &Trace) {
+        self.answered.0 += 1;
+        self.answered.1 += now.mono.saturating_sub(trace.initiated.mono);
+    }
+
+    /// How many operations of clients were answered since this was last asked, and how long they took together.
+    pub fn take_answered(&mut self) -> (u64, Duration) {
+        std::mem::take(&mut self.answered)
     }
 
     /// An op has ended. `describe` is asked only if it is worth keeping.
