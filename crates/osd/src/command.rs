@@ -8,7 +8,7 @@ use types::command::{Args, Command, FLAG_NOFORWARD};
 use types::dump::{Dump, Format};
 use types::errno::{EINVAL, ENOENT};
 use types::options::{self, Source};
-use types::{PgId, SpgId};
+use types::{HObject, PgId, SpgId};
 
 use crate::{Osd, State};
 
@@ -30,6 +30,31 @@ static COMMANDS: &[Command] = &[
         perm: "r",
         flags: 0,
     },
+    Command {
+        sig: "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=mark_unfound_lost \
+              name=mulcmd,type=CephChoices,strings=revert|delete",
+        help: "give up the objects that nobody has",
+        module: "osd",
+        perm: "rw",
+        flags: 0,
+    },
+    Command {
+        sig: "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=list_unfound \
+              name=offset,type=CephString,req=false",
+        help: "the objects that nobody has",
+        module: "osd",
+        perm: "r",
+        flags: 0,
+    },
+    write(
+        "mark_unfound_lost name=pgid,type=CephPgid,req=false name=mulcmd,type=CephChoices,strings=revert|delete",
+        "give up the objects of a placement group that nobody has: what is left of them counts again, or they are \
+         deleted",
+    ),
+    read(
+        "list_unfound name=pgid,type=CephPgid,req=false name=offset,type=CephString,req=false",
+        "the objects of a placement group that nobody has",
+    ),
     read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
     read("version", "the version of this daemon"),
     read("status", "where this OSD stands: epochs, state, PGs"),
@@ -88,12 +113,35 @@ impl Metrics {
     }
 }
 
+/// How many objects `list_unfound` names at once (Ceph: the default of `osd_command_max_records`).
+const LIST_MAX: usize = 256;
+
+/// The last object of an earlier answer, as it stood there.
+fn offset(json: &str) -> Result<HObject, (i32, String)> {
+    let bad = || (EINVAL, format!("error parsing offset: {json}"));
+    let o = Args::parse(&[json.to_owned()]).ok().filter(|o| o.get("oid").is_some()).ok_or_else(bad)?;
+    let text = |name| o.str(name).unwrap_or_default().into();
+    let number = |name| o.i64(name).ok_or_else(bad);
+    Ok(HObject {
+        oid: text("oid"),
+        key: text("key"),
+        nspace: text("namespace"),
+        // Heads and directories have the highest numbers, which are shown as negative.
+        snap: number("snapid")?.cast_unsigned(),
+        hash: number("hash")? as u32,
+        max: number("max")? != 0,
+        pool: number("pool")?,
+    })
+}
+
 /// What a command came to: text for people or a tree, or an errno and a sentence.
 type Answer = Result<Reply, (i32, String)>;
 
 enum Reply {
     Text(String),
     Tree(Dump),
+    /// Only a sentence about what was done.
+    Said(String),
 }
 
 impl Osd {
@@ -133,15 +181,22 @@ impl Osd {
             Err(why) => return (-EINVAL, why, String::new()),
         };
         let prefix = args.prefix().to_owned();
-        let Some(command) = COMMANDS.iter().find(|c| c.is_named(&prefix)) else {
+        // `pg ID` has several forms.
+        let mut forms = COMMANDS.iter().filter(|c| c.is_named(&prefix)).map(|c| c.check(&args)).peekable();
+        if forms.peek().is_none() {
             return (-EINVAL, format!("unrecognized command! [{}]", cmd.join(" ")), String::new());
+        }
+        let tried: Result<Vec<()>, _> = match forms.clone().find(Result::is_ok) {
+            Some(_) => Ok(Vec::new()),
+            None => forms.collect(),
         };
-        if let Err((errno, why)) = command.check(&args) {
+        if let Err((errno, why)) = tried {
             return (-errno, why, String::new());
         }
         let format = Format::parse(args.format());
         match self.answer(now, store, &prefix, &args, out) {
             Ok(Reply::Text(text)) => (0, String::new(), text),
+            Ok(Reply::Said(text)) => (0, text, String::new()),
             Ok(Reply::Tree(tree)) => (0, String::new(), tree.render(format.unwrap_or(Format::JsonPretty), "osd")),
             Err((errno, why)) => (-errno, why, String::new()),
         }
@@ -153,7 +208,16 @@ impl Osd {
             "get_command_descriptions" => Reply::Text(types::command::descriptions(COMMANDS).to_json()),
             "version" => Reply::Tree(version()),
             "status" => Reply::Tree(self.status()),
-            "pg" | "query" => Reply::Tree(self.query(now, args)?),
+            "pg" | "query" | "list_unfound" | "mark_unfound_lost" => {
+                match if prefix == "pg" { args.str("cmd").unwrap_or_default() } else { prefix } {
+                    "mark_unfound_lost" => Reply::Said(self.mark_unfound_lost(now, store, args, out)?),
+                    "list_unfound" => {
+                        let after = args.str("offset").map(offset).transpose()?;
+                        Reply::Tree(self.asked_pg(args)?.list_unfound(after.as_ref(), LIST_MAX))
+                    }
+                    _ => Reply::Tree(self.asked_pg(args)?.query(now)),
+                }
+            }
             "config get" => {
                 let value = self.cfg.get(var()).ok_or_else(|| (ENOENT, format!("no such option: {}", var())))?;
                 Reply::Tree(Dump::obj().with(options::normal_name(var()), value))
@@ -199,14 +263,29 @@ impl Osd {
         })
     }
 
-    fn query(&mut self, now: Now, args: &Args) -> Result<Dump, (i32, String)> {
+    fn asked_id(args: &Args) -> Result<SpgId, (i32, String)> {
         let text = args.str("pgid").unwrap_or_default();
         let id: PgId = text.parse().map_err(|e| (EINVAL, format!("'{text}': {e}")))?;
-        match self.pgs.get_mut(&SpgId::from(id)) {
-            Some(pg) if args.str("cmd") == Some("list_unfound") => Ok(pg.list_unfound()),
-            Some(pg) => Ok(pg.query(now)),
-            None => Err((ENOENT, format!("i don't have pgid {id}"))),
-        }
+        Ok(SpgId::from(id))
+    }
+
+    fn asked_pg(&mut self, args: &Args) -> Result<&mut pg::Pg, (i32, String)> {
+        let id = Self::asked_id(args)?;
+        self.pgs.get_mut(&id).ok_or_else(|| (ENOENT, format!("i don't have pgid {}", id.pgid)))
+    }
+
+    fn mark_unfound_lost(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        args: &Args,
+        out: &mut Vec<Output>,
+    ) -> Result<String, (i32, String)> {
+        let how = if args.str("mulcmd") == Some("revert") { pg::Lost::Revert } else { pg::Lost::Delete };
+        let id = self.asked_pg(args)?.id();
+        let mut said = Ok(String::new());
+        self.with_pg(now, store, id, out, |pg, env| said = pg.mark_unfound_lost(env, how));
+        said
     }
 
     fn status(&self) -> Dump {

@@ -383,9 +383,14 @@ impl Pg {
         self.stat_changed(env);
     }
 
-    /// Everyone who might have them was asked.
-    fn unfound_are_lost(&self) -> bool {
-        self.peers.might_have_unfound.iter().all(|o| self.peers.missing.contains_key(o) || !self.map.exists(*o))
+    /// Everyone who might have them was asked, has nothing, is no more, or was declared lost since it went
+    /// down (Ceph: `all_unfound_are_queried_or_lost`).
+    pub(crate) fn unfound_are_lost(&self) -> bool {
+        self.peers.might_have_unfound.iter().all(|o| {
+            let nothing = self.peers.info.get(o).is_some_and(|i| i.is_empty() || i.dne());
+            let lost = !self.map.exists(*o) || self.map.info(*o).lost_at > self.map.info(*o).up_from;
+            self.peers.missing.contains_key(o) || nothing || lost
+        })
     }
 
     /// Someone who is not of the acting set has a copy: perhaps it should be.

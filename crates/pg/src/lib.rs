@@ -28,6 +28,7 @@ mod inspect;
 mod interval;
 mod lease;
 mod log;
+mod lost;
 mod maps;
 mod merge;
 mod merge_pgs;
@@ -56,5 +57,6 @@ pub mod track;
 pub mod watch;
 
 pub use env::{ClockDelta, Env, MergeReady, PgConfig, PgOutput, Tokens};
+pub use lost::Lost;
 pub use pg::{LoadError, Pg};
 pub use route::{Stray, creation_epoch, route, stray_message};

@@ -101,6 +101,11 @@ impl Missing {
         }
     }
 
+    /// What it says of one object alone.
+    pub fn only(&self, soid: &HObject) -> Self {
+        Self::from_items(self.get(soid).map(|item| (soid.clone(), item.clone())).into_iter().collect())
+    }
+
     /// Nothing is missing: all that was known of it is void.
     pub fn clear(&mut self) {
         self.changed.extend(self.set.items().keys().cloned());

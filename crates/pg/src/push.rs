@@ -15,9 +15,10 @@ use messages::{
 };
 use node::{Level, Token};
 use os::{Coll, ReadError, TxOp};
-use types::{GHObject, HObject, IntervalSet, ObjectInfo, OsdId, PgShard, SnapSet};
+use types::{GHObject, HObject, IntervalSet, LogEntry, ObjectInfo, OsdId, PgShard, SnapSet};
 
 use crate::env::{Env, PgOutput};
+use crate::lost::revert_attrs;
 use crate::object::{OI_ATTR, SS_ATTR};
 use crate::pg::{OnCommit, Pg, Phase};
 
@@ -249,8 +250,9 @@ impl Pg {
         }
     }
 
-    fn pull_answered(&mut self, env: &mut Env, from: OsdId, push: PushOp) {
+    fn pull_answered(&mut self, env: &mut Env, from: OsdId, mut push: PushOp) {
         let soid = push.soid.clone();
+        let need = self.missing.get(&soid).map(|item| item.need).unwrap_or_default();
         let Some((source, transfer)) = self.recovery.pulls.get_mut(&soid) else { return };
         if *source != from || push.before_progress != transfer.progress && !push.version.is_zero() {
             return;
@@ -271,7 +273,12 @@ impl Pg {
                 ..theirs
             };
         }
-        let (version, size) = (transfer.info.version, transfer.info.size);
+        let reverted = self.log.find(need).is_some_and(LogEntry::is_lost_revert);
+        if reverted {
+            revert_attrs(&mut push.attrset, need);
+        }
+        let version = if reverted { need } else { transfer.info.version };
+        let size = transfer.info.size;
         let next = transfer.clone();
         if push.after_progress.is_complete() && !self.still_shared(env, &next.info) {
             self.recovery.pulls.remove(&soid);

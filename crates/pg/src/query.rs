@@ -3,11 +3,12 @@
 
 use node::Now;
 use types::dump::Dump;
-use types::{UTime, pg_state};
+use types::{HObject, UTime, pg_state};
 
 use crate::backfill::Interval;
 use crate::peering::{Peering, Step};
 use crate::pg::{Pg, Phase};
+use crate::reserve::Stage;
 
 /// A list of things, each as text.
 fn texts<T: std::fmt::Display>(item: &'static str, list: impl IntoIterator<Item = T>) -> Dump {
@@ -124,19 +125,6 @@ impl Pg {
     }
 
     fn active_state(&self) -> Dump {
-        let unfound = self.peers.might_have_unfound.iter().map(|osd| {
-            let status = if self.peers.missing.contains_key(osd) {
-                "already probed"
-            } else if self.peers.missing_requested.contains(osd) {
-                "querying"
-            } else if self.map.is_down(*osd) {
-                "osd is down"
-            } else {
-                "not queried"
-            };
-            Dump::obj().with("osd", osd.to_string()).with("status", status)
-        });
-        let unfound: Vec<Dump> = if self.needs_recovery() { unfound.collect() } else { Vec::new() };
         let r = &self.recovery;
         let pulls = r
             .pulls
@@ -161,41 +149,96 @@ impl Pg {
             .with("recovering", texts("object", r.objects()))
             .with("pg_backend", backend);
         state("Started/Primary/Active", self.phase_since)
-            .with("might_have_unfound", Dump::arr("osd", unfound))
+            .with("might_have_unfound", self.might_have_unfound())
             .with("recovery_progress", progress)
     }
 
-    /// `pg ID list_unfound`: objects that nobody has, and where they might be.
-    pub fn list_unfound(&self) -> Dump {
-        let objects: Vec<Dump> = (self.missing_loc.unfound())
-            .filter_map(|soid| Some((soid, self.missing_loc.needs(soid)?)))
-            .map(|(soid, item)| {
-                let oid = Dump::obj()
-                    .with("oid", Dump::text(&soid.oid))
-                    .with("key", Dump::text(&soid.key))
-                    .with("snapid", if soid.is_head() { -2 } else { soid.snap as i64 })
-                    .with("hash", soid.hash)
-                    .with("max", i32::from(soid.max))
-                    .with("pool", soid.pool)
-                    .with("namespace", Dump::text(&soid.nspace));
-                Dump::obj()
-                    .with("oid", oid)
-                    .with("need", Dump::text(item.need))
-                    .with("have", Dump::text(item.have))
-                    .with("flags", if item.is_delete { "delete" } else { "none" })
-                    .with("clean_regions", Dump::text(&item.clean_regions))
-                    .with("locations", texts("shard", self.missing_loc.locations(soid)))
-            })
-            .collect();
-        let (missing, unfound) = (self.missing.len(), objects.len());
-        Dump::obj()
-            .with("num_missing", missing as u64)
-            .with("num_unfound", unfound as u64)
+    /// Who might have objects that nobody here has, and what became of asking them.
+    fn might_have_unfound(&self) -> Dump {
+        let asked = self.peers.might_have_unfound.iter().filter(|_| self.needs_recovery()).map(|osd| {
+            let status = if self.peers.missing.contains_key(osd) {
+                "already probed"
+            } else if self.peers.missing_requested.contains(osd) {
+                "querying"
+            } else if !self.map.is_up(*osd) {
+                "osd is down"
+            } else {
+                "not queried"
+            };
+            Dump::obj().with("osd", osd.to_string()).with("status", status)
+        });
+        Dump::arr("osd", asked.collect::<Vec<_>>())
+    }
+
+    /// `pg ID list_unfound`: objects that nobody has, and where they might be; at most so many, after one of
+    /// an earlier answer.
+    pub fn list_unfound(&self, after: Option<&HObject>, max: usize) -> Dump {
+        let later = |soid: &&HObject| after.is_none_or(|a| **soid > *a);
+        let mut rest = self.missing_loc.unfound().filter(later);
+        let objects: Vec<Dump> = rest.by_ref().take(max).map(|soid| self.unfound_object(soid)).collect();
+        let more = rest.next().is_some();
+        let active = matches!(self.phase, Phase::Active(_));
+        let mut out = Dump::obj()
+            .with("num_missing", self.missing_loc.all().count())
+            .with("num_unfound", self.missing_loc.num_unfound())
             .with("objects", Dump::arr("object", objects))
-            .with("state", if unfound > 0 { "NotRecovering" } else { "Active" })
-            .with("available_might_have_unfound", true)
-            .with("might_have_unfound", Dump::arr("osd", Vec::<Dump>::new()))
-            .with("more", false)
+            .with("state", self.bare_state())
+            .with("available_might_have_unfound", active);
+        if active {
+            out.put("might_have_unfound", self.might_have_unfound());
+        }
+        out.with("more", more)
+    }
+
+    fn unfound_object(&self, soid: &HObject) -> Dump {
+        let oid = Dump::obj()
+            .with("oid", Dump::text(&soid.oid))
+            .with("key", Dump::text(&soid.key))
+            .with("snapid", if soid.is_head() { -2 } else { soid.snap as i64 })
+            .with("hash", soid.hash)
+            .with("max", i32::from(soid.max))
+            .with("pool", soid.pool)
+            .with("namespace", Dump::text(&soid.nspace));
+        let item = self.missing_loc.needs(soid).cloned().unwrap_or_default();
+        Dump::obj()
+            .with("oid", oid)
+            .with("need", Dump::text(item.need))
+            .with("have", Dump::text(item.have))
+            .with("flags", if item.is_delete { "delete" } else { "none" })
+            .with("clean_regions", Dump::text(&item.clean_regions))
+            .with("locations", texts("shard", self.missing_loc.locations(soid)))
+    }
+
+    /// The innermost state's own name.
+    fn bare_state(&self) -> &'static str {
+        match &self.phase {
+            Phase::Reset => "Reset",
+            Phase::Stray => "Stray",
+            Phase::ReplicaActive(_) => "ReplicaActive",
+            Phase::WaitActingChange => "WaitActingChange",
+            Phase::Deleting(_) => "Deleting",
+            Phase::Peering(p) => match &p.step {
+                Step::GetInfo { .. } => "GetInfo",
+                Step::GetLog { .. } => "GetLog",
+                Step::GetMissing { .. } => "GetMissing",
+                Step::WaitUpThru => "WaitUpThru",
+                Step::Down => "Down",
+                Step::Incomplete => "Incomplete",
+            },
+            Phase::Active(a) => match &a.stage {
+                Stage::Activating => "Activating",
+                Stage::WaitLocalRecoveryReserved => "WaitLocalRecoveryReserved",
+                Stage::WaitRemoteRecoveryReserved(_) => "WaitRemoteRecoveryReserved",
+                Stage::Recovering => "Recovering",
+                Stage::NotRecovering(_) => "NotRecovering",
+                Stage::WaitLocalBackfillReserved => "WaitLocalBackfillReserved",
+                Stage::WaitRemoteBackfillReserved(_) => "WaitRemoteBackfillReserved",
+                Stage::Backfilling => "Backfilling",
+                Stage::NotBackfilling(_) => "NotBackfilling",
+                Stage::Recovered => "Recovered",
+                Stage::Clean => "Clean",
+            },
+        }
     }
 }
 

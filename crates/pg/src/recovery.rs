@@ -117,7 +117,7 @@ impl Pg {
         if is_delete {
             self.recover_delete(env, soid, need)
         } else if self.missing.contains(soid) {
-            self.start_pull(env, soid, need, true)
+            self.revert_here(env, soid, need) || self.start_pull(env, soid, need, true)
         } else {
             self.start_pushes(env, soid)
         }
@@ -241,7 +241,7 @@ impl Pg {
         let Some(from) = sources.get(soid.hash as usize % sources.len().max(1)).copied() else { return false };
         let whole = ObjectRecoveryInfo {
             soid: soid.clone(),
-            version: need,
+            version: self.version_to_fetch(need),
             size: u64::MAX,
             copy_subset: IntervalSet::from_iter([(0, u64::MAX)]),
             ..ObjectRecoveryInfo::default()

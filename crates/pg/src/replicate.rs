@@ -263,6 +263,7 @@ impl Pg {
             }
         };
         self.dirty.info |= self.note_started();
+        self.note_lost(&m, &entries);
         for entry in entries {
             // Empty: backfill will bring the object.
             if !txn.is_empty() {

@@ -194,8 +194,17 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         }
         ["unfound"] => {
             let mut unfound = String::new();
-            c.with_pg(primary, |pg, _| unfound = show::unfound(&pg.list_unfound()));
+            c.with_pg(primary, |pg, _| unfound = show::unfound(&pg.list_unfound(None, 100)));
             return Some(unfound);
+        }
+        ["mark_unfound_lost", how] => {
+            let how = if *how == "revert" { pg::Lost::Revert } else { pg::Lost::Delete };
+            let mut said = String::new();
+            c.with_pg(primary, |pg, env| {
+                said = pg.mark_unfound_lost(env, how).unwrap_or_else(|(e, s)| format!("{e}: {s}"))
+            });
+            c.settle();
+            return Some(said);
         }
         ["info", osd] => return Some(c.pg(num(osd)).map_or("no copy".into(), |pg| show::info(pg.info()))),
         ["missing", osd] => {
