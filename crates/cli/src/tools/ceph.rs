@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use ::rados::{CommandReply, Event, Request, TellTarget};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use types::{PgId, errno};
@@ -185,6 +185,9 @@ fn targets(session: &mut Session, words: &[String]) -> Result<(Vec<Target>, Vec<
         return Ok((vec![Target::Cluster], words.to_vec()));
     }
     let rest = words.get(2..).unwrap_or_default().to_vec();
+    if rest.is_empty() {
+        bail!("\"ceph tell\" requires additional arguments. Try \"ceph tell <name> <command> [options...]\" instead.");
+    }
     let name = word(1);
     if let Ok(pg) = name.parse::<PgId>() {
         let whole = ["pg".to_owned(), pg.to_string()].into_iter().chain(rest).collect();
@@ -198,7 +201,7 @@ fn targets(session: &mut Session, words: &[String]) -> Result<(Vec<Target>, Vec<
             up.map(|osd| Target::Daemon(TellTarget::Osd(osd), format!("osd.{osd}"))).collect()
         }
         ("osd", id) => {
-            let osd = id.parse().with_context(|| format!("osd.{id}: no such OSD; they are numbered, as in osd.1"))?;
+            let osd = id.parse().map_err(|_| anyhow!("error handling command target: osd id {id} not integer"))?;
             vec![Target::Daemon(TellTarget::Osd(osd), name.to_owned())]
         }
         ("mon", "*") => mon_names(session)?
@@ -208,7 +211,7 @@ fn targets(session: &mut Session, words: &[String]) -> Result<(Vec<Target>, Vec<
         ("mon", id) => vec![Target::Daemon(TellTarget::Mon(id.to_owned()), name.to_owned())],
         ("mgr", _) => vec![Target::Daemon(TellTarget::Mgr, name.to_owned())],
         _ => {
-            bail!("error handling command target: '{name}' is no daemon; write osd.1, mon.a, mgr, or a PG such as 1.7f")
+            bail!("error handling command target: unknown type {kind}; write osd.1, mon.a, mgr, or a PG such as 1.7f")
         }
     };
     Ok((found, rest))

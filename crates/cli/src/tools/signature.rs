@@ -67,33 +67,24 @@ fn part(v: &Value) -> Option<Part> {
     }))
 }
 
-/// Finds the command that the words mean. `Err`: advice for people.
+/// Finds the command that the words mean. `Err`: advice for people, as Ceph's program gives it.
 pub(super) fn parse(signatures: &[Signature], words: &[String]) -> Result<Parsed, String> {
     let usable = || signatures.iter().filter(|s| s.flags & u64::from(FLAG_OBSOLETE) == 0);
     let best = usable().map(|s| s.words_matched(words)).max().unwrap_or(0);
-    let mut candidates: Vec<&Signature> = usable().filter(|s| best > 0 && s.words_matched(words) == best).collect();
-    // Those that ask for less come first.
-    candidates.sort_by_key(|s| s.parts.iter().filter(|p| !matches!(p, Part::Arg(a) if !a.required)).count());
-    let mut why = None;
-    for s in &candidates {
+    let candidates: Vec<&Signature> = usable().filter(|s| s.words_matched(words) == best).collect();
+    // Those with the longest names come first, then those that ask for least.
+    let mut sorted = candidates.clone();
+    sorted.sort_by_key(|s| (std::cmp::Reverse(s.name_len()), s.required_len()));
+    for s in sorted.iter().filter(|_| best > 0) {
         match s.fit(words) {
             Ok(parsed) => return Ok(parsed),
-            Err(e) => why = why.or(e),
+            Err(None) => {}
+            Err(Some(why)) => return Err(format!("Invalid command: {why}\n{}\n", s.line())),
         }
     }
-    let mut advice = String::new();
-    match (candidates.len(), why) {
-        (1, Some(why)) => advice.push_str(&format!("{why}\n")),
-        _ => {
-            advice.push_str("no valid command found; ");
-            let shown = candidates.len().min(10);
-            advice.push_str(&format!("{shown} closest matches:\n"));
-        }
-    }
-    for s in candidates.iter().take(10) {
-        advice.push_str(&format!("{}\n", s.usage()));
-    }
-    Err(advice)
+    let shown = candidates.len().min(10);
+    let lines: String = candidates.iter().take(10).map(|s| format!("{}\n", s.usage())).collect();
+    Err(format!("no valid command found; {shown} closest matches:\n{lines}"))
 }
 
 impl Signature {
@@ -103,6 +94,19 @@ impl Signature {
             Part::Arg(a) => a.usage(),
         });
         parts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The usage and what the command is for.
+    fn line(&self) -> String {
+        if self.help.is_empty() { self.usage() } else { format!("{} :  {}", self.usage(), self.help) }
+    }
+
+    fn name_len(&self) -> usize {
+        self.parts.iter().take_while(|p| matches!(p, Part::Word(_))).count()
+    }
+
+    fn required_len(&self) -> usize {
+        self.parts.iter().filter(|p| !matches!(p, Part::Arg(a) if !a.required)).count()
     }
 
     pub fn help(&self) -> &str {
@@ -133,7 +137,7 @@ impl Signature {
             words.next();
         }
         // The name alone decides between commands.
-        let name = self.parts.iter().take_while(|p| matches!(p, Part::Word(_))).count();
+        let name = self.name_len();
         if matched < name { matched } else { matched.max(name) }
     }
 
@@ -142,6 +146,7 @@ impl Signature {
         let mut json = Map::new();
         let mut rest = self.named(words, &mut json)?;
         let mut prefix: Vec<&str> = Vec::new();
+        let mut refused = None;
         for part in &self.parts {
             match part {
                 Part::Word(w) => {
@@ -154,7 +159,7 @@ impl Signature {
                 Part::Arg(a) if json.contains_key(&a.name) => {}
                 Part::Arg(a) if a.many => {
                     if rest.is_empty() && a.required {
-                        return Err(Some(format!("missing required parameter {}", a.usage())));
+                        return Err(Some(format!("saw 0 of {}, expected at least 1", a.shown())));
                     }
                     if !rest.is_empty() {
                         let values =
@@ -168,13 +173,17 @@ impl Signature {
                         json.insert(a.name.clone(), value);
                     }
                     Some(Err(why)) if a.required => return Err(Some(why)),
-                    None if a.required => return Err(Some(format!("missing required parameter {}", a.usage()))),
+                    None if a.required => return Err(Some(format!("missing required parameter {}", a.shown()))),
+                    Some(Err(why)) => refused = Some(why),
                     _ => {}
                 },
             }
         }
         if !rest.is_empty() {
-            return Err(Some(format!("{} not valid: unused arguments: {rest:?}", rest[0])));
+            let unused: Vec<String> = rest.iter().map(|w| format!("'{w}'")).collect();
+            let unused = format!("unused arguments: [{}]", unused.join(", "));
+            // Why the first of them was no value of an argument that may be left out.
+            return Err(Some(refused.map_or(unused.clone(), |why| format!("{unused} ({why})"))));
         }
         json.insert("prefix".to_owned(), json!(prefix.join(" ")));
         Ok(Parsed { json, to_mgr: self.flags & u64::from(FLAG_MGR) != 0 })
@@ -221,58 +230,73 @@ impl Signature {
 }
 
 impl Arg {
-    fn usage(&self) -> String {
-        let inner = match (self.fields.get("strings"), self.kind.as_str()) {
+    /// What is to be written there.
+    fn form(&self) -> String {
+        match (self.fields.get("strings"), self.kind.as_str()) {
             (Some(choices), _) => choices.clone(),
             (None, "CephBool") => format!("--{}", self.name.replace('_', "-")),
-            (None, kind) => {
-                let kind = kind.strip_prefix("Ceph").unwrap_or(kind).to_lowercase();
-                format!("<{}:{}>", self.name, self.fields.get("range").map_or(kind.clone(), |r| format!("{kind}[{r}]")))
-            }
+            (None, "CephInt") => format!("<{}:int>", self.name),
+            (None, "CephFloat") => format!("<{}:float>", self.name),
+            (None, "CephOsdName") => "<id|osd.id>".to_owned(),
+            (None, "CephName") => "<type.id>".to_owned(),
+            (None, _) => format!("<{}>", self.name),
+        }
+    }
+
+    fn usage(&self) -> String {
+        let form = self.form() + if self.many { "..." } else { "" };
+        if self.required { form } else { format!("[{form}]") }
+    }
+
+    /// The argument in a complaint: `pool(<poolname>)`.
+    fn shown(&self) -> String {
+        let kind = match self.kind.as_str() {
+            "CephInt" | "CephFloat" => format!("<{}>", self.kind[4..].to_lowercase()),
+            "CephChoices" | "CephOsdName" | "CephName" => self.form(),
+            kind => format!("<{}>", kind.strip_prefix("Ceph").unwrap_or(kind).to_lowercase()),
         };
-        let inner = if self.many { format!("{inner}...") } else { inner };
-        if self.required { inner } else { format!("[{inner}]") }
+        format!("{}({kind}){}", self.name, if self.many { "..." } else { "" })
     }
 
     fn value(&self, word: &str) -> Result<Value, String> {
-        let bad = |what: &str| Err(format!("{word}: {what} (for {})", self.name));
+        let bad = |what: &str| Err(format!("{word} {what}"));
         match self.kind.as_str() {
             "CephInt" => match word.parse::<i64>() {
                 Ok(v) if self.in_range(v as f64) => Ok(json!(v)),
-                Ok(_) => bad("not in range"),
-                Err(_) => bad("not an integer"),
+                Ok(v) => Err(format!("{v} not in range {}", self.range(0))),
+                Err(_) => bad("doesn't represent an int"),
             },
             "CephFloat" => match word.parse::<f64>() {
                 Ok(v) if self.in_range(v) => Ok(json!(v)),
-                Ok(_) => bad("not in range"),
-                Err(_) => bad("not a number"),
+                Ok(v) => Err(format!("{v:?} not in range {}", self.range(1))),
+                Err(_) => bad("doesn't represent a float"),
             },
             "CephBool" => match word.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" | "on" => Ok(json!(true)),
                 "false" | "no" | "0" | "off" => Ok(json!(false)),
                 flag if flag.trim_start_matches('-').replace('-', "_") == self.name => Ok(json!(true)),
-                _ => bad("not true or false"),
+                _ => bad("is not true or false"),
             },
             "CephChoices" => {
                 let choices = self.fields.get("strings").map(String::as_str).unwrap_or_default();
                 if choices.split('|').any(|c| c == word) { Ok(json!(word)) } else { bad(&format!("not in {choices}")) }
             }
-            "CephPgid" if word.parse::<types::PgId>().is_err() => bad("not a PG such as 1.7f"),
+            "CephPgid" if word.parse::<types::PgId>().is_err() => bad("is not a PG such as 1.7f"),
             "CephOsdName" => {
                 let id = word.strip_prefix("osd.").unwrap_or(word);
                 if matches!(word, "*" | "any" | "all") || id.parse::<i32>().is_ok() {
                     Ok(json!(word))
                 } else {
-                    bad("not an OSD such as osd.1")
+                    bad("is not an OSD such as osd.1")
                 }
             }
             "CephName" => match word.split_once('.') {
                 _ if word == "*" => Ok(json!(word)),
                 Some(("mon" | "osd" | "mds" | "mgr" | "client", _)) => Ok(json!(word)),
-                _ => bad("not a name such as osd.1"),
+                _ => bad("is not a name such as osd.1"),
             },
-            "CephUUID" if word.parse::<types::Uuid>().is_err() => bad("not a UUID"),
-            _ if word.starts_with("--") => bad("unknown option"),
+            "CephUUID" if word.parse::<types::Uuid>().is_err() => bad("is not a UUID"),
+            _ if word.starts_with("--") => bad("is an unknown option"),
             _ => self.checked_text(word),
         }
     }
@@ -280,10 +304,17 @@ impl Arg {
     fn checked_text(&self, word: &str) -> Result<Value, String> {
         match self.fields.get("goodchars") {
             Some(chars) if !word.chars().all(|c| in_class(chars, c)) => {
-                Err(format!("{word}: not all of its characters are in {chars} (for {})", self.name))
+                Err(format!("{word}: not all of its characters are in {chars}"))
             }
             _ => Ok(json!(word)),
         }
+    }
+
+    /// `[0, 10]`, numbers with at least so many digits behind the point.
+    fn range(&self, digits: usize) -> String {
+        let range = self.fields.get("range").map_or("", String::as_str);
+        let end = |e: &str| e.parse::<f64>().map_or(e.to_owned(), |v| format!("{v:.digits$}"));
+        format!("[{}]", range.split('|').map(end).collect::<Vec<_>>().join(", "))
     }
 
     fn in_range(&self, v: f64) -> bool {
@@ -364,8 +395,13 @@ mod tests {
     fn what_fits_no_command_gets_advice() {
         let advice = parse(&table(), &words("osd pool")).unwrap_err();
         assert!(advice.starts_with("no valid command found; 3 closest matches:\n"), "{advice}");
-        assert!(parse(&table(), &words("osd pool create")).unwrap_err().starts_with("missing required parameter"));
-        assert!(parse(&table(), &words("nonsense")).unwrap_err().starts_with("no valid command found; 0"));
+        let advice = parse(&table(), &words("osd pool create")).unwrap_err();
+        let first =
+            "Invalid command: missing required parameter pool(<poolname>)\nosd pool create <pool> [<pg_num:int>] ";
+        assert!(advice.starts_with(first), "{advice}");
+        assert!(parse(&table(), &words("nonsense")).unwrap_err().starts_with("no valid command found; 5 closest"));
+        let advice = parse(&table(), &words("osd out")).unwrap_err();
+        assert!(advice.starts_with("Invalid command: saw 0 of ids(<string>)..., expected at least 1\n"), "{advice}");
         assert!(parse(&table(), &words("osd pool create p -1")).is_err());
     }
 
