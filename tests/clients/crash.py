@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The crash loop: a load, kill -9 in the middle of it, a restart, and every acknowledged operation counted.
 
-    crash.py [--spirula BINARY] [--rounds 5] [--seconds 4] [--tornfs [--lie] [--tornfs-bin PATH]] [--seed N] [--dir DIR]
+    crash.py [--spirula BINARY] [--rounds 5] [--seconds 4] [--tornfs [--lie] [--no-direct] [--tornfs-bin PATH]] [--seed N] [--dir DIR]
 
 The load is made of what shows a lost or a doubled operation, by several client processes with many operations in
 flight each:
@@ -18,7 +18,8 @@ Each round kills every daemon at once (or, two times in five, some of them; some
 and checks. kill -9 alone tests no sync, since the page cache survives it. With --tornfs the daemons' folders lie on
 a file system that keeps in memory what was not synced; after the kill the power is cut: each unsynced write is
 dropped, kept or torn. With --lie that file system says yes to every sync and does nothing: then the loop must fail
-(and exits 0 only if it does), which checks the checker.
+(and exits 0 only if it does), which checks the checker. With --no-direct it refuses O_DIRECT, so that the stores
+write their logs through the page cache.
 """
 import argparse
 import os
@@ -253,8 +254,8 @@ def check(conf, ops, since):
 class Torn:
     """Every daemon's folder on a file system that forgets what was not synced."""
 
-    def __init__(self, cluster, program, lie, seed):
-        self.cluster, self.program, self.lie, self.seed = cluster, program, lie, seed
+    def __init__(self, cluster, program, how, seed):
+        self.cluster, self.program, self.how, self.seed = cluster, program, how, seed
         self.mounts = []
         self.told = []
 
@@ -270,7 +271,7 @@ class Torn:
         for d in self.daemons:
             self.seed += 1
             args = [self.program, os.path.join(self.cluster.folder, 'backing.' + d),
-                    os.path.join(self.cluster.dir, d), '--seed', str(self.seed)] + (['--lie'] if self.lie else [])
+                    os.path.join(self.cluster.dir, d), '--seed', str(self.seed)] + self.how
             p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             said = p.stdout.readline()
             if said.strip() != 'mounted':
@@ -364,6 +365,7 @@ def main():
     ap.add_argument('--dir', default=None)
     ap.add_argument('--tornfs', action='store_true')
     ap.add_argument('--lie', action='store_true')
+    ap.add_argument('--no-direct', action='store_true')
     ap.add_argument('--tornfs-bin', default=os.path.join(
         os.environ.get('CARGO_TARGET_DIR') or os.path.join(ROOT, 'target'), 'release', 'spirula-tornfs'))
     ap.add_argument('--worker', type=int)
@@ -389,7 +391,8 @@ def main():
         cluster.up(*cluster.options)
         if a.tornfs:
             cluster.down()
-            torn = Torn(cluster, a.tornfs_bin, a.lie, seed % 1_000_000)
+            how = ['--lie'] * a.lie + ['--no-direct'] * a.no_direct
+            torn = Torn(cluster, a.tornfs_bin, how, seed % 1_000_000)
             torn.adopt()
             cluster.up()
         cluster.pool(POOL, pgs=8)

@@ -128,13 +128,15 @@ pub fn crash(rounds: u64) -> Result<bool> {
     crash_loop(rounds, &[])
 }
 
-/// The same with the stores on a file system that forgets what was not synced; then the check of the check: on one
-/// whose syncs do nothing the loop must fail.
+/// The same with the stores on a file system that forgets what was not synced, once with their logs written through
+/// the page cache; then the check of the check: on one whose syncs do nothing the loop must fail.
 pub fn power_cuts(rounds: u64) -> Result<bool> {
     if !run("cargo", &["build", "--release", "--package", "tornfs"])? {
         bail!("the build of tornfs failed");
     }
-    Ok(crash_loop(rounds, &["--tornfs"])? && crash_loop(rounds, &["--tornfs", "--lie"])?)
+    Ok(crash_loop(rounds, &["--tornfs"])?
+        && crash_loop(rounds.div_ceil(2), &["--tornfs", "--no-direct"])?
+        && crash_loop(rounds, &["--tornfs", "--lie"])?)
 }
 
 fn crash_loop(rounds: u64, more: &[&str]) -> Result<bool> {

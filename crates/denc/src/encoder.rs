@@ -1,22 +1,25 @@
 //! The writing side.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+
+/// Most of what is encoded fits, so that no buffer is made several times while it grows.
+const FIRST_CAPACITY: usize = 512;
 
 /// Collects encoded bytes. `features` are the peer's feature bits: some structs have an older form
 /// for peers that lack one.
 #[derive(Debug)]
 pub struct Encoder {
-    buf: BytesMut,
+    buf: Vec<u8>,
     features: u64,
 }
 
 impl Encoder {
     pub fn new(features: u64) -> Self {
-        Self { buf: BytesMut::new(), features }
+        Self::with_capacity(features, FIRST_CAPACITY)
     }
 
     pub fn with_capacity(features: u64, bytes: usize) -> Self {
-        Self { buf: BytesMut::with_capacity(bytes), features }
+        Self { buf: Vec::with_capacity(bytes), features }
     }
 
     pub fn features(&self) -> u64 {
@@ -43,58 +46,58 @@ impl Encoder {
     }
 
     pub fn finish(self) -> Bytes {
-        self.buf.freeze()
+        self.buf.into()
     }
 
     pub fn u8(&mut self, v: u8) {
-        self.buf.put_u8(v);
+        self.buf.push(v);
     }
 
     pub fn u16(&mut self, v: u16) {
-        self.buf.put_u16_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn u32(&mut self, v: u32) {
-        self.buf.put_u32_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn u64(&mut self, v: u64) {
-        self.buf.put_u64_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn i8(&mut self, v: i8) {
-        self.buf.put_i8(v);
+        self.buf.push(v as u8);
     }
 
     pub fn i32(&mut self, v: i32) {
-        self.buf.put_i32_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn i64(&mut self, v: i64) {
-        self.buf.put_i64_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn f32(&mut self, v: f32) {
-        self.buf.put_f32_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn f64(&mut self, v: f64) {
-        self.buf.put_f64_le(v);
+        self.buf.extend_from_slice(&v.to_le_bytes());
     }
 
     pub fn bool(&mut self, v: bool) {
-        self.buf.put_u8(v.into());
+        self.buf.push(v.into());
     }
 
     /// Bytes with nothing around them.
     pub fn raw(&mut self, v: &[u8]) {
-        self.buf.put_slice(v);
+        self.buf.extend_from_slice(v);
     }
 
     /// A 32-bit length, then the bytes (Ceph: `bufferlist`, `std::string`).
     pub fn blob(&mut self, v: &[u8]) {
         self.u32(u32::try_from(v.len()).expect("no single field reaches 4 GiB"));
-        self.buf.put_slice(v);
+        self.buf.extend_from_slice(v);
     }
 
     pub fn string(&mut self, v: &str) {
@@ -131,7 +134,7 @@ impl Encoder {
     /// Leaves room for a u32 to be filled in later; gives its position.
     pub fn reserve_u32(&mut self) -> usize {
         let at = self.buf.len();
-        self.buf.put_u32_le(0);
+        self.buf.extend_from_slice(&[0; 4]);
         at
     }
 

@@ -7,12 +7,12 @@
 //!          ├ objects: map of ghobject_t to its number
 //!          └ totals: op count, size and place of the largest write, fadvise flags
 //! ```
-//! Written payloads are copied once on the way out and not at all on the way in.
+//! Written payloads are copied once on the way out and not at all on the way in: what is decoded holds on to the frame it
+//! came in, and a store copies what it keeps long.
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use denc::{ByteStr, Decode, DecodeError, Decoder, Encode, Encoder};
+use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
 use types::GHObject;
 
 use crate::{Coll, OBJECT_SIZE_MAX, Transaction, TxOp};
@@ -307,10 +307,10 @@ impl Names {
             }
             OP_REMOVE => TxOp::Remove { coll, oid: oid()? },
             OP_SETATTR => {
-                let attrs = BTreeMap::from([(data.get()?, owned(data.blob()?))]);
+                let attrs = BTreeMap::from([(data.get()?, data.blob()?)]);
                 TxOp::SetAttrs { coll, oid: oid()?, attrs }
             }
-            OP_SETATTRS => TxOp::SetAttrs { coll, oid: oid()?, attrs: owned_map(data)? },
+            OP_SETATTRS => TxOp::SetAttrs { coll, oid: oid()?, attrs: data.get()? },
             OP_RMATTR => TxOp::RmAttr { coll, oid: oid()?, name: data.get()? },
             OP_RMATTRS => TxOp::RmAttrs { coll, oid: oid()? },
             OP_CLONE => TxOp::Clone { coll, oid: oid()?, dest: dest()? },
@@ -321,10 +321,10 @@ impl Names {
                 TxOp::CloneRange { coll, oid: oid()?, dest: dest()?, off, len, dest_off }
             }
             OP_OMAP_CLEAR => TxOp::OmapClear { coll, oid: oid()? },
-            OP_OMAP_SETKEYS => TxOp::OmapSet { coll, oid: oid()?, keys: owned_map(data)? },
+            OP_OMAP_SETKEYS => TxOp::OmapSet { coll, oid: oid()?, keys: data.get()? },
             OP_OMAP_RMKEYS => TxOp::OmapRm { coll, oid: oid()?, keys: data.get()? },
             OP_OMAP_RMKEYRANGE => TxOp::OmapRmRange { coll, oid: oid()?, first: data.get()?, last: data.get()? },
-            OP_OMAP_SETHEADER => TxOp::OmapSetHeader { coll, oid: oid()?, header: owned(data.blob()?) },
+            OP_OMAP_SETHEADER => TxOp::OmapSetHeader { coll, oid: oid()?, header: data.blob()? },
             OP_COLL_MOVE_RENAME => TxOp::MoveRename { coll, oid: oid()?, dest_coll: dest_coll()?, dest: dest()? },
             OP_TRY_RENAME => TxOp::MoveRename { coll, oid: oid()?, dest_coll: coll, dest: dest()? },
             OP_SETALLOCHINT => TxOp::SetAllocHint {
@@ -344,16 +344,6 @@ fn check_range(off: u64, len: u64) -> Result<(), DecodeError> {
         Some(end) if end <= OBJECT_SIZE_MAX => Ok(()),
         _ => Err(DecodeError::Invalid { what: "Transaction::Op range", value: off }),
     }
-}
-
-/// Small values are kept long, so they must not hold on to the frame they came in.
-fn owned(value: Bytes) -> Bytes {
-    Bytes::copy_from_slice(&value)
-}
-
-fn owned_map(d: &mut Decoder) -> Result<BTreeMap<ByteStr, Bytes>, DecodeError> {
-    let n = d.count(8)?;
-    (0..n).map(|_| Ok((d.get()?, owned(d.blob()?)))).collect()
 }
 
 /// The keys of a map of names to numbers, by number. Every number below the count occurs once.

@@ -31,6 +31,7 @@ const ZERO_PIECE: u64 = 1 << 20;
 pub struct State {
     root: PathBuf,
     lie: bool,
+    no_direct: bool,
     dead: bool,
     paths: BTreeMap<u64, PathBuf>,
     files: BTreeMap<u64, TornFile>,
@@ -41,9 +42,9 @@ pub fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    pub fn new(root: &Path, lie: bool) -> Self {
+    pub fn new(root: &Path, lie: bool, no_direct: bool) -> Self {
         let paths = BTreeMap::from([(INodeNo::ROOT.0, root.to_owned())]);
-        Self { root: root.to_owned(), lie, dead: false, paths, files: BTreeMap::new() }
+        Self { root: root.to_owned(), lie, no_direct, dead: false, paths, files: BTreeMap::new() }
     }
 
     /// The power goes: chance decides about each unsynced write, and every request fails from now on.
@@ -269,8 +270,12 @@ impl Filesystem for TornFs {
         done(paths.and_then(|(from, to)| state.rename(from, to)), reply);
     }
 
-    fn open(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.state().file(ino) {
+    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let mut state = self.state();
+        if state.no_direct && flags.0 & libc::O_DIRECT != 0 {
+            return reply.error(Errno::EINVAL);
+        }
+        match state.file(ino) {
             Ok(_) => reply.opened(HANDLE, FopenFlags::FOPEN_DIRECT_IO),
             Err(e) => reply.error(e),
         }

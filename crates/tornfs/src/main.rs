@@ -1,10 +1,10 @@
-//! `spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie]`: a file system that forgets what was not synced.
+//! `spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie] [--no-direct]`: a file system that forgets what was not synced.
 //!
 //! `kill -9` proves nothing about syncs, because the page cache survives it. Under this file system unsynced writes
 //! live in this process only. It prints `mounted` and reads commands on standard input: `cut` plays a power cut (each
 //! unsynced write is kept, dropped or torn, by the seed), prints what became of them, and ends; the end of the input
 //! unmounts in order, with everything synced. With `--lie` a sync answers yes and does nothing: a test that passes on
-//! such a disk tests nothing.
+//! such a disk tests nothing. With `--no-direct` it refuses `O_DIRECT`, as tmpfs did for long.
 //!
 //! Names are kept at once, as on a disk mounted with `dirsync`; what is forgotten is contents and sizes.
 
@@ -24,25 +24,27 @@ struct Args {
     mountpoint: PathBuf,
     seed: u64,
     lie: bool,
+    no_direct: bool,
 }
 
 fn parse() -> Option<Args> {
-    let (mut paths, mut seed, mut lie) = (Vec::new(), 1, false);
+    let (mut paths, mut seed, mut lie, mut no_direct) = (Vec::new(), 1, false, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--lie" => lie = true,
+            "--no-direct" => no_direct = true,
             "--seed" => seed = args.next()?.parse().ok()?,
             _ => paths.push(PathBuf::from(arg)),
         }
     }
     let [backing, mountpoint]: [PathBuf; 2] = paths.try_into().ok()?;
-    Some(Args { backing, mountpoint, seed, lie })
+    Some(Args { backing, mountpoint, seed, lie, no_direct })
 }
 
 fn main() -> ExitCode {
     let Some(args) = parse() else {
-        eprintln!("usage: spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie]");
+        eprintln!("usage: spirula-tornfs BACKING MOUNTPOINT [--seed N] [--lie] [--no-direct]");
         return ExitCode::from(2);
     };
     match serve(&args) {
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> std::io::Result<()> {
-    let state = Arc::new(Mutex::new(State::new(&args.backing, args.lie)));
+    let state = Arc::new(Mutex::new(State::new(&args.backing, args.lie, args.no_direct)));
     let mut config = fuser::Config::default();
     config.mount_options = vec![fuser::MountOption::FSName("spirula-tornfs".to_owned())];
     let session = fuser::spawn_mount(TornFs(Arc::clone(&state)), &args.mountpoint, &config)?;
