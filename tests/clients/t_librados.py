@@ -281,13 +281,18 @@ def an_operations_timeout_is_a_timeout(t):
 
 
 @test
-def an_omap_too_large_for_the_log_is_refused_and_ends_nothing(t):
+def an_omap_larger_than_the_log_is_kept_and_one_larger_than_a_write_may_be_is_refused(t):
     import rados
     io = t.io()
     def put(size):
         with rados.WriteOpCtx() as op:
             io.set_omap(op, ('key',), (b'x' * size,))
             io.operate_write_op(op, 'o')
-    put(1 << 20)
-    is_errno(errno.EMSGSIZE, put, 12 << 20)
+    for size in (1 << 20, 12 << 20, 80 << 20, 2 << 20):
+        put(size)
+        with rados.ReadOpCtx() as op:
+            values, _ = io.get_omap_vals_by_keys(op, ('key',))
+            io.operate_read_op(op, 'o')
+            assert [len(v) for _, v in values] == [size]
+    is_errno(errno.EMSGSIZE, put, 100 << 20)
     put(2 << 20)

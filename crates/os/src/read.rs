@@ -72,9 +72,4 @@ pub trait ObjectRead {
 
     /// The space there is, and what of it is used.
     fn statfs(&self) -> Statfs;
-
-    /// How many bytes of attributes and omap one transaction may carry.
-    fn metadata_max(&self) -> u64 {
-        u64::MAX
-    }
 }

@@ -52,9 +52,15 @@ impl StoreDisk {
 impl Disk for StoreDisk {
     fn submit(&mut self, token: Token, txn: Transaction) {
         let Some(store) = self.store.as_ref().filter(|_| !self.failed) else { return };
-        if let Err(error) = store.submit(token.0, &txn) {
+        if let Err(error) = store.submit_held(token.0, &txn) {
             self.failed = true;
             self.completions.failed(error.to_string());
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(store) = &self.store {
+            store.release();
         }
     }
 

@@ -22,6 +22,9 @@ use crate::wal::{Piece, Record, Wal};
 /// Bytes of records that go into one batch, unless a single one is larger.
 const BATCH_MAX: usize = 4 << 20;
 
+/// Bytes of changes that may wait in memory for checkpoints which can be made.
+const FROZEN_MAX: usize = 128 << 20;
+
 /// A transaction on its way.
 #[derive(Debug)]
 pub struct Queued {
@@ -33,6 +36,10 @@ pub struct Queued {
 #[derive(Debug, Default)]
 pub struct Queue {
     items: VecDeque<Queued>,
+    /// How many of them may be committed.
+    ready: usize,
+    /// The commit thread waits to be notified.
+    asleep: bool,
     stopping: bool,
     /// Nothing more will be committed.
     ended: bool,
@@ -94,13 +101,19 @@ impl Committer {
         }
     }
 
-    /// Called in the order of transaction numbers.
+    /// Called in the order of transaction numbers. It is committed only after the next [`Self::kick`].
     pub fn enqueue(&self, item: Queued) {
+        locked(&self.queue).items.push_back(item);
+    }
+
+    /// What was queued may be committed, as one group if it is not too much.
+    pub fn kick(&self) {
         let mut queue = locked(&self.queue);
-        let was_empty = queue.items.is_empty();
-        queue.items.push_back(item);
+        queue.ready = queue.items.len();
+        // To notify is a system call.
+        let wake = queue.ready > 0 && std::mem::take(&mut queue.asleep);
         drop(queue);
-        if was_empty {
+        if wake {
             self.queued.notify_one();
         }
     }
@@ -132,7 +145,11 @@ impl Committer {
     }
 
     pub fn stop(&self) {
-        locked(&self.queue).stopping = true;
+        {
+            let mut queue = locked(&self.queue);
+            queue.stopping = true;
+            queue.ready = queue.items.len();
+        }
         self.queued.notify_all();
         self.notify_moved();
     }
@@ -146,13 +163,14 @@ impl Committer {
         let max = BATCH_MAX.min(self.shared.record_max());
         let mut bytes = 0;
         let mut batch = Vec::new();
-        while let Some(item) = queue.items.front() {
+        while let Some(item) = queue.items.front().filter(|_| batch.len() < queue.ready) {
             bytes += item.record.len();
             if !batch.is_empty() && bytes > max {
                 break;
             }
             batch.extend(queue.items.pop_front());
         }
+        queue.ready -= batch.len();
         batch
     }
 
@@ -170,7 +188,7 @@ impl Committer {
         let last_txn = {
             let mut wal = locked(&self.wal);
             let records: Vec<_> = batch.iter().map(|q| &q.record).collect();
-            wal.append(&records, buf).map_err(|e| self.fail("the log cannot be written", e))?;
+            wal.append(&records).map_err(|e| self.fail("the log cannot be written", e))?;
             wal.next_txn() - 1
         };
         self.shared.devices.wal.sync().map_err(|e| self.fail("the log cannot be synced", e))?;
@@ -223,6 +241,7 @@ impl Committer {
     pub fn step(&self) -> Result<Committed, String> {
         let mut done = Committed::default();
         let mut buf = BytesMut::new();
+        self.kick();
         loop {
             if let Some(why) = self.shared.failed.get() {
                 return Err(why.clone());
@@ -263,12 +282,14 @@ impl Committer {
         loop {
             let batch = {
                 let mut queue = locked(&self.queue);
-                while queue.items.is_empty() {
+                while queue.ready == 0 {
                     if queue.stopping {
                         return Ok(());
                     }
+                    queue.asleep = true;
                     queue = self.queued.wait(queue).unwrap_or_else(|p| p.into_inner());
                 }
+                queue.asleep = false;
                 self.take(&mut queue)
             };
             self.wait_for_room(&batch)?;
@@ -289,17 +310,31 @@ impl Committer {
         }
         loop {
             let seen = self.moves();
-            if self.has_room(batch) {
-                return Ok(());
-            }
             if let Some(why) = self.shared.failed.get() {
                 return Err(why.clone());
+            }
+            if self.checkpoints_lag() {
+                self.wait_for_move(seen);
+                continue;
+            }
+            if self.has_room(batch) {
+                return Ok(());
             }
             if self.oldest_frozen().is_none() && !self.has_room(batch) {
                 return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
             }
             self.wait_for_move(seen);
         }
+    }
+
+    /// Whether changes pile up in memory while a checkpoint could be made, though the log has room: large ones take
+    /// little of it.
+    fn checkpoints_lag(&self) -> bool {
+        let settled = locked(&self.queue).settled_txn;
+        let state = self.shared.read_state();
+        let frozen = &state.layers.frozen;
+        let bytes: usize = frozen.iter().map(|o| o.bytes).sum();
+        bytes > FROZEN_MAX && frozen.front().is_some_and(|o| o.last_txn <= settled)
     }
 
     /// A frozen overlay may have waited for its last transactions to settle.
@@ -331,6 +366,7 @@ impl Committer {
             self.step()?;
             return self.flush();
         }
+        self.kick();
         self.shared.write_state().freeze();
         loop {
             let seen = self.moves();

@@ -52,11 +52,11 @@ pub fn parse_coll(key: &[u8]) -> Option<Coll> {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    for &b in text {
-        out.push(b);
-        if b == 0 {
-            out.push(0xff);
+    for (i, part) in text.split(|b| *b == 0).enumerate() {
+        if i > 0 {
+            out.extend_from_slice(&[0, 0xff]);
         }
+        out.extend_from_slice(part);
     }
     out.extend_from_slice(&[0, 0]);
 }

@@ -14,6 +14,7 @@
 //! - A block that anything durable refers to is never written again.
 //! - A write or sync that fails ends the store: nothing is reported after it.
 
+mod aligned;
 mod alloc;
 mod commit;
 mod crc;

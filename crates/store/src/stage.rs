@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use os::{ApplyError, Coll, OBJECT_SIZE_MAX, ReadError, Transaction, TxOp};
 use types::GHObject;
 
@@ -20,7 +20,7 @@ use crate::kv::{KvError, Table};
 use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, INLINE_SIZE, Onode, chunk_key};
 use crate::overlay::Overlay;
 use crate::state::{Shared, State, copy_piece, decode_row};
-use crate::wal::Piece;
+use crate::wal::{Away, Piece};
 
 /// Data of one transaction that may travel through the log.
 const LOGGED_MAX: usize = 1 << 20;
@@ -34,8 +34,6 @@ pub enum SubmitError {
     Refused(#[from] ApplyError),
     #[error("no space left: {wanted} more bytes are wanted, {left} may be used")]
     NoSpace { wanted: u64, left: u64 },
-    #[error("a transaction of {0} bytes cannot be logged")]
-    TooLarge(usize),
     #[error("a part of a block must be kept, and cannot be read")]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -63,6 +61,24 @@ pub struct Staged {
     /// To be written and synced before the log record.
     pub direct: Vec<Piece>,
     pub onodes: Vec<(Vec<u8>, Option<Arc<Onode>>)>,
+}
+
+impl Staged {
+    /// Finds blocks for encoded changes that are too large for the log. If there are none, nothing has happened.
+    pub fn put_away(&mut self, shared: &Shared, state: &mut State, meta: &Bytes) -> Result<Away> {
+        let blocks = (meta.len() as u64).div_ceil(BLOCK);
+        let spare = shared.spare_blocks(state);
+        let Some(runs) = (blocks <= spare).then(|| state.alloc.alloc(blocks)).flatten() else {
+            for piece in self.logged.iter().chain(&self.direct) {
+                state.alloc.free((piece.phys, piece.blocks));
+            }
+            return Err(SubmitError::NoSpace { wanted: blocks * BLOCK, left: spare * BLOCK });
+        };
+        let away = Away::new(runs, meta);
+        self.direct.extend(away.pieces(meta));
+        self.changes.freed.extend(&away.runs);
+        Ok(away)
+    }
 }
 
 pub struct Stage<'a> {
@@ -514,11 +530,11 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn whole_block(&mut self, phys: u32, mut buf: Vec<u8>, onode: &mut Onode, i: u64) -> Result<Piece> {
+    fn whole_block(&mut self, phys: u32, mut buf: BytesMut, onode: &mut Onode, i: u64) -> Result<Piece> {
         self.set_block(onode, i, Block { phys, crc: crc32c(&buf) })?;
         let len = buf.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         buf.truncate(len);
-        Ok(Piece { phys, blocks: 1, data: buf.into() })
+        Ok(Piece { phys, blocks: 1, data: buf.freeze() })
     }
 
     /// Large data goes straight to its place, small data through the log.
@@ -546,16 +562,14 @@ impl<'a> Stage<'a> {
     }
 
     /// A block's 4 KiB as this transaction sees them; `i` is its index in the object.
-    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<Vec<u8>> {
-        let mut buf = vec![0; BLOCK as usize];
-        if block.phys == 0 {
-            return Ok(buf);
-        }
+    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<BytesMut> {
         let ours = |p: &&Piece| (p.phys..p.phys + p.blocks).contains(&block.phys);
         if let Some(piece) = self.logged.iter().chain(&self.direct).find(ours) {
+            let mut buf = BytesMut::zeroed(BLOCK as usize);
             copy_piece(piece, block.phys, &mut buf);
             return Ok(buf);
         }
+        let mut buf = BytesMut::with_capacity(BLOCK as usize);
         let read = self.shared.read_blocks(&[block], &mut buf);
         read.map_err(|(_, why)| self.shared.io_error(coll, oid, i * BLOCK, why))?;
         Ok(buf)

@@ -137,56 +137,57 @@ impl Shared {
     /// The onode as of `state`.
     pub fn onode(&self, state: &State, key: &[u8]) -> Result<Option<Arc<Onode>>, KvError> {
         if let Some(found) = self.lock_cache().get(key) {
-            return Ok(Some(found));
+            return Ok(found);
         }
-        let Some(row) = state.layers.get(Table::Object, key)? else { return Ok(None) };
-        let onode: Onode = decode_row(Table::Object, row)?;
-        let onode = Arc::new(onode);
+        let row = state.layers.get(Table::Object, key)?;
+        let onode = row.map(|row| decode_row(Table::Object, row)).transpose()?.map(Arc::new);
         self.lock_cache().insert(key.to_vec(), onode.clone());
-        Ok(Some(onode))
+        Ok(onode)
     }
 
-    /// Fills `buf` from consecutive blocks, verified. `off` is for the error.
-    pub fn read_blocks(&self, blocks: &[Block], buf: &mut [u8]) -> Result<(), (usize, String)> {
+    /// Appends consecutive blocks to `out`, verified. The error says which block and why.
+    pub fn read_blocks(&self, blocks: &[Block], out: &mut BytesMut) -> Result<(), (usize, String)> {
         let mut i = 0;
-        while i < blocks.len() {
-            let first = blocks[i].phys;
-            let mut n = 1;
-            while i + n < blocks.len() && first != 0 && blocks[i + n].phys == first + n as u32 {
-                n += 1;
+        for row in in_rows(blocks) {
+            let start = out.len();
+            if row[0].phys == 0 {
+                out.resize(start + row.len() * BLOCK as usize, 0);
+            } else {
+                self.read_row(row[0].phys, row.len(), out).map_err(|why| (i, why))?;
+                verify(row, &out[start..]).map_err(|(bad, why)| (i + bad, why))?;
             }
-            let part = &mut buf[i * BLOCK as usize..(i + n) * BLOCK as usize];
-            if first != 0 {
-                self.read_run(first, part).map_err(|why| (i, why))?;
-                verify(&blocks[i..i + n], part).map_err(|(bad, why)| (i + bad, why))?;
-            }
-            i += n;
+            i += row.len();
         }
         Ok(())
     }
 
     /// Blocks that lie in a row, from memory where they are not written yet.
-    fn read_run(&self, first: u32, buf: &mut [u8]) -> Result<(), String> {
-        let last = first + (buf.len() / BLOCK as usize) as u32;
-        let waiting = pending_in(&self.lock_pending(), first, last);
-        let whole = waiting.first().is_some_and(|p| p.phys <= first && p.phys + p.blocks >= last);
-        if !whole {
-            let read = self.devices.block.read_at(u64::from(first) * BLOCK, buf);
+    fn read_row(&self, first: u32, blocks: usize, out: &mut BytesMut) -> Result<(), String> {
+        let (start, len) = (out.len(), blocks * BLOCK as usize);
+        let waiting = pending_in(&self.lock_pending(), first, first + blocks as u32);
+        if let [piece] = &waiting[..]
+            && piece.phys <= first
+            && piece.phys + piece.blocks >= first + blocks as u32
+        {
+            append_piece(piece, first, len, out);
+            return Ok(());
+        }
+        match self.devices.block.read_onto(u64::from(first) * BLOCK, len, out) {
             // A block that was never written may lie beyond the end of the file.
-            match read {
-                Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof && !waiting.is_empty() => {
-                    for (i, block) in buf.chunks_mut(BLOCK as usize).enumerate() {
-                        let at = u64::from(first) + i as u64;
-                        if !waiting.iter().any(|p| (p.phys.into()..u64::from(p.phys + p.blocks)).contains(&at)) {
-                            self.devices.block.read_at(at * BLOCK, block).map_err(|e| e.to_string())?;
-                        }
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof && !waiting.is_empty() => {
+                for at in (u64::from(first)..).take(blocks) {
+                    if waiting.iter().any(|p| (p.phys.into()..u64::from(p.phys + p.blocks)).contains(&at)) {
+                        out.resize(out.len() + BLOCK as usize, 0);
+                    } else {
+                        let read = self.devices.block.read_onto(at * BLOCK, BLOCK as usize, out);
+                        read.map_err(|e| e.to_string())?;
                     }
                 }
-                other => other.map_err(|e| e.to_string())?,
             }
+            other => other.map_err(|e| e.to_string())?,
         }
         for piece in waiting {
-            copy_piece(&piece, first, buf);
+            copy_piece(&piece, first, &mut out[start..]);
         }
         Ok(())
     }
@@ -222,9 +223,30 @@ fn reserve(size: u64) -> u64 {
 }
 
 /// Waiting pieces that overlap blocks `first..last`, in order.
-fn pending_in(pending: &BTreeMap<u32, Piece>, first: u32, last: u32) -> Vec<Piece> {
+fn overlapping(pending: &BTreeMap<u32, Piece>, first: u32, last: u32) -> impl Iterator<Item = &Piece> {
     let before = pending.range(..first).next_back().filter(|(start, p)| *start + p.blocks > first);
-    before.into_iter().chain(pending.range(first..last)).map(|(_, p)| p.clone()).collect()
+    before.into_iter().chain(pending.range(first..last)).map(|(_, p)| p)
+}
+
+fn pending_in(pending: &BTreeMap<u32, Piece>, first: u32, last: u32) -> Vec<Piece> {
+    overlapping(pending, first, last).cloned().collect()
+}
+
+fn any_pending(pending: &BTreeMap<u32, Piece>, first: u32, last: u32) -> bool {
+    overlapping(pending, first, last).next().is_some()
+}
+
+/// Blocks cut where the next one does not lie behind the one before it; holes stand alone.
+fn in_rows(blocks: &[Block]) -> impl Iterator<Item = &[Block]> {
+    blocks.chunk_by(|a, b| a.phys != 0 && a.phys.checked_add(1) == Some(b.phys))
+}
+
+/// Appends `len` bytes of a piece, from block `first` on, all of which it covers.
+fn append_piece(piece: &Piece, first: u32, len: usize, out: &mut BytesMut) {
+    let end = out.len() + len;
+    let from = piece.data.get((first - piece.phys) as usize * BLOCK as usize..).unwrap_or_default();
+    out.extend_from_slice(&from[..from.len().min(len)]);
+    out.resize(end, 0);
 }
 
 /// Copies what `piece` has of the blocks from `first` on into `buf`.
@@ -302,7 +324,7 @@ impl Plan {
     }
 
     pub fn buffer(&self) -> BytesMut {
-        BytesMut::zeroed(self.blocks.len() * BLOCK as usize)
+        BytesMut::with_capacity(self.blocks.len() * BLOCK as usize)
     }
 }
 
@@ -344,37 +366,40 @@ impl Shared {
         let Some(key) = state.key_in(coll, oid) else { return Some(None) };
         let Some(plan) = self.plan(&state, &key, off, len).ok()? else { return Some(None) };
         let mut buf = plan.buffer();
-        let mut i = 0;
-        while i < plan.blocks.len() {
-            let first = plan.blocks[i].phys;
-            let mut n = 1;
-            while i + n < plan.blocks.len() && first != 0 && plan.blocks[i + n].phys == first + n as u32 {
-                n += 1;
+        for row in in_rows(&plan.blocks) {
+            let (start, len) = (buf.len(), row.len() * BLOCK as usize);
+            let first = row[0].phys;
+            if first == 0 {
+                buf.resize(start + len, 0);
+                continue;
             }
-            let part = &mut buf[i * BLOCK as usize..(i + n) * BLOCK as usize];
-            if first != 0 {
-                let waiting = !pending_in(&self.lock_pending(), first, first + n as u32).is_empty();
-                match waiting {
-                    true => self.read_run(first, part).ok()?,
-                    false if self.devices.block.try_read_now(u64::from(first) * BLOCK, part).ok()? => {}
-                    false => return None,
-                }
-                verify(&plan.blocks[i..i + n], part).ok()?;
+            let waiting = any_pending(&self.lock_pending(), first, first + row.len() as u32);
+            match waiting {
+                true => self.read_row(first, row.len(), &mut buf).ok()?,
+                false if self.devices.block.try_read_onto(u64::from(first) * BLOCK, len, &mut buf).ok()? => {}
+                false => return None,
             }
-            i += n;
+            verify(row, &buf[start..]).ok()?;
         }
         Some(Some(plan.cut(buf)))
     }
 }
 
-/// Decoded onodes, bounded by bytes. Two generations: what was not asked for while the young one
-/// filled up is forgotten.
+/// Decoded onodes, and which objects do not exist (so that making one costs no look-up below), bounded by bytes.
+/// Two generations: what was not asked for while the young one filled up is forgotten.
 #[derive(Debug)]
 pub struct OnodeCache {
-    young: HashMap<Vec<u8>, Arc<Onode>>,
-    old: HashMap<Vec<u8>, Arc<Onode>>,
+    young: HashMap<Vec<u8>, Option<Arc<Onode>>>,
+    old: HashMap<Vec<u8>, Option<Arc<Onode>>>,
     young_bytes: usize,
     max_bytes: usize,
+}
+
+/// Memory that an absent object takes besides its key.
+const ABSENT_BYTES: usize = 64;
+
+fn cached_bytes(onode: Option<&Arc<Onode>>) -> usize {
+    onode.map_or(ABSENT_BYTES, |o| o.mem_bytes())
 }
 
 impl OnodeCache {
@@ -382,7 +407,8 @@ impl OnodeCache {
         Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, max_bytes }
     }
 
-    pub fn get(&mut self, key: &[u8]) -> Option<Arc<Onode>> {
+    /// `Some(None)` is an object that does not exist.
+    pub fn get(&mut self, key: &[u8]) -> Option<Option<Arc<Onode>>> {
         if let Some(found) = self.young.get(key) {
             return Some(found.clone());
         }
@@ -391,20 +417,15 @@ impl OnodeCache {
         Some(found)
     }
 
-    pub fn insert(&mut self, key: Vec<u8>, onode: Arc<Onode>) {
-        self.young_bytes += key.len() + onode.mem_bytes();
+    pub fn insert(&mut self, key: Vec<u8>, onode: Option<Arc<Onode>>) {
+        self.young_bytes += key.len() + cached_bytes(onode.as_ref());
         self.old.remove(&key);
         if let Some(before) = self.young.insert(key, onode) {
-            self.young_bytes = self.young_bytes.saturating_sub(before.mem_bytes());
+            self.young_bytes = self.young_bytes.saturating_sub(cached_bytes(before.as_ref()));
         }
         if self.young_bytes > self.max_bytes / 2 {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
-    }
-
-    pub fn remove(&mut self, key: &[u8]) {
-        self.young.remove(key);
-        self.old.remove(key);
     }
 }

@@ -23,7 +23,7 @@ use crate::overlay::{Layers, Overlay};
 use crate::stage::{Stage, SubmitError};
 use crate::state::{Options, Shared, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
-use crate::wal::{Record, Wal, WalError, decode_meta, encode_meta};
+use crate::wal::{Meta, Record, ReplayError, Wal, WalError, decode_meta, encode_meta};
 
 /// What a threaded store tells its owner, in order, from a thread of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +209,17 @@ impl Store {
     /// # Errors
     /// Nothing of a transaction that is refused is visible.
     pub fn submit(&self, token: u64, txn: &Transaction) -> Result<(), SubmitError> {
+        self.submit_held(token, txn)?;
+        self.release();
+        Ok(())
+    }
+
+    /// As [`Store::submit`], but it is committed only after the next [`Store::release`]: what is submitted in one go
+    /// shares a sync.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    pub fn submit_held(&self, token: u64, txn: &Transaction) -> Result<(), SubmitError> {
         match self.try_submit(token, txn) {
             Err(SubmitError::NoSpace { .. }) if self.reader.shared.read_state().quarantined > 0 => {
                 self.committer.reclaim(!self.threads.is_empty()).map_err(SubmitError::Failed)?;
@@ -225,22 +236,18 @@ impl Store {
         }
         let mut state = shared.write_state();
         let state = &mut *state;
-        let staged = Stage::run(shared, state, txn)?;
-        let record = Record { meta: encode_meta(&staged.changes, state.next_id), pieces: staged.logged };
-        if record.len() > shared.record_max() {
-            for piece in record.pieces.iter().chain(&staged.direct) {
-                state.alloc.free((piece.phys, piece.blocks));
-            }
-            return Err(SubmitError::TooLarge(record.len()));
-        }
+        let mut staged = Stage::run(shared, state, txn)?;
+        let meta = encode_meta(&staged.changes, state.next_id);
+        let meta = match meta.len() > shared.record_max() / 2 {
+            true => Meta::Away(staged.put_away(shared, state, &meta)?),
+            false => Meta::Here(meta),
+        };
+        let record = Record::new(meta, std::mem::take(&mut staged.logged));
         let pieces = record.pieces.iter().chain(&staged.direct);
         shared.lock_pending().extend(pieces.map(|p| (p.phys, p.clone())));
         let mut cache = shared.lock_cache();
         for (key, onode) in staged.onodes {
-            match onode {
-                Some(onode) => cache.insert(key, onode),
-                None => cache.remove(&key),
-            }
+            cache.insert(key, onode);
         }
         drop(cache);
         state.quarantined += staged.changes.freed.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
@@ -256,6 +263,11 @@ impl Store {
             state.freeze();
         }
         Ok(())
+    }
+
+    /// What was submitted may be committed.
+    pub fn release(&self) {
+        self.committer.kick();
     }
 
     /// Commits everything submitted, for stores without threads; gives the tokens in order.
@@ -312,13 +324,20 @@ pub(crate) fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superbl
         if txn <= mark.applied_txn {
             return Ok(());
         }
-        replayed.next_id = decode_meta(record.meta, &mut replayed)?;
+        let meta = match record.meta()? {
+            Meta::Here(meta) => meta,
+            Meta::Away(away) => match away.read(&*devices.block, superblock.size / BLOCK) {
+                Ok(meta) => meta,
+                Err(e) => return Err(ReplayError::Away(e)),
+            },
+        };
+        replayed.next_id = decode_meta(meta, &mut replayed)?;
         replayed.last_txn = txn;
         for piece in record.pieces {
             let fits = u64::from(piece.phys) + u64::from(piece.blocks) <= superblock.size / BLOCK
                 && piece.data.len() as u64 <= u64::from(piece.blocks) * BLOCK;
             if !fits {
-                return Err(denc::DecodeError::Invalid { what: "block in the log", value: piece.phys.into() });
+                return Err(denc::DecodeError::Invalid { what: "block in the log", value: piece.phys.into() }.into());
             }
             if written.is_ok() {
                 written = piece.write_to(&*devices.block);
@@ -387,11 +406,6 @@ impl Reader {
 impl ObjectRead for Reader {
     fn statfs(&self) -> Statfs {
         self.shared.statfs()
-    }
-
-    /// Half of what one log record holds; the rest is for small data and the log's own.
-    fn metadata_max(&self) -> u64 {
-        self.shared.record_max() as u64 / 2
     }
 
     fn collections(&self) -> Vec<Coll> {
@@ -515,10 +529,6 @@ impl ObjectRead for Reader {
 impl ObjectRead for Store {
     fn statfs(&self) -> Statfs {
         self.reader.statfs()
-    }
-
-    fn metadata_max(&self) -> u64 {
-        self.reader.metadata_max()
     }
 
     fn collections(&self) -> Vec<Coll> {

@@ -10,10 +10,16 @@
 //!         └ body: records
 //! record    meta length 4 · pieces 4 · (block 4 · blocks 4 · bytes 4)… · meta · bytes of pieces
 //! ```
+//! Changes that are too many for the ring lie in blocks of their own, written and synced before the record, which then
+//! says where (see [`Away`]).
 //! A batch is written at once, and the next only after it was synced. So after a crash at most the
 //! last batch is damaged, and a good batch after a bad one is no crash: somebody changed the log, and
 //! we refuse to open. Position and tag are part of what the checksum covers, so batches of earlier
 //! rounds or of other stores never pass for ours.
+//!
+//! Batches are written round the page cache, which takes whole blocks of 4 KiB. So a write repeats what the block in
+//! which it begins holds already (the same bytes: tearing it harms nothing), and ends with zeros, which must not reach
+//! what is still needed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +28,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use denc::{DecodeError, Decoder};
 
-use crate::crc::crc32c_of;
+use crate::aligned::AlignedBuf;
+use crate::alloc::Run;
+use crate::crc::{crc32c, crc32c_of};
 use crate::device::BlockDevice;
 use crate::kv::{Mark, Table};
 use crate::onode::BLOCK;
@@ -32,7 +40,12 @@ const MAGIC: u64 = u64::from_le_bytes(*b"SPIRWAL1");
 const HEADER: usize = 64;
 const ALIGN: u64 = 64;
 /// The file grows by this much, with zeros written, so that later syncs change no file-system metadata.
-const GROWTH: usize = 4 << 20;
+const GROWTH: u64 = 4 << 20;
+/// … in writes of this size.
+const ZEROS: usize = 256 << 10;
+
+/// A buffer that has grown larger than this is given back.
+const BUFFER_MAX: usize = 2 << 20;
 
 /// Pieces from this size on are written round the page cache; below, waiting for each costs more.
 const LARGE: usize = 512 << 10;
@@ -52,7 +65,7 @@ impl Piece {
         let full = self.blocks as usize * BLOCK as usize;
         if self.data.len() == full {
             let large = full >= LARGE;
-            return if large { device.write_large_at(at, &self.data) } else { device.write_at(at, &self.data) };
+            return if large { device.write_direct_at(at, &self.data) } else { device.write_at(at, &self.data) };
         }
         let mut padded = Vec::with_capacity(full);
         padded.extend_from_slice(&self.data);
@@ -61,21 +74,112 @@ impl Piece {
     }
 }
 
+/// Where encoded changes lie that do not fit into the log: in blocks which nothing else refers to, and which are let go
+/// of by the very transaction, so that they are free once it is in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    pub runs: Vec<Run>,
+    bytes: u32,
+    crc: u32,
+}
+
+/// Set in a record's meta length: what follows is an [`Away`].
+const IS_AWAY: u32 = 1 << 31;
+
+impl Away {
+    /// For changes that are written to these blocks.
+    pub fn new(runs: Vec<Run>, meta: &Bytes) -> Self {
+        Self { runs, bytes: meta.len() as u32, crc: crc32c(meta) }
+    }
+
+    /// What is to be written there.
+    pub fn pieces(&self, meta: &Bytes) -> Vec<Piece> {
+        let mut rest = meta.clone();
+        let piece = |&(phys, blocks): &Run| {
+            let len = rest.len().min(blocks as usize * BLOCK as usize);
+            Piece { phys, blocks, data: rest.split_to(len) }
+        };
+        self.runs.iter().map(piece).collect()
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut e = denc::Encoder::with_capacity(0, 12 + 8 * self.runs.len());
+        e.u32(self.bytes);
+        e.u32(self.crc);
+        e.u32(self.runs.len() as u32);
+        for (first, n) in &self.runs {
+            e.u32(*first);
+            e.u32(*n);
+        }
+        e.finish()
+    }
+
+    fn decode(raw: Bytes) -> Result<Self, DecodeError> {
+        let mut d = Decoder::new(raw);
+        let (bytes, crc) = (d.u32()?, d.u32()?);
+        let runs = (0..d.count(8)?).map(|_| Ok((d.u32()?, d.u32()?))).collect::<Result<Vec<_>, DecodeError>>()?;
+        Ok(Self { runs, bytes, crc })
+    }
+
+    /// Reads the changes back from a disk of that many blocks.
+    pub fn read(&self, device: &dyn BlockDevice, disk_blocks: u64) -> io::Result<Bytes> {
+        let wrong = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        let room: u64 = self.runs.iter().map(|(_, n)| u64::from(*n) * BLOCK).sum();
+        let inside = |(first, n): &Run| u64::from(*first) + u64::from(*n) <= disk_blocks;
+        if !self.runs.iter().all(inside) || room < self.bytes.into() || room > disk_blocks * BLOCK {
+            return Err(wrong("a transaction's changes are said to lie beyond the disk"));
+        }
+        let mut meta = BytesMut::with_capacity(room as usize);
+        for (first, n) in &self.runs {
+            device.read_onto(u64::from(*first) * BLOCK, *n as usize * BLOCK as usize, &mut meta)?;
+        }
+        meta.truncate(self.bytes as usize);
+        if crc32c(&meta) != self.crc {
+            return Err(wrong("a transaction's changes, which lie outside the log, do not match their checksum"));
+        }
+        Ok(meta.freeze())
+    }
+}
+
+/// The row changes of a transaction, or where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meta {
+    Here(Bytes),
+    Away(Away),
+}
+
 /// One transaction as it is logged: row changes, and the data that travels in the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    pub meta: Bytes,
+    meta: Bytes,
+    away: bool,
     pub pieces: Vec<Piece>,
 }
 
 impl Record {
+    pub fn new(meta: Meta, pieces: Vec<Piece>) -> Self {
+        match meta {
+            Meta::Here(meta) => Self { meta, away: false, pieces },
+            Meta::Away(away) => Self { meta: away.encode(), away: true, pieces },
+        }
+    }
+
+    /// # Errors
+    /// If it says where the changes lie, and that makes no sense.
+    pub fn meta(&self) -> Result<Meta, DecodeError> {
+        match self.away {
+            false => Ok(Meta::Here(self.meta.clone())),
+            true => Away::decode(self.meta.clone()).map(Meta::Away),
+        }
+    }
+
     pub fn len(&self) -> usize {
         8 + self.meta.len() + self.pieces.iter().map(|p| 12 + p.data.len()).sum::<usize>()
     }
 
-    fn write(&self, out: &mut BytesMut) {
-        let u32 = |out: &mut BytesMut, v: usize| out.extend_from_slice(&(v as u32).to_le_bytes());
-        u32(out, self.meta.len());
+    fn write(&self, out: &mut AlignedBuf) {
+        let u32 = |out: &mut AlignedBuf, v: usize| out.extend_from_slice(&(v as u32).to_le_bytes());
+        u32(out, self.meta.len() | if self.away { IS_AWAY as usize } else { 0 });
         u32(out, self.pieces.len());
         for p in &self.pieces {
             u32(out, p.phys as usize);
@@ -87,19 +191,20 @@ impl Record {
     }
 
     fn read(d: &mut Decoder) -> Result<Self, DecodeError> {
-        let meta_len = d.u32()? as usize;
+        let word = d.u32()?;
+        let (meta_len, away) = ((word & !IS_AWAY) as usize, word & IS_AWAY != 0);
         let n = d.count(12)?;
         let heads = (0..n).map(|_| Ok((d.u32()?, d.u32()?, d.u32()? as usize)));
         let heads = heads.collect::<Result<Vec<_>, DecodeError>>()?;
         let meta = d.take(meta_len)?;
         let piece = |(phys, blocks, len)| Ok(Piece { phys, blocks, data: d.take(len)? });
-        Ok(Self { meta, pieces: heads.into_iter().map(piece).collect::<Result<_, DecodeError>>()? })
+        Ok(Self { meta, away, pieces: heads.into_iter().map(piece).collect::<Result<_, DecodeError>>()? })
     }
 }
 
 /// The row changes of a transaction as bytes.
 pub fn encode_meta(changes: &Overlay, next_id: u64) -> Bytes {
-    let mut e = denc::Encoder::with_capacity(0, 1024);
+    let mut e = denc::Encoder::with_capacity(0, 2048);
     e.u64(next_id);
     let drops: Vec<_> = Table::ALL.into_iter().flat_map(|t| changes.drops(t).map(move |id| (t, id))).collect();
     e.u32(drops.len() as u32);
@@ -151,6 +256,22 @@ pub enum WalError {
     Damaged { at: u64, expected: u64, later: u64 },
     #[error("the log holds transaction {txn}, whose checksum is right, in a form that we cannot read")]
     Malformed { txn: u64, source: DecodeError },
+    #[error("the log holds transaction {txn}, whose changes lie on the disk and cannot be read")]
+    Away { txn: u64, source: io::Error },
+}
+
+/// Why a record could not be replayed.
+#[derive(Debug)]
+pub enum ReplayError {
+    Malformed(DecodeError),
+    /// Its changes lie outside the log, and cannot be read there.
+    Away(io::Error),
+}
+
+impl From<DecodeError> for ReplayError {
+    fn from(e: DecodeError) -> Self {
+        Self::Malformed(e)
+    }
 }
 
 struct Header {
@@ -171,16 +292,18 @@ pub struct Wal {
     next_txn: u64,
     /// Batches since the tail: first transaction and position.
     batches: VecDeque<(u64, u64)>,
+    /// What the log holds of the block in which the head lies, up to the head. `None`: to be read.
+    block: Option<AlignedBuf>,
 }
 
 impl Wal {
     pub fn new(device: Arc<dyn BlockDevice>, ring: u64, tag: u64, mark: Mark) -> Self {
         let (pos, next_txn) = (mark.wal_pos, mark.wal_txn);
-        Self { device, ring, tag, head: pos, tail: pos, next_txn, batches: VecDeque::new() }
+        Self { device, ring, tag, head: pos, tail: pos, next_txn, batches: VecDeque::new(), block: None }
     }
 
     /// Hands out all records after the mark, in order, and stops behind the last good batch.
-    pub fn replay(&mut self, mut each: impl FnMut(u64, Record) -> Result<(), DecodeError>) -> Result<(), WalError> {
+    pub fn replay(&mut self, mut each: impl FnMut(u64, Record) -> Result<(), ReplayError>) -> Result<(), WalError> {
         loop {
             let expected = self.next_txn;
             let round_end = (self.head / self.ring + 1) * self.ring;
@@ -191,9 +314,12 @@ impl Wal {
             let Some((pos, (header, body))) = found else { break };
             let mut d = Decoder::new(body);
             for txn in expected..expected + u64::from(header.count) {
-                let malformed = |source| WalError::Malformed { txn, source };
-                let record = Record::read(&mut d).map_err(malformed)?;
-                each(txn, record).map_err(malformed)?;
+                let failed = |e| match e {
+                    ReplayError::Malformed(source) => WalError::Malformed { txn, source },
+                    ReplayError::Away(source) => WalError::Away { txn, source },
+                };
+                let record = Record::read(&mut d).map_err(|e| failed(e.into()))?;
+                each(txn, record).map_err(failed)?;
             }
             self.batches.push_back((expected, pos));
             self.next_txn += u64::from(header.count);
@@ -283,45 +409,93 @@ impl Wal {
         if self.head + len > round_end { round_end } else { self.head }
     }
 
+    /// Where the zeros end that are written behind a batch which ends at `end`.
+    fn padded(&self, pos: u64, end: u64) -> u64 {
+        let round = pos / self.ring * self.ring;
+        round + (end - round).next_multiple_of(BLOCK).min(self.ring)
+    }
+
     /// Whether a batch with this many bytes of records can be appended now.
     pub fn has_room(&self, body_len: usize) -> bool {
         let len = batch_len(body_len);
-        self.place(len) + len - self.tail <= self.ring
+        let pos = self.place(len);
+        self.padded(pos, pos + len) - self.tail <= self.ring
     }
 
     /// Appends a batch; it is durable after `sync`.
-    pub fn append(&mut self, records: &[&Record], buf: &mut BytesMut) -> io::Result<()> {
+    pub fn append(&mut self, records: &[&Record]) -> io::Result<()> {
         let body_len: usize = records.iter().map(|r| r.len()).sum();
+        assert!(self.has_room(body_len), "the caller asked");
         let len = batch_len(body_len);
         let pos = self.place(len);
-        assert!(pos + len - self.tail <= self.ring, "the caller asked has_room");
-        buf.clear();
-        buf.reserve(len as usize);
+        let mut buf = match self.block.take() {
+            Some(block) => block,
+            None => self.read_block()?,
+        };
+        if pos != self.head {
+            buf.clear();
+        }
+        let start = buf.len();
+        let at = pos % self.ring - start as u64;
+        buf.reserve((len + 2 * BLOCK) as usize);
         for word in [MAGIC, self.tag, pos, self.next_txn] {
             buf.extend_from_slice(&word.to_le_bytes());
         }
         for word in [records.len() as u32, body_len as u32] {
             buf.extend_from_slice(&word.to_le_bytes());
         }
-        buf.resize(HEADER, 0);
-        records.iter().for_each(|r| r.write(buf));
-        let header = buf[..HEADER].try_into().expect("a header's bytes");
-        let crc = batch_crc(header, &buf[HEADER..]);
-        buf[40..44].copy_from_slice(&crc.to_le_bytes());
-        self.grow(pos % self.ring + len)?;
-        self.device.write_at(pos % self.ring, buf)?;
+        buf.resize(start + HEADER);
+        records.iter().for_each(|r| r.write(&mut buf));
+        let batch = &mut buf.as_mut_slice()[start..];
+        let header = batch[..HEADER].try_into().expect("a header's bytes");
+        let crc = batch_crc(header, &batch[HEADER..]);
+        batch[40..44].copy_from_slice(&crc.to_le_bytes());
+        let end = self.padded(pos, pos + len);
+        buf.resize((end - pos) as usize + start);
+        self.grow(at + buf.len() as u64)?;
+        self.device.write_direct_at(at, buf.as_slice())?;
         self.batches.push_back((self.next_txn, pos));
         self.next_txn += records.len() as u64;
         self.head = pos + len;
+        self.keep_block(buf, start + len as usize);
         Ok(())
     }
 
+    /// Of a buffer that was written, in which the head is at `head`, keeps what the next write repeats.
+    fn keep_block(&mut self, mut buf: AlignedBuf, head: usize) {
+        buf.resize(head);
+        buf.keep_from(head / BLOCK as usize * BLOCK as usize);
+        if buf.capacity() > BUFFER_MAX {
+            let mut small = AlignedBuf::default();
+            small.extend_from_slice(buf.as_slice());
+            buf = small;
+        }
+        self.block = Some(buf);
+    }
+
+    /// What the log holds of the block in which the head lies, up to the head.
+    fn read_block(&self) -> io::Result<AlignedBuf> {
+        let head = self.head % self.ring;
+        let start = head / BLOCK * BLOCK;
+        let mut block = AlignedBuf::default();
+        block.resize((head - start) as usize);
+        // A file that is shorter holds zeros there.
+        let there = self.device.len().clamp(start, head) - start;
+        self.device.read_at(start, &mut block.as_mut_slice()[..there as usize])?;
+        Ok(block)
+    }
+
     fn grow(&self, wanted: u64) -> io::Result<()> {
-        let zeros = if self.device.len() < wanted { vec![0; GROWTH] } else { Vec::new() };
+        if self.device.len() >= wanted {
+            return Ok(());
+        }
+        let mut zeros = AlignedBuf::default();
+        zeros.resize(ZEROS);
+        let wanted = wanted.next_multiple_of(GROWTH).min(self.ring);
         while self.device.len() < wanted {
             let len = self.device.len();
-            let n = (self.ring - len).min(GROWTH as u64) as usize;
-            self.device.write_at(len, &zeros[..n])?;
+            let n = (wanted - len).min(ZEROS as u64) as usize;
+            self.device.write_direct_at(len, &zeros.as_slice()[..n])?;
         }
         Ok(())
     }

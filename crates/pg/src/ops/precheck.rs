@@ -4,13 +4,16 @@
 
 use cls::Errno;
 use messages::{MOSDOp, MOSDOpReply};
-use types::errno::{EINVAL, EMSGSIZE, ENAMETOOLONG, ENFILE, ENOENT, EOLDSNAPC};
+use types::errno::{EINVAL, EMSGSIZE, ENAMETOOLONG, ENFILE, ENOENT, ENOSPC, EOLDSNAPC};
 use types::{HObject, SNAP_DIR, SNAP_HEAD, SnapContext, object_flag, op, osd_flag};
 
 use super::access::Access;
 use super::clone::{Found, find};
 use super::exec::{Exec, Stop};
 use super::{Blocked, Executed, OpEnv, copy};
+
+/// Writes from this size on ask whether the store has room for them.
+const LARGE: u64 = 64 << 10;
 
 /// Runs a client's op vector, or says why not.
 pub(super) fn execute(env: &mut OpEnv, msg: &MOSDOp) -> Executed {
@@ -57,12 +60,9 @@ fn checked_access(env: &OpEnv, msg: &MOSDOp) -> Result<Access, Errno> {
     if access.write && cfg.max_write_size > 0 && payload > cfg.max_write_size {
         return Err(EMSGSIZE);
     }
-    // Unlike Ceph, the store logs attributes and omap as one record, which has a bound of its own.
-    let is_metadata =
-        |code| matches!(code, op::SETXATTR | op::OMAPSETVALS | op::OMAPSETHEADER | op::OMAPRMKEYS | op::CALL);
-    let metadata: u64 = msg.ops.iter().filter(|o| is_metadata(o.op)).map(|o| o.indata.len() as u64).sum();
-    if access.write && metadata > env.store.metadata_max() {
-        return Err(EMSGSIZE);
+    // A store that runs out of space ends its OSD. What is kept back at the last threshold is there for small writes.
+    if access.write && payload > LARGE && payload > env.store.statfs().available {
+        return Err(ENOSPC);
     }
     let all_list_snaps = msg.ops.iter().all(|o| o.op == op::LIST_SNAPS);
     let none_lists_snaps = msg.ops.iter().all(|o| o.op != op::LIST_SNAPS);

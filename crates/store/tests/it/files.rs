@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc;
 
-use os::{MemStore, ObjectRead};
+use os::{Coll, MemStore, ObjectRead, Transaction, TxOp};
 use store::{Geometry, OpenError, Options, Store, StoreEvent, SuperblockError, fsck};
 use types::Uuid;
 
@@ -99,6 +99,30 @@ fn a_reader_on_another_thread_never_sees_a_wrong_byte_while_objects_change() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(reading.join().unwrap() > 0);
     });
+    store.close().unwrap();
+    assert_eq!(fsck(&dir.0), []);
+}
+
+#[test]
+fn a_transaction_larger_than_the_log_is_kept_and_its_blocks_come_back() {
+    let dir = Dir::new("large");
+    let (store, events) = open(&dir);
+    let mut model = MemStore::new();
+    apply_both(&store, &mut model, 0, &first_txn());
+    let used = store.reader().statfs().allocated;
+    let oid = crate::gen_txn::object(1);
+    for token in 1..=5 {
+        let value = bytes::Bytes::from(vec![token as u8; 700 << 10]);
+        let keys = (0..12).map(|k| (format!("key{k}").into(), value.clone())).collect();
+        let txn = Transaction { ops: vec![TxOp::OmapSet { coll: Coll::Meta, oid: oid.clone(), keys }] };
+        assert!(apply_both(&store, &mut model, token, &txn));
+    }
+    drop(store);
+    let last = events.into_iter().last();
+    assert!(matches!(&last, Some(StoreEvent::Committed(tokens)) if tokens.last() == Some(&5)), "{last:?}");
+    let (store, _events) = open(&dir);
+    assert_eq!(contents(&store).unwrap(), contents(&model).unwrap());
+    assert_eq!(store.reader().statfs().allocated, used);
     store.close().unwrap();
     assert_eq!(fsck(&dir.0), []);
 }

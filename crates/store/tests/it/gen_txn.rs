@@ -115,7 +115,9 @@ pub fn op(rng: &mut Rng) -> TxOp {
         24 => TxOp::RmAttr { coll, oid, name: name(rng) },
         25 => TxOp::RmAttrs { coll, oid },
         26 => TxOp::Clone { coll, oid, dest },
-        27 | 28 => TxOp::CloneRange { coll, oid, dest, off: offset(rng), len: length(rng), dest_off: offset(rng) },
+        27 => TxOp::CloneRange { coll, oid, dest, off: offset(rng), len: length(rng), dest_off: offset(rng) },
+        // Now and then too large for the log.
+        28 => TxOp::OmapSet { coll, oid, keys: [(name(rng), value(rng, 60_000))].into() },
         29..33 => TxOp::OmapSet { coll, oid, keys: [(name(rng), value(rng, 200)), (name(rng), value(rng, 9))].into() },
         33 => TxOp::OmapRm { coll, oid, keys: vec![name(rng)] },
         34 => TxOp::OmapRmRange { coll, oid, first: name(rng), last: name(rng) },
