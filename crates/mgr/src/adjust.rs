@@ -151,3 +151,80 @@ fn step_pgp_num(pgs: &PgMap, map: &OsdMap, id: PoolId, p: &PgPool, ratios: &Rati
     }
     (next != now).then_some(Step::PgpNum(id, next))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use types::PgStat;
+
+    const LIMITS: Limits = Limits { max_creating: 1024, max_misplaced: 0.05, aggressive: false };
+
+    fn map(p: PgPool) -> OsdMap {
+        let mut map = OsdMap::default();
+        Arc::make_mut(&mut map.pools).insert(1, p.into());
+        map
+    }
+
+    fn pool(pg_num: u32, pgp_num: u32, target: u32) -> PgPool {
+        PgPool {
+            pg_num,
+            pgp_num,
+            pg_num_pending: pg_num,
+            pg_num_target: target,
+            pgp_num_target: target,
+            ..PgPool::default()
+        }
+    }
+
+    /// All PGs in this state, with ten objects each.
+    fn pgs(n: u32, state: u64) -> PgMap {
+        let mut pgs = PgMap::default();
+        for seed in 0..n {
+            let mut stat = PgStat { state, ..PgStat::default() };
+            stat.stats.sum.num_objects = 10;
+            stat.stats.sum.num_object_copies = 30;
+            pgs.pgs.insert(PgId::new(1, seed), stat);
+        }
+        pgs
+    }
+
+    #[test]
+    fn a_pool_grows_at_once_when_each_of_its_pgs_serves() {
+        let m = map(pool(8, 8, 32));
+        assert_eq!(steps(&pgs(8, ACTIVE_CLEAN), &m, LIMITS), [Step::PgNum(1, 32)]);
+        assert_eq!(steps(&pgs(8, ACTIVE_CLEAN), &m, Limits { max_creating: 6, ..LIMITS }), [Step::PgNum(1, 14)]);
+        assert_eq!(steps(&pgs(7, ACTIVE_CLEAN), &m, LIMITS), []);
+        let creating = PgPool { flags: pool::flag::CREATING, ..pool(8, 8, 32) };
+        assert_eq!(steps(&pgs(8, ACTIVE_CLEAN), &map(creating), LIMITS), []);
+    }
+
+    #[test]
+    fn data_moves_in_steps_that_keep_most_of_it_in_place() {
+        let m = map(pool(128, 64, 128));
+        assert_eq!(steps(&pgs(128, ACTIVE_CLEAN), &m, LIMITS), [Step::PgpNum(1, 67)]);
+        let mut busy = pgs(128, ACTIVE_CLEAN);
+        busy.pgs.get_mut(&PgId::new(1, 0)).expect("there").stats.sum.num_objects_misplaced = 300;
+        assert_eq!(steps(&busy, &m, LIMITS), []);
+        let mut hurt = pgs(128, ACTIVE_CLEAN);
+        hurt.pgs.get_mut(&PgId::new(1, 0)).expect("there").stats.sum.num_objects_degraded = 1;
+        assert_eq!(steps(&hurt, &m, LIMITS), []);
+        assert_eq!(steps(&hurt, &m, Limits { aggressive: true, ..LIMITS }), [Step::PgpNum(1, 128)]);
+    }
+
+    #[test]
+    fn a_pool_shrinks_by_one_pg_at_a_time_once_its_data_is_where_it_belongs() {
+        let clean = pgs(8, ACTIVE_CLEAN);
+        assert_eq!(steps(&clean, &map(pool(8, 8, 4)), LIMITS), [Step::PgpNum(1, 7)]);
+        assert_eq!(steps(&clean, &map(pool(8, 7, 4)), LIMITS), [Step::PgNum(1, 7)]);
+        let pending = PgPool { pg_num_pending: 7, ..pool(8, 4, 4) };
+        assert_eq!(steps(&clean, &map(pending), LIMITS), []);
+        let mut unclean = pgs(8, ACTIVE_CLEAN);
+        unclean.pgs.get_mut(&PgId::new(1, 3)).expect("there").state = pg_state::ACTIVE;
+        assert_eq!(steps(&unclean, &map(pool(8, 4, 4)), LIMITS), []);
+        let mut apart = pgs(8, ACTIVE_CLEAN);
+        apart.pgs.get_mut(&PgId::new(1, 3)).expect("there").acting = vec![1, 2];
+        assert_eq!(steps(&apart, &map(pool(8, 4, 4)), LIMITS), []);
+    }
+}

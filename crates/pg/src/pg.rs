@@ -19,7 +19,9 @@ use messages::{Body, Message};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
 use osdmap::OsdMap;
-use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, PastIntervals, PgInfo, PgPool, SpgId, UTime};
+use types::{
+    EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PastIntervals, PgInfo, PgPool, SpgId, UTime,
+};
 
 use crate::backfill::Backfill;
 use crate::backoff::Backoffs;
@@ -497,6 +499,11 @@ impl Pg {
     /// What this copy lacks, with the version that it has and the one it needs; for tests and queries.
     pub fn missing_objects(&self) -> impl Iterator<Item = (&HObject, EVersion, EVersion)> {
         self.missing.iter().map(|(soid, item)| (soid, item.have, item.need))
+    }
+
+    /// Whether the log, or what is left of its older part, has the request.
+    pub fn knows_request(&self, reqid: &OsdReqId) -> bool {
+        self.log.request(reqid).is_some()
     }
 
     /// Timers: to be called at [`Pg::next_wakeup`] or later.

@@ -15,6 +15,7 @@ use osdmap::{Incremental, OsdMap};
 use pg::track::Tracker;
 use pg::{ClockDelta, Env, Pg, PgConfig, PgOutput, Stray, Tokens};
 use types::options::{Config, Source};
+use types::pool::PgMergeMeta;
 use types::{
     EntityAddr, EntityAddrVec, EntityName, Epoch, GHObject, HObject, OsdId, OsdOp, PgId, PgPool, SNAP_HEAD, SpgId,
     UTime, Uuid, features, op, osd_flag, pg_state,
@@ -201,7 +202,7 @@ impl Cluster {
 
     // --- hosts
 
-    fn with_env<R>(&mut self, osd: OsdId, map: &Arc<OsdMap>, f: impl FnOnce(&mut Host, &mut Env) -> R) -> R {
+    pub fn with_env<R>(&mut self, osd: OsdId, map: &Arc<OsdMap>, f: impl FnOnce(&mut Host, &mut Env) -> R) -> R {
         let mut out = Vec::new();
         let host = self.hosts.get_mut(&osd).expect("a host");
         let mut tokens = std::mem::take(&mut host.tokens);
@@ -288,6 +289,28 @@ impl Cluster {
         if !self.wanted.contains(&wanted) {
             self.wanted.push(wanted);
         }
+    }
+
+    /// Changes the pool's `pg_num`; with `meta`, as the end of a merge that both PGs were ready for.
+    pub fn set_pg_num(&mut self, pg_num: u32, meta: PgMergeMeta) {
+        self.next_map(|inc, map| {
+            let p = inc.pool_mut(map, POOL).expect("the pool");
+            (p.pg_num, p.pg_num_pending, p.pg_num_target) = (pg_num, pg_num, pg_num);
+            p.last_pg_merge_meta = meta;
+        });
+    }
+
+    /// Gives the newest map to the PG; what splits off it is the caller's.
+    pub fn split(&mut self, osd: OsdId) -> Vec<Pg> {
+        let map = self.map();
+        self.with_env(osd, &map, |host, env| host.pg.as_mut().expect("there").advance_map(env))
+    }
+
+    /// Everything submitted reaches the disk, though nobody is told.
+    pub fn sync(&mut self, osd: OsdId) {
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        host.durable.clone_from(&host.live);
+        host.unsynced.clear();
     }
 
     // --- one step at a time

@@ -3,6 +3,7 @@
 //! `PG_REWRITE=1` writes the answers into the files.
 
 mod cluster;
+mod pg_num;
 mod query;
 mod show;
 mod sweep;
