@@ -154,8 +154,6 @@ fn step_pgp_num(pgs: &PgMap, map: &OsdMap, id: PoolId, p: &PgPool, ratios: &Rati
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use types::PgStat;
 
@@ -163,7 +161,7 @@ mod tests {
 
     fn map(p: PgPool) -> OsdMap {
         let mut map = OsdMap::default();
-        Arc::make_mut(&mut map.pools).insert(1, p.into());
+        map.pools.insert(1, p.into());
         map
     }
 

@@ -173,6 +173,21 @@ impl Cluster {
         self.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "pg_num", "val": val}));
     }
 
+    /// Deletes the clients' pool.
+    pub fn delete_pool(&mut self) {
+        self.command(&json!({"prefix": "osd pool delete", "pool": "data", "pool2": "data",
+            "yes_i_really_really_mean_it": true}));
+    }
+
+    /// How many collections of PGs the OSDs hold.
+    pub fn collections(&self) -> usize {
+        let of = |host: &HostId| {
+            let all = self.world.disk(*host).reader().collections();
+            all.iter().filter(|c| !matches!(c, os::Coll::Meta)).count()
+        };
+        self.osds.iter().map(of).sum()
+    }
+
     /// Waits until the clients' pool is as large as it was told to be.
     pub fn wait_pg_num(&mut self) {
         let end = self.world.now() + PATIENCE;

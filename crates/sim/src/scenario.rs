@@ -47,13 +47,14 @@ pub fn run(seed: u64) -> Summary {
         }
         c.run(1);
     }
+    c.wait_pg_num();
     c.settle();
     Summary { trace_hash: c.world.trace.hash(), counts: c.work.borrow().oracle.counts, took: c.world.now() }
 }
 
 fn fault(c: &mut Cluster, rng: &mut Rng) {
     let n = rng.below(c.osds.len() as u64) as usize;
-    match rng.below(8) {
+    match rng.below(9) {
         0 | 1 if c.world.is_up(c.osds[n]) => c.kill_osd(n),
         0..=2 => c.power_on(),
         3 => {
@@ -64,6 +65,7 @@ fn fault(c: &mut Cluster, rng: &mut Rng) {
         4 => c.cut_off(n),
         5 => c.heal(),
         6 => c.world.weather = Weather::stormy(),
+        7 => c.set_pg_num(rng.between(1, 16) as u32),
         _ => {
             c.world.crash(c.mon);
             c.world.run_for(Duration::from_millis(rng.between(1, 3_000)));

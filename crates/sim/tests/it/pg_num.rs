@@ -1,4 +1,4 @@
-//! Pools that grow and shrink while clients work.
+//! Pools that grow, shrink and go while clients work.
 
 use std::time::Duration;
 
@@ -100,4 +100,30 @@ fn an_osd_that_was_down_while_the_pool_changed_follows_map_by_map() {
     c.start_osd(1);
     c.wait_pg_num();
     c.settle();
+}
+
+#[test]
+fn a_pool_that_is_deleted_leaves_nothing_behind_even_if_osds_crash_or_were_down() {
+    let mut c = cluster(52, 6);
+    c.load(true);
+    c.run(3);
+    c.kill_osd(2);
+    c.run(5);
+    c.set_pg_num(9);
+    c.run(4);
+    c.load(false);
+    c.run(30);
+    c.delete_pool();
+    c.world.run_for(Duration::from_millis(20));
+    c.kill_osd(1);
+    c.run(3);
+    c.start_osd(1);
+    c.start_osd(2);
+    for _ in 0..60 {
+        if c.collections() == 0 {
+            return;
+        }
+        c.run(1);
+    }
+    panic!("{} collections are left", c.collections());
 }
