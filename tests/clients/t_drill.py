@@ -75,6 +75,7 @@ plays('recovering', 'recovery_wait', 'recovering')
 plays('backfilling', 'backfill_wait', 'backfilling', 'remapped')
 plays('incomplete', 'incomplete')
 plays('device-classes')
+plays('split-merge')
 
 
 @test

@@ -1,5 +1,7 @@
 //! The drills themselves: what is done to the cluster, and how it has to behave.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::stage::{POOL, Stage};
@@ -285,10 +287,13 @@ fn split_merge(s: &mut Stage) -> Result<()> {
     s.pool(3, 2, 8)?;
     s.fill(200, SMALL)?;
     let count = |c: &super::watcher::Sample| c.pgs.values().sum::<usize>();
-    s.ceph(&format!("osd pool set {POOL} pg_num 32"))?;
-    s.expect("there are 32 PGs, active+clean", |c| count(c) == 32 && c.every(&["active", "clean"]))?;
+    s.ceph(&format!("osd pool set {POOL} pg_num 16"))?;
+    s.expect("there are 16 PGs, active+clean", |c| count(c) == 16 && c.every(&["active", "clean"]))?;
     s.ceph(&format!("osd pool set {POOL} pg_num 8"))?;
-    s.expect("there are 8 PGs, active+clean", |c| count(c) == 8 && c.every(&["active", "clean"]))?;
+    // One pair after the other comes to a rest and is merged.
+    s.expect_within(Duration::from_secs(240), "there are 8 PGs, active+clean", |c| {
+        count(c) == 8 && c.every(&["active", "clean"])
+    })?;
     let objects = s.objects()?;
     s.expect_that("the pool holds its 200 objects", objects == 200);
     s.expect_answer("get obj1 /dev/null")?;

@@ -186,11 +186,15 @@ impl Stage {
 
     /// Waits until the cluster is so.
     pub fn expect(&mut self, what: &str, holds: impl Fn(&Sample) -> bool) -> Result<()> {
+        self.expect_within(LONG, what, holds)
+    }
+
+    pub fn expect_within(&mut self, limit: Duration, what: &str, holds: impl Fn(&Sample) -> bool) -> Result<()> {
         let began = Instant::now();
-        let met = self.watcher().wait(LONG, holds)?;
+        let met = self.watcher().wait(limit, holds)?;
         let note = match met {
             true => format!(" (after {:.1} s)", began.elapsed().as_secs_f64()),
-            false => format!(" (not in {} s)", LONG.as_secs()),
+            false => format!(" (not in {} s)", limit.as_secs()),
         };
         self.outcome(what, met, &note);
         if !met {

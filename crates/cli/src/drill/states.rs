@@ -14,8 +14,8 @@ const STATES: &[(&str, &str, &str)] = &[
     ("activating", "the agreement is reached and is being written down", "every member's word that it is on disk"),
     (
         "peered",
-        "the OSDs agree, but they are fewer than the pool's min_size, so reads and writes wait",
-        "OSDs that come back, or a smaller min_size",
+        "the OSDs agree, but reads and writes wait: they are fewer than the pool's min_size, or the PG is about to be merged",
+        "OSDs that come back, a smaller min_size, or the merge",
     ),
     ("undersized", "fewer OSDs hold the PG than the pool's size asks for", "an OSD that comes back or takes over"),
     (
