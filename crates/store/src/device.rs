@@ -12,8 +12,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::BytesMut;
-
 use crate::aligned::{ALIGN, AlignedBuf, is_aligned};
 
 /// A file or a disk. Calls block; the engine makes the slow ones on its own threads.
@@ -36,7 +34,7 @@ pub trait BlockDevice: Send + Sync + fmt::Debug {
     /// What is gained reads as zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Appends `n` bytes to `out`; nothing if that fails.
-    fn read_onto(&self, off: u64, n: usize, out: &mut BytesMut) -> io::Result<()> {
+    fn read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
         let start = out.len();
         out.resize(start + n, 0);
         let read = self.read_at(off, &mut out[start..]);
@@ -46,7 +44,7 @@ pub trait BlockDevice: Send + Sync + fmt::Debug {
         read
     }
     /// As `read_onto`, but `false` instead of waiting for a disk.
-    fn try_read_onto(&self, off: u64, n: usize, out: &mut BytesMut) -> io::Result<bool> {
+    fn try_read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<bool> {
         self.read_onto(off, n, out).map(|()| true)
     }
 }
@@ -164,7 +162,7 @@ impl BlockDevice for FileDevice {
         Ok(())
     }
 
-    fn read_onto(&self, off: u64, n: usize, out: &mut BytesMut) -> io::Result<()> {
+    fn read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
         let mut done = 0;
         while done < n {
             match append(&self.file, off + done as u64, n - done, 0, out) {
@@ -183,7 +181,7 @@ impl BlockDevice for FileDevice {
         Ok(())
     }
 
-    fn try_read_onto(&self, off: u64, n: usize, out: &mut BytesMut) -> io::Result<bool> {
+    fn try_read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<bool> {
         match append(&self.file, off, n, libc::RWF_NOWAIT, out) {
             Ok(read) if read == n => Ok(true),
             // Only the beginning was in memory.
@@ -199,7 +197,7 @@ impl BlockDevice for FileDevice {
 
 /// Reads at most `n` bytes to the end of `out`, into memory that was not set before: zeroing what is then read into
 /// was a tenth of a large read. Gives how many.
-fn append(file: &File, off: u64, n: usize, flags: libc::c_int, out: &mut BytesMut) -> io::Result<usize> {
+fn append(file: &File, off: u64, n: usize, flags: libc::c_int, out: &mut Vec<u8>) -> io::Result<usize> {
     out.reserve(n);
     let spare = &mut out.spare_capacity_mut()[..n];
     let iov = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
@@ -223,7 +221,7 @@ mod tests {
         let device = FileDevice::open(&path, true).unwrap();
         let data: Vec<u8> = (0..20_000u32).map(|i| (i % 251) as u8).collect();
         device.write_at(0, &data).unwrap();
-        let mut out = BytesMut::from(&b"before"[..]);
+        let mut out = b"before".to_vec();
         device.read_onto(5000, 9000, &mut out).unwrap();
         assert_eq!((&out[..6], &out[6..]), (&b"before"[..], &data[5000..14_000]));
         if device.try_read_onto(0, 100, &mut out).unwrap() {

@@ -16,6 +16,7 @@
 
 mod aligned;
 mod alloc;
+mod buffers;
 mod commit;
 mod crc;
 mod device;

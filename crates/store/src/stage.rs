@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use os::{ApplyError, Coll, OBJECT_SIZE_MAX, ReadError, Transaction, TxOp};
 use types::GHObject;
 
@@ -530,11 +530,11 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn whole_block(&mut self, phys: u32, mut buf: BytesMut, onode: &mut Onode, i: u64) -> Result<Piece> {
+    fn whole_block(&mut self, phys: u32, mut buf: Vec<u8>, onode: &mut Onode, i: u64) -> Result<Piece> {
         self.set_block(onode, i, Block { phys, crc: crc32c(&buf) })?;
         let len = buf.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         buf.truncate(len);
-        Ok(Piece { phys, blocks: 1, data: buf.freeze() })
+        Ok(Piece { phys, blocks: 1, data: buf.into() })
     }
 
     /// Large data goes straight to its place, small data through the log.
@@ -562,14 +562,14 @@ impl<'a> Stage<'a> {
     }
 
     /// A block's 4 KiB as this transaction sees them; `i` is its index in the object.
-    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<BytesMut> {
+    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<Vec<u8>> {
         let ours = |p: &&Piece| (p.phys..p.phys + p.blocks).contains(&block.phys);
         if let Some(piece) = self.logged.iter().chain(&self.direct).find(ours) {
-            let mut buf = BytesMut::zeroed(BLOCK as usize);
+            let mut buf = vec![0; BLOCK as usize];
             copy_piece(piece, block.phys, &mut buf);
             return Ok(buf);
         }
-        let mut buf = BytesMut::with_capacity(BLOCK as usize);
+        let mut buf = Vec::with_capacity(BLOCK as usize);
         let read = self.shared.read_blocks(&[block], &mut buf);
         read.map_err(|(_, why)| self.shared.io_error(coll, oid, i * BLOCK, why))?;
         Ok(buf)

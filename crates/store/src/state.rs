@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use os::{Coll, ReadError, Statfs};
 use types::GHObject;
 
 use crate::alloc::Allocator;
+use crate::buffers::{ReadBuffer, ReadBuffers};
 use crate::crc::crc32c;
 use crate::device::Devices;
 use crate::key;
@@ -89,6 +90,7 @@ pub struct Shared {
     /// Data that is not at its place yet, by first block.
     pub pending: Mutex<BTreeMap<u32, Piece>>,
     cache: Mutex<OnodeCache>,
+    buffers: Arc<ReadBuffers>,
     pub failed: OnceLock<String>,
 }
 
@@ -96,6 +98,7 @@ impl Shared {
     pub fn new(devices: Devices, options: Options, disk: String, size: u64, wal_ring: u64, state: State) -> Self {
         Self {
             cache: Mutex::new(OnodeCache::new(options.onode_cache_bytes)),
+            buffers: Arc::default(),
             devices,
             options,
             disk,
@@ -146,7 +149,7 @@ impl Shared {
     }
 
     /// Appends consecutive blocks to `out`, verified. The error says which block and why.
-    pub fn read_blocks(&self, blocks: &[Block], out: &mut BytesMut) -> Result<(), (usize, String)> {
+    pub fn read_blocks(&self, blocks: &[Block], out: &mut Vec<u8>) -> Result<(), (usize, String)> {
         let mut i = 0;
         for row in in_rows(blocks) {
             let start = out.len();
@@ -162,7 +165,7 @@ impl Shared {
     }
 
     /// Blocks that lie in a row, from memory where they are not written yet.
-    fn read_row(&self, first: u32, blocks: usize, out: &mut BytesMut) -> Result<(), String> {
+    fn read_row(&self, first: u32, blocks: usize, out: &mut Vec<u8>) -> Result<(), String> {
         let (start, len) = (out.len(), blocks * BLOCK as usize);
         let waiting = pending_in(&self.lock_pending(), first, first + blocks as u32);
         if let [piece] = &waiting[..]
@@ -242,7 +245,7 @@ fn in_rows(blocks: &[Block]) -> impl Iterator<Item = &[Block]> {
 }
 
 /// Appends `len` bytes of a piece, from block `first` on, all of which it covers.
-fn append_piece(piece: &Piece, first: u32, len: usize, out: &mut BytesMut) {
+fn append_piece(piece: &Piece, first: u32, len: usize, out: &mut Vec<u8>) {
     let end = out.len() + len;
     let from = piece.data.get((first - piece.phys) as usize * BLOCK as usize..).unwrap_or_default();
     out.extend_from_slice(&from[..from.len().min(len)]);
@@ -318,13 +321,13 @@ pub struct Plan {
 
 impl Plan {
     /// Cuts the asked range out of whole blocks.
-    pub fn cut(&self, whole: BytesMut) -> Bytes {
+    fn cut(&self, whole: ReadBuffer) -> Bytes {
         let skip = (self.off % BLOCK) as usize;
-        whole.freeze().slice(skip..skip + (self.end - self.off) as usize)
+        whole.into_bytes().slice(skip..skip + (self.end - self.off) as usize)
     }
 
-    pub fn buffer(&self) -> BytesMut {
-        BytesMut::with_capacity(self.blocks.len() * BLOCK as usize)
+    fn bytes(&self) -> usize {
+        self.blocks.len() * BLOCK as usize
     }
 }
 
@@ -345,17 +348,17 @@ impl Shared {
         let Some(key) = state.key_in(coll, oid) else { return Ok(None) };
         let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
         drop(state);
-        let mut buf = plan.buffer();
-        if self.read_blocks(&plan.blocks, &mut buf).is_ok() {
+        let mut buf = self.buffers.take(plan.bytes());
+        if self.read_blocks(&plan.blocks, &mut buf.buf).is_ok() {
             return Ok(Some(plan.cut(buf)));
         }
         // The object may have changed under us and its old blocks been used again. Under the lock
         // that cannot happen: if it is still wrong, it is wrong.
         let state = self.read_state();
         let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
-        let mut buf = plan.buffer();
+        let mut buf = self.buffers.take(plan.bytes());
         let at = |i: usize| (plan.off / BLOCK + i as u64) * BLOCK;
-        let read = self.read_blocks(&plan.blocks, &mut buf);
+        let read = self.read_blocks(&plan.blocks, &mut buf.buf);
         read.map_err(|(i, why)| self.io_error(coll, oid, at(i), why))?;
         Ok(Some(plan.cut(buf)))
     }
@@ -365,7 +368,8 @@ impl Shared {
         let state = self.read_state();
         let Some(key) = state.key_in(coll, oid) else { return Some(None) };
         let Some(plan) = self.plan(&state, &key, off, len).ok()? else { return Some(None) };
-        let mut buf = plan.buffer();
+        let mut buffer = self.buffers.take(plan.bytes());
+        let buf = &mut buffer.buf;
         for row in in_rows(&plan.blocks) {
             let (start, len) = (buf.len(), row.len() * BLOCK as usize);
             let first = row[0].phys;
@@ -375,13 +379,13 @@ impl Shared {
             }
             let waiting = any_pending(&self.lock_pending(), first, first + row.len() as u32);
             match waiting {
-                true => self.read_row(first, row.len(), &mut buf).ok()?,
-                false if self.devices.block.try_read_onto(u64::from(first) * BLOCK, len, &mut buf).ok()? => {}
+                true => self.read_row(first, row.len(), buf).ok()?,
+                false if self.devices.block.try_read_onto(u64::from(first) * BLOCK, len, buf).ok()? => {}
                 false => return None,
             }
             verify(row, &buf[start..]).ok()?;
         }
-        Some(Some(plan.cut(buf)))
+        Some(Some(plan.cut(buffer)))
     }
 }
 

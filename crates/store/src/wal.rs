@@ -129,7 +129,7 @@ impl Away {
         if !self.runs.iter().all(inside) || room < self.bytes.into() || room > disk_blocks * BLOCK {
             return Err(wrong("a transaction's changes are said to lie beyond the disk"));
         }
-        let mut meta = BytesMut::with_capacity(room as usize);
+        let mut meta = Vec::with_capacity(room as usize);
         for (first, n) in &self.runs {
             device.read_onto(u64::from(*first) * BLOCK, *n as usize * BLOCK as usize, &mut meta)?;
         }
@@ -137,7 +137,7 @@ impl Away {
         if crc32c(&meta) != self.crc {
             return Err(wrong("a transaction's changes, which lie outside the log, do not match their checksum"));
         }
-        Ok(meta.freeze())
+        Ok(meta.into())
     }
 }
 
