@@ -95,11 +95,18 @@ impl Away {
     /// What is to be written there.
     pub fn pieces(&self, meta: &Bytes) -> Vec<Piece> {
         let mut rest = meta.clone();
-        let piece = |&(phys, blocks): &Run| {
-            let len = rest.len().min(blocks as usize * BLOCK as usize);
-            Piece { phys, blocks, data: rest.split_to(len) }
-        };
-        self.runs.iter().map(piece).collect()
+        let mut pieces = Vec::new();
+        for &(phys, blocks) in &self.runs {
+            // What fills no block stands alone: filling it up copies its piece.
+            let whole = blocks.min((rest.len() / BLOCK as usize) as u32);
+            if whole > 0 {
+                pieces.push(Piece { phys, blocks: whole, data: rest.split_to(whole as usize * BLOCK as usize) });
+            }
+            if whole < blocks {
+                pieces.push(Piece { phys: phys + whole, blocks: blocks - whole, data: std::mem::take(&mut rest) });
+            }
+        }
+        pieces
     }
 
     fn encode(&self) -> Bytes {
