@@ -1,5 +1,6 @@
 //! Scenarios: whole clusters of the real cores and stores, on one thread.
 
+mod backfill;
 mod marked_down;
 mod pg_num;
 mod scenarios;
