@@ -90,7 +90,7 @@ fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
         options: common.options,
         hostname: machine::hostname(),
         metadata: machine::metadata(),
-        seed: machine::seed(),
+        entropy: machine::entropy()?,
     });
     let config = RuntimeConfig {
         mgr: Some((EntityName::mgr(0), name.to_owned())),
@@ -116,7 +116,12 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     write_pid(dir, daemon)?;
     let mut metadata = machine::metadata();
     metadata.insert("osd_data".to_owned(), data.display().to_string());
-    metadata.insert("rotational".to_owned(), u8::from(machine::rotational(&data)).to_string());
+    let kind = machine::disk_kind(&data);
+    metadata.insert("rotational".to_owned(), u8::from(kind == Some("hdd")).to_string());
+    if let Some(kind) = kind {
+        metadata.insert("bluestore_bdev_type".to_owned(), kind.to_owned());
+        metadata.insert("default_device_class".to_owned(), kind.to_owned());
+    }
     if let Some((_, size)) = common.options.iter().find(|(name, _)| name == "bluestore_block_size") {
         metadata.insert("bluestore_bdev_size".to_owned(), size.clone());
     }

@@ -48,17 +48,32 @@ pub fn metadata() -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Whether the disk under a folder turns (`1`), from the kernel; `0` if it does not say.
-pub fn rotational(dir: &Path) -> bool {
+/// What kind of disk is under a folder, as device classes call it; `None` if the kernel does not say.
+pub fn disk_kind(dir: &Path) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
-    let Ok(meta) = std::fs::metadata(dir) else { return false };
-    let (major, minor) = (libc::major(meta.dev()), libc::minor(meta.dev()));
-    let device = format!("/sys/dev/block/{major}:{minor}");
+    let dev = std::fs::metadata(dir).ok()?.dev();
+    let sys = format!("/sys/dev/block/{}:{}", libc::major(dev), libc::minor(dev));
+    let device = std::fs::canonicalize(sys).ok()?;
     // A partition has its disk's queue one folder up.
-    [format!("{device}/queue/rotational"), format!("{device}/../queue/rotational")]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok())
-        .is_some_and(|v| v.trim() == "1")
+    let disk = [device.as_path(), device.parent()?].into_iter().find(|d| d.join("queue/rotational").exists())?;
+    let turns = read(&disk.join("queue/rotational").display().to_string()) == "1";
+    let name = disk.file_name()?.to_str()?;
+    Some(match turns {
+        true => "hdd",
+        false if name.starts_with("nvme") => "nvme",
+        false => "ssd",
+    })
+}
+
+/// What secrets are made from.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub fn entropy() -> std::io::Result<[u8; 32]> {
+    use std::io::Read;
+    let mut bytes = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Random numbers from the system.

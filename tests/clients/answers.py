@@ -4,10 +4,11 @@
     answers.py record CEPH.CONF [SUITE…]     plays answers/SUITE.txt against real Ceph and writes answers/SUITE.json
     answers.py check CEPH.CONF [SUITE…]      plays them against another cluster and prints what differs
 
-A suite is a list of commands, in order, for a cluster of four OSDs with nothing in it. A line may start with
-`-` (only the exit status counts), `~` (of the output only the shape) or `#` (a remark); `@ clean` waits until every
-PG is active+clean. `{a}` stands for the id of pool a, `-i FILE` takes a file of answers/. `| grep RE` keeps matching
-lines, `| names` only the words that name an OSD or a bucket.
+A suite is a list of commands, in order, for a cluster of four OSDs with nothing in it. A line may start with a mark:
+`-` only the exit status counts, `~` of the output only the shape, `+` ours may say more behind Ceph's words,
+`!` ours refuses what Ceph takes (not sent to Ceph), `#` a remark; `@ clean` waits until every PG is active+clean.
+Where Ceph says nothing but an errno's name, any words will do. `{a}` stands for the id of pool a, `-i FILE` takes a
+file of answers/. `| grep RE` keeps matching lines, `| names` only the words that name an OSD or a bucket.
 
 The commands go the way that `ceph` sends them (ceph_argparse with the cluster's own descriptions, then librados), in
 one process: a suite takes seconds. What differs from run to run (epochs, addresses, stamps) is replaced by a word.
@@ -91,9 +92,10 @@ class Player:
         for name, number in self.pools.items() if pgs else ():
             text = re.sub(r'(?<![\w.:])%d\.(?=[0-9a-f]+\b)' % number, '{%s}.' % name, text)
         for pattern, word in (
+                (r'\b(?!11111111)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b', 'UUID'),
                 (r'\b(epoch|e) ?\d+', r'\1 N'), (r'\bosdmap e \w+', 'osdmap eN'), (r'"epoch": ?\d+', '"epoch": N'),
                 (r'\d{4}-\d\d-\d\d[T ][\d:.]+([+-]\d{4}|Z)?', 'STAMP'), (r'\[v2:[^\]]*\]', 'ADDR'),
-                (r'\d+\.\d+\.\d+\.\d+:\d+(/\d+)?', 'ADDR'), (r'crush version \d+', 'crush version N'),
+                (r'(v[12]:)?\d+\.\d+\.\d+\.\d+:\d+(/\d+)?', 'ADDR'), (r'crush version \d+', 'crush version N'),
                 (r'\b(up_from|up_thru|down_at|last_clean_interval|lost_at) \S+', r'\1 N'),
                 (r'prior_version \d+', 'prior_version N')):
             text = re.sub(pattern, word, text)
@@ -110,7 +112,7 @@ class Player:
             out = ' '.join(w for w in out.split() if re.match(r'(osd\.\d|h\d|r\d|default)', w))
         err = re.sub(r'^\d+$', 'NUMBER', err)
         pgs = re.search(r'\bpg\b|pg-|-pg|-temp|ok-to-stop|safe-to', command)
-        got = dict(cmd=line, rc=rc)
+        got = dict(cmd=line, rc=rc, mark=mark)
         if mark != '-':
             got['err'] = self.plain(err, pgs)
         if '-f json' in command and (mark == '~' or pipe[0] == 'shape'):
@@ -133,21 +135,34 @@ def lines(suite):
         line = line.strip()
         if not line or line[0] == '#':
             continue
-        mark, rest = (line[0], line[2:]) if line[0] in '-~@' and line[1:2] == ' ' else (' ', line)
+        mark, rest = (line[0], line[2:]) if line[0] in '-~@+!' and line[1:2] == ' ' else (' ', line)
         yield mark, rest
 
 
-def play(player, suite):
+def play(player, suite, recording=False):
     for mark, line in lines(suite):
         if mark == '@':
             player.wait_clean()
+        elif mark == '!' and recording:
+            yield dict(cmd=line, rc='refused')
         else:
             yield player.answer(mark, line)
 
 
+def fits(want, got, mark):
+    """Whether ours says what Ceph says. Where that is an errno's name, something better will do."""
+    told = re.sub(r'(^|: )\(\d+\) [A-Z][a-z ]+$', '', want)
+    return got == want or (mark == '+' or told != want) and got.startswith(told)
+
+
 def differences(want, got):
+    if want['rc'] == 'refused':
+        if got['rc'] == 0:
+            yield 'rc', 'refused', 0
+        return
     for key in want:
-        if want[key] != got.get(key):
+        same = fits(want[key], got[key], got['mark']) if key == 'err' else want[key] == got.get(key)
+        if not same:
             yield key, want[key], got.get(key)
 
 
@@ -195,8 +210,8 @@ def main():
     for suite in suites:
         if what == 'record':
             with open(os.path.join(HERE, suite + '.json'), 'w') as f:
-                answers = list(play(player, suite))
-                f.write('[\n' + ',\n'.join(json.dumps(a) for a in answers) + '\n]\n')
+                answers = list(play(player, suite, True))
+                f.write('[\n' + ',\n'.join(json.dumps({k: v for k, v in a.items() if k != 'mark'}) for a in answers) + '\n]\n')
             print('%s: %d answers' % (suite, len(answers)))
         else:
             wrong, n = check(player, suite)

@@ -12,12 +12,17 @@ use crate::text;
 /// Details beyond this many are counted, not listed (Ceph: `mon_health_max_detail`).
 const DETAIL_MAX: usize = 50;
 
-/// Availability first, as Ceph ranks them: a PG is named under the worst code that fits.
-const AVAILABILITY: &[(u64, &str)] = &[
-    (pg_state::STALE, "stale"),
-    (pg_state::INCOMPLETE, "incomplete"),
-    (pg_state::DOWN, "down"),
-    (pg_state::PEERING, "peering"),
+/// When a PG was last not in a state; a PG counts as being in it only after a while.
+type Since = fn(&PgStat) -> types::UTime;
+
+/// What makes data unavailable: at once, or (Ceph: `mon_pg_stuck_threshold`) when it lasts. `inactive` is the
+/// absence of a state.
+const AVAILABILITY: &[(u64, &str, Option<Since>)] = &[
+    (pg_state::ACTIVE, "inactive", Some(|s| s.last_active)),
+    (pg_state::STALE, "stale", Some(|s| s.last_unstale)),
+    (pg_state::INCOMPLETE, "incomplete", None),
+    (pg_state::DOWN, "down", None),
+    (pg_state::PEERING, "peering", Some(|s| s.last_peered)),
 ];
 const DEGRADED: &[(u64, &str)] = &[(pg_state::DEGRADED, "degraded"), (pg_state::UNDERSIZED, "undersized")];
 const DAMAGED: &[(u64, &str)] = &[
@@ -32,7 +37,7 @@ const DAMAGED: &[(u64, &str)] = &[
 /// it has been so for a while, as in Ceph.
 pub fn checks(pgs: &PgMap, now_secs: u32, stuck_secs: u32) -> BTreeMap<String, HealthCheck> {
     let mut found = BTreeMap::new();
-    availability(pgs, &mut found);
+    availability(pgs, now_secs, stuck_secs, &mut found);
     degraded(pgs, now_secs, stuck_secs, &mut found);
     damaged(pgs, &mut found);
     unfound(pgs, &mut found);
@@ -92,26 +97,44 @@ fn counted(parts: &[(usize, &str)]) -> String {
     parts.join(", ")
 }
 
-fn availability(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
-    let inactive = with_state(pgs, |s| s.state & (pg_state::ACTIVE | pg_state::PEERED) == 0 || s.state == 0);
-    let peered = with_state(pgs, |s| s.state & pg_state::ACTIVE == 0 && s.state & pg_state::PEERED != 0);
-    let mut parts = vec![(inactive.len() + peered.len(), "inactive")];
-    let mut worst: BTreeMap<PgId, &PgStat> = inactive.iter().chain(&peered).map(|(id, s)| (**id, *s)).collect();
-    for (bit, name) in AVAILABILITY {
-        let these = with_state(pgs, |s| s.state & bit != 0);
-        parts.push((these.len(), name));
-        worst.extend(these.into_iter().map(|(id, s)| (*id, s)));
+fn availability(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<String, HealthCheck>) {
+    let lasted = |s: &PgStat, since: Since| {
+        let last = since(s);
+        // One that never was otherwise counts from its last change.
+        now_secs.saturating_sub(if last.is_zero() { s.last_change.sec } else { last.sec })
+    };
+    let mut parts = vec![];
+    let mut lines: BTreeMap<PgId, String> = BTreeMap::new();
+    for (bit, name, since) in AVAILABILITY {
+        let is_so = |s: &PgStat| (s.state & bit != 0) != (*bit == pg_state::ACTIVE);
+        let these = with_state(pgs, |s| is_so(s) && since.is_none_or(|since| lasted(s, since) > stuck_secs));
+        parts.push((these.len(), *name));
+        for (id, s) in these {
+            // What is so at once says more than what has merely lasted.
+            let line = match since {
+                None => describe(&(id, s)),
+                Some(since) => stuck_for(*id, s, name, lasted(s, *since)),
+            };
+            if since.is_none() || !lines.contains_key(id) {
+                lines.insert(*id, line);
+            }
+        }
     }
-    if worst.is_empty() {
+    if lines.is_empty() {
         return;
     }
     let check = HealthCheck {
         severity: Severity::Warn,
         summary: format!("Reduced data availability: {}", counted(&parts)),
-        count: worst.len() as u64,
-        detail: detail(worst.iter().map(|(id, s)| describe(&(id, s)))),
+        count: lines.len() as u64,
+        detail: detail(lines.into_values()),
     };
     found.insert("PG_AVAILABILITY".into(), check);
+}
+
+fn stuck_for(id: PgId, s: &PgStat, name: &str, secs: u32) -> String {
+    let (age, state) = (text::age(secs.into()), pg_state::to_string(s.state));
+    format!("pg {id} is stuck {name} for {age}, current state {state}, last acting {}", acting(s))
 }
 
 fn degraded(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<String, HealthCheck>) {

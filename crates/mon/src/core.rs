@@ -74,6 +74,7 @@ pub struct Mon {
     pub(crate) osd: OsdService,
     /// The manager that lives in this process, at an address of its own.
     pub(crate) mgr: Mgr,
+    pub(crate) secrets: crate::secrets::Secrets,
     /// When it was stopped, if it was.
     pub(crate) mgr_stopped: Option<Duration>,
     /// Its sums.
@@ -99,10 +100,12 @@ impl Mon {
             // What the configuration file gets wrong is reported where the file is read.
             let _ = config.set(name, value, Source::File);
         }
+        let secrets = crate::secrets::Secrets::new(setup.entropy);
         let mgr = Mgr::new(config.u64("mgr_stats_period") as u32);
         Self {
             config,
             mgr,
+            secrets,
             mgr_stopped: None,
             state: State::default(),
             pending: Pending::default(),

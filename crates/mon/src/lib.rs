@@ -28,6 +28,7 @@ mod mkfs;
 mod osd_service;
 mod pending;
 mod pgmap;
+mod secrets;
 mod session;
 mod state;
 mod subs;
@@ -49,6 +50,6 @@ pub struct Setup {
     pub hostname: String,
     /// What the monitor tells of its host (kernel, distribution, CPU).
     pub metadata: std::collections::BTreeMap<String, String>,
-    /// For keys and ids; random in earnest, chosen in simulations.
-    pub seed: u64,
+    /// What keys are made from; from the system's random numbers in earnest, chosen in simulations.
+    pub entropy: [u8; 32],
 }

@@ -51,8 +51,8 @@ impl Mon {
         self.pending.put(Space::Meta, meta::FSID, self.setup.fsid.to_string());
         self.pending.put_value(Space::Meta, meta::MONMAP, &monmap);
         self.pending.changes.push(Change::FirstOsdMap(self.first_osdmap(now)));
-        for (n, (name, caps)) in first_entities().into_iter().enumerate() {
-            let key = Key::generate(now, self.setup.seed.wrapping_add(n as u64));
+        for (name, caps) in first_entities() {
+            let key = Key::new(now, self.secrets.next());
             self.pending.put_value(Space::Auth, name, &Entity::new(key, caps));
         }
         self.pending.clog(ClogLevel::Info, format!("mkfs {}", self.setup.fsid));

@@ -28,6 +28,7 @@ mod osd;
 mod print;
 mod release;
 mod tree;
+mod upmap;
 mod whole;
 
 pub use apply::ApplyError;

@@ -388,10 +388,17 @@ fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> Maker {
             listening: listening.clone(),
             options: options.clone(),
             hostname: "sim".to_owned(),
-            seed: seed.wrapping_add(life.into()),
+            entropy: entropy(seed.wrapping_add(life.into())),
             ..mon::Setup::default()
         }))
     })
+}
+
+/// A seed, as long as keys want it.
+fn entropy(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes
 }
 
 fn osd_maker(n: usize, fsid: Uuid, osd_fsid: Uuid, mons: Vec<MonAddr>, plan: &Plan, seed: u64) -> Maker {

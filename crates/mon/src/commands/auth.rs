@@ -54,19 +54,8 @@ impl Decode for Key {
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 impl Key {
-    /// A fresh secret, from a seed that the caller never uses again.
-    pub fn generate(now: UTime, seed: u64) -> Self {
-        // SplitMix64: good enough to tell keys apart while nothing is secured by them.
-        let mut x = seed ^ u64::from(now.nsec) << 32 ^ u64::from(now.sec);
-        let mut next = || {
-            x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = x;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        };
-        let secret = [next().to_le_bytes(), next().to_le_bytes()].concat();
-        Self { kind: 1, created: now, secret }
+    pub fn new(now: UTime, secret: [u8; 16]) -> Self {
+        Self { kind: 1, created: now, secret: secret.to_vec() }
     }
 
     pub fn text(&self) -> String {
@@ -166,9 +155,8 @@ impl Mon {
         all
     }
 
-    fn new_key(&self, now: UTime) -> Key {
-        let n = self.state.applied << 16 | self.pending.changes.len() as u64;
-        Key::generate(now, self.setup.seed ^ n.rotate_left(17))
+    fn new_key(&mut self, now: UTime) -> Key {
+        Key::new(now, self.secrets.next())
     }
 }
 

@@ -124,29 +124,45 @@ impl Mon {
         wanted && !map.is_forbidden(osd, flag::NOIN, state::NOIN) && (map.weight(osd) == 0 || old & state::NEW != 0)
     }
 
-    /// Puts an OSD that the CRUSH map does not know under its host, weighing its size in TiB. Real
-    /// OSDs ask for it by command before they boot; for ours the boot is enough.
+    /// Puts an OSD that the CRUSH map does not know under its host, weighing its size in TiB, and gives one
+    /// without a device class that of its disk. Real OSDs ask for both by command before they boot; for
+    /// ours the boot is enough. Unlike Ceph, one that was moved elsewhere by hand stays there.
     fn place(&mut self, osd: OsdId, metadata: &BTreeMap<String, String>) {
-        let host = metadata.get("hostname").cloned().unwrap_or_else(|| self.setup.hostname.clone());
-        let host = if host.is_empty() { "localhost".to_owned() } else { host };
-        let size = ["bluestore_bdev_size", "osd_size"].iter().find_map(|k| metadata.get(*k)?.parse::<f64>().ok());
-        let weight = size.map_or(1.0, |bytes| (bytes / (1u64 << 40) as f64).max(0.000_01));
-        let class = metadata.get("default_device_class").cloned().or_else(|| {
-            let rotates = metadata.get("rotational")? == "1";
-            Some(if rotates { "hdd" } else { "ssd" }.to_owned())
-        });
-        let map = self.map();
-        let mut crush = map.crush();
-        if crush.item_exists(osd) && crush.is_held(osd) {
+        let mut crush = self.map().crush();
+        let before = crush.clone();
+        if self.osd_option(osd, "osd_crush_update_on_start") != "false" && !crush.is_held(osd) {
+            let host = metadata.get("hostname").cloned().unwrap_or_else(|| self.setup.hostname.clone());
+            let host = if host.is_empty() { "localhost".to_owned() } else { host };
+            let place: BTreeMap<String, String> =
+                [("host".to_owned(), host), ("root".to_owned(), "default".to_owned())].into();
+            let weight = self.initial_weight(osd, metadata);
+            if crush.create_or_move_item(osd, (weight * 65536.0) as u32, &format!("osd.{osd}"), &place).is_err() {
+                return;
+            }
+        }
+        let class = metadata.get("default_device_class").filter(|c| !c.is_empty());
+        if self.osd_option(osd, "osd_class_update_on_start") != "false"
+            && crush.item_class(osd).is_none()
+            && let Some(class) = class
+            && crush.set_device_class(osd, class).is_err()
+        {
             return;
         }
-        let place: BTreeMap<String, String> =
-            [("host".to_owned(), host), ("root".to_owned(), "default".to_owned())].into();
-        let name = format!("osd.{osd}");
-        let placed = crush.create_or_move_item(osd, (weight * 65536.0) as u32, &name, &place);
-        let classed = class.filter(|c| !c.is_empty()).map(|c| crush.set_device_class(osd, &c));
-        if placed.is_ok() && !matches!(classed, Some(Err(_))) {
-            map.set_crush(&crush);
+        if crush != before {
+            self.map().set_crush(&crush);
         }
+    }
+
+    fn initial_weight(&self, osd: OsdId, metadata: &BTreeMap<String, String>) -> f64 {
+        let wanted = self.osd_option(osd, "osd_crush_initial_weight").parse().ok().filter(|w| *w >= 0.0);
+        let size = ["bluestore_bdev_size", "osd_size"].iter().find_map(|k| metadata.get(*k)?.parse::<f64>().ok());
+        let by_size = || size.map_or(1.0, |bytes| (bytes / (1u64 << 40) as f64).max(0.000_01));
+        wanted.unwrap_or_else(by_size)
+    }
+
+    /// An option as an OSD has it: from the central configuration, else as this monitor was started.
+    fn osd_option(&self, osd: OsdId, name: &str) -> String {
+        let who = self.who(&format!("osd.{osd}"), "");
+        self.config_for(&who).remove(name).unwrap_or_else(|| self.config.str(name).to_owned())
     }
 }

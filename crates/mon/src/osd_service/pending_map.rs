@@ -149,12 +149,32 @@ impl PendingMap {
     pub fn finish(mut self, now: UTime, state: &State) -> (Bytes, Vec<Change>) {
         self.inc.modified = now;
         self.note_changes(now);
+        self.clean_placement();
         let mut creating = self.creating(now, state);
         let (inc, old_pools) = (&self.inc, self.inc.old_pools.iter().copied().collect());
         let purged = purge_changes(state, inc.epoch, &inc.new_purged_snaps, &self.pseudo_purged, &old_pools);
         creating.extend(purged);
         let (_, _, bytes) = self.inc.seal(&self.base).expect("every change was checked against the map");
         (bytes, creating)
+    }
+
+    /// Drops what placement by hand no longer needs: temporary mappings that equal what is so anyway or name
+    /// only OSDs that are down, upmaps that have become invalid (Ceph: `OSDMonitor::encode_pending`).
+    fn clean_placement(&mut self) {
+        let (base, inc) = (&self.base, &self.inc);
+        let temps = !base.pg_temp.is_empty() || !base.primary_temp.is_empty();
+        let upmaps = !base.pg_upmap.is_empty() || !base.pg_upmap_items.is_empty();
+        let new_temps = !inc.new_pg_temp.is_empty() || !inc.new_primary_temp.is_empty();
+        let new_upmaps = !inc.new_pg_upmap.is_empty() || !inc.new_pg_upmap_items.is_empty();
+        // Most maps have nothing of the kind, and need no trial.
+        if !(temps || upmaps || new_temps || new_upmaps) {
+            return;
+        }
+        let mut next = (**base).clone();
+        if next.apply(inc).is_ok() {
+            base.clean_temps(&next, &mut self.inc);
+            next.clean_pg_upmaps(&mut self.inc);
+        }
     }
 
     /// When OSDs last came up or went down, in or out.

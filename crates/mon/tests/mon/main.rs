@@ -3,6 +3,7 @@
 mod commands;
 mod harness;
 mod osds;
+mod placement;
 mod restart;
 mod sessions;
 mod shapes;

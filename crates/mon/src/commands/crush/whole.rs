@@ -63,32 +63,21 @@ fn check_features(base: &OsdMap, crush: &CrushMap) -> Result<(), Fail> {
     fail(errno::EINVAL, text)
 }
 
-/// Whether every pool's rule is there and fits the pool (Ceph: `validate_crush_rules`), and finds OSDs.
+/// Whether every pool's rule is there, fits the pool and finds OSDs.
 fn check_pools(base: &OsdMap, crush: &CrushMap) -> Result<(), Fail> {
+    base.validate_crush_rules(crush).map_err(|e| Fail(errno::EINVAL, e.to_string()))?;
     for (id, pool) in &base.pools {
-        let number = u32::from(pool.crush_rule);
-        let Some(rule) = crush.rule(number) else {
-            return fail(errno::EINVAL, format!("pool {id} references crush_rule {number} but it is not present"));
-        };
-        if rule.kind != pool.kind {
-            return fail(errno::EINVAL, format!("pool {id} type does not match rule {number}"));
+        let (rule, size) = (u32::from(pool.crush_rule), pool.size);
+        if finds_osds(base, crush, rule, size, *id) || !finds_osds(base, &base.crush, rule, size, *id) {
+            continue;
         }
-        let (size, min, max) = (pool.size, rule.min_size, rule.max_size);
-        if size < min || size > max {
-            let text =
-                format!("pool {id} size {size} does not fall within rule {number} min_size {min} and max_size {max}");
-            return fail(errno::EINVAL, text);
-        }
-        if !finds_osds(base, crush, number, size, *id) && finds_osds(base, &base.crush, number, size, *id) {
-            let name = base.pool_name(*id).unwrap_or_default();
-            let rule = crush.rule_name(number).unwrap_or_default();
-            let text = format!(
-                "rule '{rule}' would find no OSD in the new map, and pool '{name}' ({id}) uses it: its {} PGs would \
-                 have nowhere to be. See for yourself: spirula crush test MAP --rule {number}",
-                pool.pg_num
-            );
-            return fail(errno::EINVAL, text);
-        }
+        let (name, pgs) = (base.pool_name(*id).unwrap_or_default(), pool.pg_num);
+        let text = format!(
+            "rule '{}' would find no OSD in the new map, and pool '{name}' ({id}) uses it: its {pgs} PGs would have \
+             nowhere to be. See for yourself: spirula crush test MAP --rule {rule} --num-rep {size} --show-mappings",
+            crush.rule_name(rule).unwrap_or_default()
+        );
+        return fail(errno::EINVAL, text);
     }
     Ok(())
 }
