@@ -20,6 +20,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 import time
 
@@ -202,6 +203,13 @@ def parts(a, b, path='$'):
             yield from parts(x, y, '%s[%d]' % (path, i))
     elif a != b:
         yield '%s: %s' % (path, json.dumps(a))
+
+
+def run_program(*args):
+    """What a program prints; it must succeed."""
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 0, '%s: %s' % (' '.join(args), done.stderr.decode()[-500:])
+    return done.stdout.decode()
 
 
 def main():

@@ -183,6 +183,7 @@ impl CrushMap {
         let mut changed = false;
         if old != weight {
             self.adjust_weight_in_loc(item, weight, loc, true)?;
+            self.rebuild_shadows()?;
             changed = true;
         }
         if self.item_name(item) != Some(name) {
@@ -333,6 +334,7 @@ impl CrushMap {
     /// Forgets an item that no bucket holds any more (Ceph: `_maybe_remove_last_instance`).
     fn forget_last(&mut self, item: i32, unlink_only: bool) -> Result<bool> {
         if self.is_held(item) || (item < 0 && self.is_bucket_in_use(item)) {
+            self.rebuild_shadows()?;
             return Ok(false);
         }
         let known = self.item_names.contains_key(&item) || self.bucket(item).is_some();

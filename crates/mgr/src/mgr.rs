@@ -492,7 +492,8 @@ impl Mgr {
                 Some(bit) => wanted |= bit,
                 None if name == "all" => {}
                 None => {
-                    let all = pg_state::to_string(u64::MAX);
+                    // The first 32, as Ceph lists them.
+                    let all = pg_state::to_string(u32::MAX.into());
                     return Err((EINVAL, format!("'{name}' is not a valid pg state, available choices: {all}")));
                 }
             }

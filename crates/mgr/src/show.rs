@@ -317,6 +317,9 @@ pub fn ls_tree(chosen: &[(&PgId, &PgStat)]) -> Dump {
 }
 
 pub fn ls_text(now: Now, chosen: &[(&PgId, &PgStat)]) -> String {
+    if chosen.is_empty() {
+        return String::new();
+    }
     let mut t = Table::new()
         .left("PG")
         .right("OBJECTS")

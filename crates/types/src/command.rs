@@ -105,7 +105,9 @@ impl Command {
                 }
                 continue;
             };
+            let many = |text: &String| text.parse().is_ok_and(|v: f64| in_range(&spec, v));
             let fits = match spec.field("type") {
+                Some("CephInt" | "CephFloat") if spec.field("n").is_some() => args.list(name).iter().all(many),
                 Some("CephInt") => args.i64(name).is_some_and(|v| in_range(&spec, v as f64)),
                 Some("CephFloat") => args.f64(name).is_some_and(|v| in_range(&spec, v)),
                 Some("CephChoices") if spec.field("n").is_none() => {

@@ -162,3 +162,22 @@ fn a_map_that_contains_itself_is_found_out_and_survived() {
     assert!(bad.ancestors(-1).len() < 2);
     let _ = bad.insert_item(9, 1, "osd.9", &loc(&[("root", "default")]));
 }
+
+#[test]
+fn an_item_in_two_places_is_weighed_in_the_one_that_is_named_and_its_shadows_follow() {
+    let mut map = CrushMap::new_cluster(1).expect("hosts exist");
+    for (osd, host) in [(0, "h0"), (1, "h1")] {
+        let there = loc(&[("host", host), ("root", "default")]);
+        map.insert_item(osd, 0x1_0000, &format!("osd.{osd}"), &there).expect("fits");
+        map.set_device_class(osd, "ssd").expect("a new class");
+    }
+    let (h0, h1) = (loc(&[("host", "h0")]), loc(&[("host", "h1")]));
+    map.insert_item(0, 0x1_0000, "osd.0", &h1).expect("a second place");
+    map.update_item(0, 0x3_0000, "osd.0", &h0).expect("there");
+    let shadow = |map: &CrushMap, name: &str| map.bucket(map.item_id(name).expect("a shadow")).expect("it is").weight;
+    assert_eq!((shadow(&map, "h0~ssd"), shadow(&map, "h1~ssd")), (0x3_0000, 0x2_0000));
+    map.remove_item_under(0, map.item_id("h1").expect("there"), false).expect("there");
+    assert_eq!((shadow(&map, "h0~ssd"), shadow(&map, "h1~ssd")), (0x3_0000, 0x1_0000));
+    assert!(map.update_item(0, 0x1_0000, "osd.0", &h0).expect("there"));
+    assert_eq!(shadow(&map, "default~ssd"), 0x2_0000);
+}

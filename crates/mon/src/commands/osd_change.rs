@@ -271,13 +271,17 @@ fn reweight(c: &mut Cmd) -> CmdResult {
 /// `{"ID": "WEIGHT", …}`, weights as 16.16 integers; nothing is changed unless all of it makes sense.
 fn reweightn(c: &mut Cmd) -> CmdResult {
     let text = c.arg("weights")?;
-    let unable = || Fail(errno::EINVAL, format!("unable to parse 'weights' value '{text}'"));
+    let refused = |errno| Fail(errno, format!("unable to parse 'weights' value '{text}'"));
+    let unable = || refused(errno::EINVAL);
     let args = types::command::Args::parse(&[text.replace('\'', "\"")]).map_err(|_| unable())?;
     let mut weights = std::collections::BTreeMap::new();
     for (id, value) in args.entries() {
+        let osd = super::parse_osd(id).ok_or_else(unable)?;
+        if !c.mon.state.osdmap.exists(osd) {
+            return Err(refused(errno::ENOENT));
+        }
         let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
         let weight = number.and_then(|w| u32::try_from(w).ok()).ok_or_else(unable)?;
-        let osd = super::parse_osd(id).filter(|osd| c.mon.state.osdmap.exists(*osd)).ok_or_else(unable)?;
         weights.insert(osd, weight);
     }
     for (osd, weight) in weights {
