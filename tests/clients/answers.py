@@ -74,7 +74,9 @@ class Player:
             del valid['format']
         r, out, says = ceph_argparse.json_command(self.cluster, target=target, argdict=valid, inbuf=data, timeout=20)
         if words[:3] == ['osd', 'pool', 'create'] and r == 0:
-            self.pools[words[3]] = self.cluster.pool_lookup(words[3])
+            # Not by librados, whose map may be an older one with another pool of the name.
+            _, _, known = self.run('osd lspools -f json')
+            self.pools.update((p['poolname'], p['poolnum']) for p in json.loads(known))
         return -r, says, out
 
     def wait_clean(self, limit=60):

@@ -326,7 +326,7 @@ fn map_object(c: &mut Cmd) -> CmdResult {
     };
     let text = || {
         format!(
-            "osdmap e{} pool '{name}' ({id}) object '{full_name}' -> pg {raw} ({pgid}) -> up {} acting {}",
+            "osdmap e{} pool '{name}' ({id}) object '{full_name}' -> pg {raw} ({pgid}) -> up {} acting {}\n",
             map.epoch,
             placed(&p.up, p.up_primary),
             placed(&p.acting, p.acting_primary)
@@ -352,7 +352,7 @@ fn map_pg(c: &mut Cmd) -> CmdResult {
     };
     let line = || {
         let (up, acting) = (ids(&p.up), ids(&p.acting));
-        format!("osdmap e{} pg {raw} ({pgid}) -> up {up} acting {acting}", map.epoch)
+        format!("osdmap e{} pg {raw} ({pgid}) -> up {up} acting {acting}\n", map.epoch)
     };
     Ok(c.dump_or("pg_map", tree, line))
 }
