@@ -415,6 +415,7 @@ impl Pg {
         if !self.peers.missing_requested.remove(&from) {
             return;
         }
+        // Even if its log has nothing in common with ours: a source sends the version that is asked for, or none.
         self.take_replica_log(from, m);
         let (Some(info), Some(missing)) = (self.peers.info.get(&from), self.peers.missing.get(&from)) else { return };
         if self.missing_loc.add_source(from, info, missing) {

@@ -70,7 +70,8 @@ impl Choice {
 }
 
 /// Picks the acting set: first those of `up` that the log reaches, then those of `acting`, then any
-/// other (Ceph: `calc_replicated_acting`).
+/// other (Ceph: `calc_replicated_acting`). Those in `cut_off` have logs that cannot be joined to the
+/// authoritative one, whatever their infos say.
 pub fn acting_set(
     infos: &BTreeMap<OsdId, &PgInfo>,
     auth: OsdId,
@@ -78,10 +79,11 @@ pub fn acting_set(
     size: usize,
     force_auth_missing: u64,
     restrict_to_up_acting: bool,
+    cut_off: &BTreeSet<OsdId>,
 ) -> Choice {
     let auth_info = infos[&auth];
     let primary = match infos.get(&now.up_primary) {
-        Some(p) if !p.is_incomplete() && p.last_update >= auth_info.log_tail => {
+        Some(p) if !p.is_incomplete() && p.last_update >= auth_info.log_tail && !cut_off.contains(&now.up_primary) => {
             let behind = p.last_update.version.abs_diff(auth_info.last_update.version);
             let missing = u64::try_from(p.stats.stats.sum.num_objects_missing).unwrap_or(0) + behind;
             if missing > force_auth_missing { auth } else { now.up_primary }
@@ -89,7 +91,9 @@ pub fn acting_set(
         _ => auth,
     };
     let oldest = infos[&primary].log_tail.min(auth_info.log_tail);
-    let reached = |osd: OsdId| infos.get(&osd).is_some_and(|i| !i.is_incomplete() && i.last_update >= oldest);
+    let reached = |osd: OsdId| {
+        !cut_off.contains(&osd) && infos.get(&osd).is_some_and(|i| !i.is_incomplete() && i.last_update >= oldest)
+    };
 
     let mut want = vec![primary];
     let mut backfill = BTreeSet::new();
@@ -151,7 +155,7 @@ mod tests {
         let all: BTreeMap<OsdId, &PgInfo> = (0..).zip(infos).collect();
         let auth = best_info(&all, 0, |_| true).expect("somebody can lead");
         let now = UpActing { up: up.to_vec(), up_primary: up[0], acting: up.to_vec(), acting_primary: up[0] };
-        acting_set(&all, auth, &now, 3, 100, false)
+        acting_set(&all, auth, &now, 3, 100, false, &BTreeSet::new())
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{EVersion, HObject, LogEntry, PgInfo, PgLogData};
+use types::{EVersion, Epoch, HObject, LogEntry, PgInfo, PgLogData};
 
 use crate::log::PgLog;
 use crate::missing::Missing;
@@ -32,6 +32,29 @@ fn check_overlap(log: &PgLog, theirs: &PgLogData) -> Result<(), NoOverlap> {
     Err(NoOverlap { ours_tail: log.tail, ours_head: log.head, theirs_tail: theirs.tail, theirs_head: theirs.head })
 }
 
+/// The newest write that both logs have. `None` if they tell of none: one side's log begins after a write
+/// that the other does not have, so nobody knows what it changed before.
+///
+/// Ceph takes for granted that both have what the longer trimmed one begins with, since only what all members
+/// have on disk is trimmed. That does not hold once an OSD that wrote alone was declared lost and comes back.
+/// After a split what a log began with may have gone to another PG with its object; then we do as Ceph.
+pub fn common_point(log: &PgLog, theirs: &PgLogData, split: Epoch) -> Option<EVersion> {
+    if log.head == theirs.head {
+        // Perhaps neither has an entry of it, if that went to another PG with a split.
+        return Some(log.head);
+    }
+    if let Some(e) = theirs.log.iter().rev().find(|e| log.find(e.version).is_some()) {
+        return Some(e.version);
+    }
+    let limit = log.tail.max(theirs.tail);
+    if limit > log.head || limit > theirs.head {
+        return None;
+    }
+    let here = limit == log.tail || log.find(limit).is_some();
+    let there = limit == theirs.tail || theirs.log.iter().any(|e| e.version == limit);
+    (here && there || limit.epoch < split).then_some(limit)
+}
+
 /// Makes our log the authoritative one, of which `theirs` is the newer part. Gives the objects to
 /// remove from the store.
 ///
@@ -45,6 +68,9 @@ pub fn merge_log(
     theirs: PgLogData,
 ) -> Result<Vec<HObject>, NoOverlap> {
     check_overlap(log, &theirs)?;
+    let no_overlap =
+        NoOverlap { ours_tail: log.tail, ours_head: log.head, theirs_tail: theirs.tail, theirs_head: theirs.head };
+    let cut = common_point(log, &theirs, info.history.last_epoch_split).ok_or(no_overlap)?;
     let mut removed = Vec::new();
     let our_tail = log.tail;
     let (older, newer): (Vec<LogEntry>, Vec<LogEntry>) = theirs.log.into_iter().partition(|e| e.version <= our_tail);
@@ -58,13 +84,8 @@ pub fn merge_log(
     info.stats.reported_epoch = info.stats.reported_epoch.max(reported.1);
     info.hit_set = their_info.hit_set.clone();
 
-    if theirs.head < log.head {
-        removed.extend(rewind_divergent(log, missing, info, theirs.head));
-    }
-    if theirs.head > log.head {
-        // The newest entry that both have; what is ours and later is divergent.
-        let shared = newer.iter().rev().map(|e| e.version).find(|v| *v <= log.head);
-        let cut = shared.unwrap_or(EVersion::ZERO).max(theirs.tail).max(our_tail);
+    if cut < log.head || cut < theirs.head {
+        // What is ours and later is divergent.
         let divergent = log.rewind(cut);
         info.last_complete = info.last_complete.min(cut.max(info.log_tail));
         for e in newer.into_iter().filter(|e| e.version > cut) {
@@ -94,23 +115,23 @@ pub fn rewind_divergent(log: &mut PgLog, missing: &mut Missing, info: &mut PgInf
 }
 
 /// Works out, on the primary, what a replica that showed its log and missing set will have and lack
-/// once it follows ours (Ceph: `proc_replica_log`).
-pub fn replica_missing(log: &PgLog, their_info: &mut PgInfo, theirs: &PgLogData, their_missing: &mut Missing) {
+/// once it follows ours (Ceph: `proc_replica_log`). False if that cannot be known because the logs have
+/// nothing in common: it must be backfilled.
+pub fn replica_missing(log: &PgLog, their_info: &mut PgInfo, theirs: &PgLogData, their_missing: &mut Missing) -> bool {
     if their_info.last_update < log.tail || theirs.head < log.tail {
-        // Out of reach of our log: it will be backfilled, so its missing set is of no use.
-        return;
+        // Out of reach of our log: it can only be backfilled, but may have what others lack.
+        return true;
     }
-    let shared = log.entries().rev().map(|e| e.version).find(|v| *v <= theirs.head);
-    let limit = theirs.tail.max(log.tail);
-    let last_update = shared.filter(|v| *v >= limit).unwrap_or(limit);
-    let split = theirs.log.iter().position(|e| e.version > last_update).unwrap_or(theirs.log.len());
+    let Some(common) = common_point(log, theirs, their_info.history.last_epoch_split) else { return false };
+    let split = theirs.log.iter().position(|e| e.version > common).unwrap_or(theirs.log.len());
     let divergent: Vec<LogEntry> = theirs.log.iter().skip(split).cloned().collect();
     merge_divergent(log, their_missing, their_info, divergent);
-    their_info.last_update = their_info.last_update.min(last_update);
+    their_info.last_update = their_info.last_update.min(common);
     their_info.last_complete = match their_missing.oldest_need() {
         Some(first) => theirs.log.iter().map(|e| e.version).take_while(|v| *v < first).last().unwrap_or(EVersion::ZERO),
         None => their_info.last_update,
     };
+    true
 }
 
 /// Handles divergent entries object by object (Ceph: `_merge_object_divergent_entries`); gives the
@@ -251,6 +272,24 @@ mod tests {
         replica_missing(&mine.log, &mut info, &theirs.log.copy_after(EVersion::ZERO), &mut missing);
         assert_eq!((info.last_update, info.last_complete), (v(1, 1), EVersion::ZERO));
         assert_eq!(missing.get(&object("a")).map(|i| i.need), Some(v(1, 1)));
+    }
+
+    #[test]
+    fn two_logs_meet_at_the_newest_write_that_both_have_not_at_the_newest_before_the_others_head() {
+        let old = write("a", v(3, 1), EVersion::ZERO);
+        let mine = copy(vec![old.clone(), write("a", v(4, 2), v(3, 1))]);
+        let theirs = copy(vec![old, write("a", v(5, 2), v(3, 1))]);
+        let data = theirs.log.copy_after(EVersion::ZERO);
+        assert_eq!(common_point(&mine.log, &data, 0), Some(v(3, 1)));
+    }
+
+    #[test]
+    fn a_log_that_begins_after_a_write_that_the_other_does_not_have_does_not_meet_it_except_across_a_split() {
+        let mine = copy(vec![write("a", v(3, 1), EVersion::ZERO), write("a", v(9, 2), v(3, 1))]);
+        let mut theirs = PgLogData { tail: v(5, 8), head: v(5, 9), ..PgLogData::default() };
+        theirs.log.extend([write("a", v(5, 9), v(5, 8))]);
+        assert_eq!(common_point(&mine.log, &theirs, 0), None);
+        assert_eq!(common_point(&mine.log, &theirs, 6), Some(v(5, 8)));
     }
 
     #[test]

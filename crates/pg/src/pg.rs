@@ -206,6 +206,8 @@ pub struct Pg {
     /// Those of them that the log does not bring up to date: not in the acting set until they are backfilled.
     pub(crate) backfill_targets: BTreeSet<OsdId>,
     pub(crate) want_acting: Vec<OsdId>,
+    /// Whose logs, from here to there, were found not to join the authoritative one; kept over intervals.
+    pub(crate) cut_off: BTreeMap<OsdId, (EVersion, EVersion)>,
     pub(crate) need_up_thru: bool,
     pub(crate) blocked_by: BTreeSet<OsdId>,
     pub(crate) missing_loc: MissingLoc,
@@ -262,6 +264,7 @@ impl Pg {
             actingbackfill: BTreeSet::new(),
             backfill_targets: BTreeSet::new(),
             want_acting: Vec::new(),
+            cut_off: BTreeMap::new(),
             need_up_thru: false,
             blocked_by: BTreeSet::new(),
             missing_loc: MissingLoc::default(),

@@ -1,14 +1,14 @@
 //! `GetLog`: picks the authoritative log and who should serve, and fetches that log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use messages::MOSDPGLog;
-use types::{EVersion, OsdId, PgInfo, PgQueryKind};
+use types::{EVersion, HObject, OsdId, PgInfo, PgQueryKind};
 
 use super::Step;
 use crate::choose;
 use crate::env::{Env, PgOutput};
-use crate::merge::merge_log;
+use crate::merge::{common_point, merge_log};
 use crate::missing::Missing;
 use crate::pg::{Pg, Phase};
 
@@ -39,7 +39,8 @@ impl Pg {
         };
         let size = usize::from(self.pool.size);
         let force = env.cfg.force_auth_primary_missing_objects;
-        let choice = choose::acting_set(&infos, auth, &self.ua, size, force, restrict_to_up_acting);
+        let cut_off = self.cut_off_now(&infos);
+        let choice = choose::acting_set(&infos, auth, &self.ua, size, force, restrict_to_up_acting, &cut_off);
         let enough = choice.want.len() >= usize::from(self.pool.min_size);
         if !enough && !env.cfg.allow_recovery_below_min_size {
             self.want_acting.clear();
@@ -61,6 +62,25 @@ impl Pg {
             self.backfill_targets = choice.backfill;
         }
         Chosen::Keep { auth }
+    }
+
+    /// Those whose logs were found not to join the authoritative one, and who still have those logs.
+    fn cut_off_now(&self, infos: &BTreeMap<OsdId, &PgInfo>) -> BTreeSet<OsdId> {
+        let same = |osd: &OsdId, (tail, head): &(EVersion, EVersion)| {
+            infos.get(osd).is_some_and(|i| !i.is_incomplete() && i.log_tail == *tail && i.last_update == *head)
+        };
+        self.cut_off.iter().filter(|(osd, log)| same(osd, log)).map(|(osd, _)| *osd).collect()
+    }
+
+    /// An OSD's log tells of nothing that the authoritative log has as well: what it holds counts for nothing.
+    /// Remembered, since it will say the same of itself in the next interval.
+    pub(crate) fn note_cut_off(&mut self, env: &mut Env, osd: OsdId, info: &PgInfo) {
+        let text = format!(
+            "{} osd.{osd} has writes that do not count, and more of them than its log ({},{}] tells: it is filled anew",
+            self.id.pgid, info.log_tail, info.last_update
+        );
+        env.cluster_log(node::Level::Warn, text);
+        self.cut_off.insert(osd, (info.log_tail, info.last_update));
     }
 
     /// What all copies that we know of say of themselves, ours among them.
@@ -114,6 +134,10 @@ impl Pg {
         if let Some(m) = msg
             && !self.take_master_log(env, auth, m)
         {
+            if self.info.is_incomplete() {
+                // Another leads, and fills us.
+                return self.get_log(env);
+            }
             return self.enter_incomplete(env);
         }
         self.get_missing(env);
@@ -122,6 +146,14 @@ impl Pg {
     /// Makes the authoritative log ours (Ceph: `proc_master_log`).
     fn take_master_log(&mut self, env: &mut Env, from: OsdId, m: MOSDPGLog) -> bool {
         let theirs = m.info;
+        if common_point(&self.log, &m.log, self.info.history.last_epoch_split).is_none() {
+            let ours = self.info.clone();
+            self.note_cut_off(env, self.whoami, &ours);
+            // Whoever leads next must know as well, or would ask us to lead again.
+            self.info.last_backfill = HObject::min();
+            self.dirty.info = true;
+            return false;
+        }
         let merged = merge_log(&mut self.log, &mut self.missing, &mut self.info, &theirs, m.log);
         let removed = match merged {
             Ok(removed) => removed,

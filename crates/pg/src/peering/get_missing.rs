@@ -20,6 +20,8 @@ impl Pg {
             self.peers.missing.entry(osd).or_default();
             // It is backfilled from the start: what it has counts for nothing.
             let beyond_log = info.last_update < self.log.tail || info.last_backfill == HObject::min();
+            let afresh = self.backfill_targets.contains(&osd) && !info.is_incomplete();
+            let beyond_log = beyond_log || afresh;
             let up_to_date = !info.has_missing() && info.last_update == self.info.last_update;
             if info.is_empty() || beyond_log || up_to_date {
                 self.peers.missing.insert(osd, Missing::default());
@@ -52,17 +54,29 @@ impl Pg {
             return;
         }
         self.blocked_by.remove(&from);
-        self.take_replica_log(from, m);
+        let shown = m.info.clone();
+        if !self.take_replica_log(from, m) && self.actingbackfill.contains(&from) {
+            if !shown.is_incomplete() {
+                // It cannot serve as it is: perhaps others should.
+                self.note_cut_off(env, from, &shown);
+                return self.get_log(env);
+            }
+            if let Some(info) = self.peers.info.get_mut(&from) {
+                info.last_backfill = HObject::min();
+            }
+            self.peers.missing.insert(from, Missing::default());
+        }
         self.got_all_missing(env);
     }
 
-    /// (Ceph: `proc_replica_log`)
-    pub(crate) fn take_replica_log(&mut self, from: OsdId, m: MOSDPGLog) {
+    /// What another copy has and lacks; false if its log does not join ours (Ceph: `proc_replica_log`).
+    pub(crate) fn take_replica_log(&mut self, from: OsdId, m: MOSDPGLog) -> bool {
         let (mut info, mut missing) = (m.info, Missing::from(m.missing));
-        replica_missing(&self.log, &mut info, &m.log, &mut missing);
+        let joins = replica_missing(&self.log, &mut info, &m.log, &mut missing);
         self.peers.info.insert(from, info);
         self.peers.might_have_unfound.insert(from);
         self.peers.missing.insert(from, missing);
+        joins
     }
 
     fn got_all_missing(&mut self, env: &mut Env) {
