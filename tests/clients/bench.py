@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Real Ceph and Spirula under the same unmodified `rados bench`, one after the other, on the same disk, both durable.
 
-    bench.py [--spirula BINARY] [--seconds 10] [--reps 3] [--dir DIR] [--only real,ours] [--write docs/PERFORMANCE.md]
+    bench.py [--spirula BINARY] [--seconds 10] [--reps 3] [--dir DIR] [--only real,ours] [--rows load,recovery]
+             [--write docs/PERFORMANCE.md]
 
 Three OSDs, size 3, 32 PGs, 16 operations in flight. Real Ceph is made here from the programs of Debian's ceph-mon,
 ceph-mgr and ceph-osd packages (BlueStore in a file); without them only ours runs. Each repetition has a pool of its
@@ -23,6 +24,7 @@ import tempfile
 import time
 import uuid
 
+import bench_recovery
 from cluster import ROOT, Clients, Cluster, default_binary, run
 
 HZ = os.sysconf('SC_CLK_TCK')
@@ -36,7 +38,7 @@ class RealCeph(Clients):
     """A cluster of Debian's Ceph on loopback: one monitor, one manager, three OSDs on BlueStore in files."""
 
     def __init__(self, folder):
-        self.dir = folder
+        self.dir, self.idents = folder, {}
         super().__init__(os.path.join(folder, 'ceph.conf'))
 
     @staticmethod
@@ -93,6 +95,7 @@ class RealCeph(Clients):
             os.makedirs(data)
             with open(os.path.join(data, 'keyring'), 'w') as f:
                 f.write('[osd.%s]\n\tkey = %s\n' % (number, secret))
+            self.idents[number] = ident
             self.tool('ceph-osd', '-i', number, '-c', self.conf, '--mkfs', '--osd-uuid', ident)
             self.daemon('osd', number)
         self.wait('three OSDs', lambda: self.json('osd', 'stat')['num_up_osds'] == 3, 60)
@@ -101,6 +104,18 @@ class RealCeph(Clients):
     def daemon(self, kind, name):
         pid_file = os.path.join(self.dir, 'run', '%s.%s.pid' % (kind, name))
         self.tool('ceph-' + kind, '-i', name, '-c', self.conf, '--pid-file', pid_file)
+
+    def kill_osd(self, n):
+        name = 'osd.%d' % n
+        os.kill(self.pids()[name], signal.SIGKILL)
+        self.wait('%s to be gone' % name, lambda: name not in self.pids(), 20, 0.05)
+
+    def wipe_osd(self, n):
+        bench_recovery.wipe(os.path.join(self.dir, 'osd.%d' % n), keep=('keyring',))
+        self.tool('ceph-osd', '-i', str(n), '-c', self.conf, '--mkfs', '--osd-uuid', self.idents[str(n)])
+
+    def start_osd(self, n):
+        self.daemon('osd', str(n))
 
     def pids(self):
         found = {}
@@ -122,6 +137,19 @@ class RealCeph(Clients):
         while self.pids() and time.time() < give_up:
             time.sleep(0.1)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Ours(Cluster):
+    """A cluster of ours that can lose an OSD."""
+
+    def kill_osd(self, n):
+        self.kill('osd.%d' % n)
+
+    def wipe_osd(self, n):
+        bench_recovery.wipe(os.path.join(self.dir, 'osd.%d' % n), keep=('uuid',))
+
+    def start_osd(self, n):
+        self.start('osd.%d' % n)
 
 
 def cpu_of(cluster, kind='osd'):
@@ -195,8 +223,15 @@ def one(cluster, mode, size, seconds):
                 worst=1e3 * grab(r'Max latency\(s\):\s+([\d.]+)', text))
 
 
-def measure(cluster, label, seconds, reps):
+def measure(cluster, label, seconds, reps, kinds):
     """Medians of every figure of one cluster."""
+    out = measure_load(cluster, label, seconds, reps) if 'load' in kinds else {}
+    if 'recovery' in kinds:
+        out['recovery'] = bench_recovery.measure(cluster, label)
+    return out
+
+
+def measure_load(cluster, label, seconds, reps):
     rows = {}
     for rep in range(reps):
         for size in (4096, 4 << 20):
@@ -238,7 +273,7 @@ def table(real, ours):
     def get(side, name, key):
         return side[name][key] if side else None
     targets = {'4 KiB write': (4, 1 / 5), '4 KiB random read': (1.4, 1 / 3), '4 MiB write': (1.5, None), '4 MiB read': (1.2, None)}
-    for name, _, size in LOADS:
+    for name, _, size in LOADS if 'rss' in ours else ():
         faster, cheaper = targets[name]
         r, o = get(real, name, 'rate'), get(ours, name, 'rate')
         row(name, r, o, 'IOPS' if size == 4096 else 'MiB/s', '≥ %s ×' % faster, r and o >= faster * r)
@@ -250,8 +285,16 @@ def table(real, ours):
         row(name + ': worst latency', get(real, name, 'worst'), get(ours, name, 'worst'), 'ms', '', None)
         if 'write' in name:
             row(name + ': syncs an op, three OSDs', get(real, name, 'syncs'), get(ours, name, 'syncs'), '', '', None)
-    row('largest OSD after it, resident', real and real['rss'], ours['rss'], 'MiB', '≤ 200 MiB', ours['rss'] <= 200)
-    row('idle cluster, of a core', real and real['idle'], ours['idle'], '%', '< 1 %', ours['idle'] < 1)
+    if 'rss' in ours:
+        row('largest OSD after it, resident', real and real['rss'], ours['rss'], 'MiB', '≤ 200 MiB', ours['rss'] <= 200)
+        row('idle cluster, of a core', real and real['idle'], ours['idle'], '%', '< 1 %', ours['idle'] < 1)
+    if 'recovery' in ours:
+        for name, _, _, _, faster in bench_recovery.ROWS:
+            r, o = get(real, 'recovery', name), get(ours, 'recovery', name)
+            row(name, r, o, 'MB/s', '≥ %s ×' % faster, r and o >= faster * r)
+        share = lambda side: (lambda v: v and 100 * v)(get(side, 'recovery', bench_recovery.KEPT))
+        o = share(ours)
+        row(bench_recovery.KEPT, share(real), o, '%', '≥ 60 %', o is not None and o >= 60)
     return lines
 
 
@@ -267,6 +310,7 @@ def main():
     ap.add_argument('--reps', type=int, default=3)
     ap.add_argument('--dir', default=None)
     ap.add_argument('--only', default='real,ours')
+    ap.add_argument('--rows', default='load,recovery')
     ap.add_argument('--write', default=None)
     a = ap.parse_args()
     real, ours = None, None
@@ -275,11 +319,11 @@ def main():
         print('real Ceph is left out: %s not installed (apt-get install ceph-mon ceph-mgr ceph-osd)' % ', '.join(missing))
     elif 'real' in a.only:
         with RealCeph(tempfile.mkdtemp(prefix='real-ceph-', dir=a.dir)) as c:
-            real = measure(c, 'real', a.seconds, a.reps)
+            real = measure(c, 'real', a.seconds, a.reps, a.rows)
     if 'ours' in a.only:
         folder = tempfile.mkdtemp(prefix='spirula-bench-', dir=a.dir)
-        with Cluster(a.spirula, folder=folder, fast=False) as c:
-            ours = measure(c, 'ours', a.seconds, a.reps)
+        with Ours(a.spirula, folder=folder, fast=False) as c:
+            ours = measure(c, 'ours', a.seconds, a.reps, a.rows)
         shutil.rmtree(folder, ignore_errors=True)
     if not ours:
         return 0
