@@ -90,6 +90,10 @@ impl Pg {
             return;
         }
         if m.info.last_backfill == HObject::min() {
+            if !is_sane(&m) {
+                let text = format!("{} osd.{from} sent a log to start from that makes no sense", self.id);
+                return env.cluster_log(Level::Error, text);
+            }
             self.restart_as_backfill_target(&m);
         } else if !self.follow_log(env, &m) {
             return;
@@ -225,4 +229,12 @@ impl Pg {
             env.send_osd(self.ua.acting_primary, m);
         }
     }
+}
+
+/// Whether a log that is to replace ours is in order and ends where its sender says it stands.
+fn is_sane(m: &MOSDPGLog) -> bool {
+    let log = &m.log;
+    let rising = log.log.iter().zip(log.log.iter().skip(1)).all(|(a, b)| a.version < b.version);
+    let inside = log.log.iter().all(|e| e.version > log.tail && e.version <= log.head);
+    rising && inside && log.tail <= log.head && log.head == m.info.last_update
 }
