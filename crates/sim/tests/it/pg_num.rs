@@ -52,10 +52,10 @@ fn osds_that_crash_while_a_pool_is_split_and_merged_lose_nothing() {
         c.load(true);
         c.run(3);
         c.set_pg_num(16);
-        harass(&mut c, 3);
+        harass(&mut c, 2);
         c.wait_pg_num();
         c.set_pg_num(5);
-        harass(&mut c, 6);
+        harass(&mut c, 3);
         c.wait_pg_num();
         c.settle();
     }
@@ -63,13 +63,13 @@ fn osds_that_crash_while_a_pool_is_split_and_merged_lose_nothing() {
 
 #[test]
 fn a_power_cut_in_the_middle_of_a_split_or_a_merge_leaves_one_or_the_other() {
-    for seed in 41..43 {
+    for seed in 41..42 {
         let mut c = cluster(seed, 6);
         c.load(true);
         c.run(2);
         for pg_num in [16, 12] {
             c.set_pg_num(pg_num);
-            for millis in [700, 1300, 1900] {
+            for millis in [700, 1700] {
                 c.world.run_for(Duration::from_millis(millis + seed * 37 % 400));
                 c.power_off();
                 c.run(1);
