@@ -13,6 +13,10 @@ use cli::Programs;
 use cli::args::{Cli, Command, StoreCommand};
 use cli::dir::{ClusterDir, Daemon};
 
+/// A daemon's thread spends its time in small allocations; measured beside glibc's in docs/PERFORMANCE.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Binary;
 
 impl Programs for Binary {
