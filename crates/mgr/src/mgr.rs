@@ -381,6 +381,10 @@ impl Mgr {
             let order = MOSDForceRecovery { fsid: map.fsid, forced_pgs, options: force.options };
             out.push(Output::Send { to: Dest::Conn(*conn.0), msg: order.into(), after: None });
         }
+        // Ceph ends the list of what it did with a line's end, and a plain refusal without.
+        if force.words.ends_with("; ") {
+            force.words.push('\n');
+        }
         Reply { r: -force.errno, rs: force.words, data: String::new() }
     }
 
