@@ -52,6 +52,11 @@ impl Waiting {
         self.retry = true;
     }
 
+    /// What is held, by whom it was brought and since when.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &(ConnId, Message, Now)> {
+        self.messages.iter()
+    }
+
     /// Whether this connection brought what needs a later map than this one.
     fn holds_later(&self, conn: ConnId, epoch: Epoch) -> bool {
         let later = |m| pg::route(m).is_some_and(|(_, needs)| needs > epoch);

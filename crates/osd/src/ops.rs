@@ -88,8 +88,15 @@ impl Osd {
             client: None,
             trace: Trace::clone(trace),
         }));
+        all.extend(self.early_ops());
         all.sort_by_key(|op| op.trace.initiated());
         all
+    }
+
+    /// Clients' operations that wait for a map.
+    fn early_ops(&self) -> impl Iterator<Item = OpReport> {
+        let held = self.waiting.held();
+        held.filter_map(|(conn, msg, since)| pg::waiting_op(&self.conns.get(conn)?.peer, msg, *since))
     }
 
     /// `dump_ops_in_flight` and the others. `filters`: only the operations of clients at these addresses.
@@ -150,6 +157,11 @@ impl Osd {
         };
         for (id, pg) in &self.pgs {
             pg.slow_ops(before).for_each(|(since, state)| note(id.pgid.pool, since, state));
+        }
+        for (_, msg, since) in self.waiting.held().filter(|(.., since)| since.mono < before) {
+            if let Body::MOSDOp(m) = &msg.body {
+                note(m.pgid.pgid.pool, since.mono, "delayed");
+            }
         }
         for (_, op, trace) in self.sub_ops.0.iter().take_while(|(.., trace)| trace.initiated() < before) {
             note(op.pgid.pgid.pool, trace.initiated(), trace.flag_point());

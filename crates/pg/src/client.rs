@@ -111,6 +111,15 @@ fn describe(reqid: OsdReqId, m: &MOSDOp) -> String {
     )
 }
 
+/// A client's op that arrived at `since` and waits for a map, before any PG has seen it.
+pub fn waiting_op(peer: &Peer, msg: &Message, since: Now) -> Option<OpReport> {
+    let Body::MOSDOp(m) = &msg.body else { return None };
+    let mut trace = Trace::arrived(since);
+    trace.mark(since, Event::Delayed("wait for new map"));
+    let description = describe(m.reqid(peer.name, msg.tid), m);
+    Some(OpReport { description, client: Some(client_info(peer, msg.tid)), trace })
+}
+
 fn client_info(peer: &Peer, tid: u64) -> ClientInfo {
     ClientInfo { name: peer.name.to_string(), addr: peer.addrs.legacy_or_first().legacy_str(), tid }
 }

@@ -56,6 +56,7 @@ mod stats;
 pub mod track;
 pub mod watch;
 
+pub use client::waiting_op;
 pub use env::{ClockDelta, Env, MergeReady, PgConfig, PgOutput, Tokens};
 pub use lost::Lost;
 pub use pg::{LoadError, Pg};

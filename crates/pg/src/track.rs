@@ -79,6 +79,10 @@ impl Default for Trace {
 }
 
 impl Trace {
+    pub(crate) fn arrived(initiated: Now) -> Self {
+        Self { initiated, ..Self::default() }
+    }
+
     pub fn mark(&mut self, now: Now, event: Event) {
         // An op that is tried again and again for the same reason has one line for it.
         if self.events.last().is_none_or(|(last, _)| *last != event || event == Event::SubOpCommit) {
