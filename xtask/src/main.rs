@@ -15,7 +15,7 @@ cargo xtask CHORE
   verify   all checks, changing nothing: format, lints, boundaries, docs, tests
   fix      rewrites what can be rewritten: format, simple lints
   bench    real Ceph and Spirula under the same rados bench, one after the other
-  sweep N  simulates N fresh seeds (heavy; by hand)
+  sim      simulated clusters: --seeds N [--from S], or --seed S again with --trace LINES
   crash N  N rounds of kill -9 under load (heavy; by hand)
   powercut N  the same with the power cut: unsynced writes are dropped and torn (heavy; by hand; root)
   fuzz N   N seconds of damaged input to every decoder and every daemon; --seed, --only
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Some("verify") => steps::verify(),
         Some("fix") => steps::fix(),
         Some("bench") => steps::bench(&args[1..]),
-        Some("sweep") => steps::sweep(number(1000)),
+        Some("sim") => steps::sim(&args[1..]),
         Some("crash") => steps::crash(number(20)),
         Some("powercut") => steps::power_cuts(number(20)),
         Some("fuzz") if args.len() > 1 => steps::fuzz(&args[1..]),

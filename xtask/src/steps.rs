@@ -11,7 +11,7 @@ use crate::run::{Tally, binary, quiet, root, run};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// What `test` runs of what can be run for hours.
-const SIM_SEEDS: &str = "200";
+const SIM_SEEDS: &str = "300";
 const CRASH_ROUNDS: u64 = 3;
 const POWER_CUT_ROUNDS: u64 = 2;
 const FUZZ_SECONDS: &str = "20";
@@ -21,9 +21,7 @@ pub fn test() -> Result<bool> {
     let mut tally = Tally::default();
     tally.step("build", || run("cargo", &["build", "--release"]));
     tally.step("units and simulations", units);
-    tally.step("seeds", || {
-        run("cargo", &["run", "--release", "--quiet", "-p", "sim", "--bin", "sweep", "--", SIM_SEEDS, "1"])
-    });
+    tally.step("seeds", || sim(&["--seeds", SIM_SEEDS, "--from", "1"].map(str::to_owned)));
     if clients_present() {
         tally.step("clients", clients);
         tally.step("crashes", || crash(CRASH_ROUNDS));
@@ -118,9 +116,11 @@ pub fn bench(args: &[String]) -> Result<bool> {
     run(PYTHON, &all)
 }
 
-/// Many fresh seeds of the simulator.
-pub fn sweep(seeds: u64) -> Result<bool> {
-    run("cargo", &["run", "--release", "--package", "sim", "--bin", "sweep", "--", &seeds.to_string()])
+/// Seeds of the simulator.
+pub fn sim(args: &[String]) -> Result<bool> {
+    let mut all = vec!["run", "--release", "--quiet", "--package", "sim", "--bin", "sweep", "--"];
+    all.extend(args.iter().map(String::as_str));
+    run("cargo", &all)
 }
 
 /// Rounds of kill -9 under load.

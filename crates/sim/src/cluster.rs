@@ -12,11 +12,12 @@ use rados::{CommandReply, Reply, Request, TellTarget};
 use serde_json::{Value, json};
 use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, PgId, SpgId, Uuid};
 
-use crate::client::{Desk, Operator, SharedWork, SimClient, Work};
+use crate::client::{Desk, Mix, Operator, SharedWork, SimClient, Work};
 use crate::disk::{ModelDisk, SimStore, StoreDisk};
 use crate::host::{Maker, Simulated};
 use crate::invariants::replicas;
 use crate::rng::Rng;
+use crate::trace::Trace;
 use crate::world::{HostId, World};
 
 /// What a cluster is made of.
@@ -31,6 +32,7 @@ pub struct Plan {
     /// After which clients give an operation up: its outcome is unknown then.
     pub op_timeout: Option<Duration>,
     pub options: Vec<(String, String)>,
+    pub mix: Mix,
 }
 
 impl Default for Plan {
@@ -51,6 +53,7 @@ impl Default for Plan {
             model_disks: false,
             op_timeout: None,
             options: options.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
+            mix: Mix::default(),
         }
     }
 }
@@ -65,6 +68,18 @@ pub struct Cluster {
     operator: HostId,
     desk: Rc<RefCell<Desk>>,
     next_request: u64,
+    disk_bytes: u64,
+    model_disks: bool,
+    new_disks: Rng,
+}
+
+/// A pool of the plan.
+#[derive(Debug, Clone)]
+pub struct PoolPlan {
+    pub size: usize,
+    /// What the monitors make of the size, if 0.
+    pub min_size: usize,
+    pub pg_num: u32,
 }
 
 /// The longest that anything may take that must happen.
@@ -75,19 +90,24 @@ fn uuid(rng: &mut Rng) -> Uuid {
     Uuid::from_random(std::array::from_fn(|i| if i < 8 { a[i] } else { b[i - 8] }))
 }
 
+fn new_disk(rng: &mut Rng, bytes: u64, model: bool) -> Box<dyn SimStore> {
+    let uuid = uuid(rng);
+    if model { Box::<ModelDisk>::default() } else { Box::new(StoreDisk::new(uuid, bytes)) }
+}
+
 impl Cluster {
     /// Makes a cluster and starts it.
     pub fn new(seed: u64, plan: &Plan) -> Self {
+        Self::with_trace(seed, plan, Trace::default())
+    }
+
+    /// The same, with a trace that may keep its text.
+    pub fn with_trace(seed: u64, plan: &Plan, trace: Trace) -> Self {
         let mut world = World::new(seed);
+        world.trace = trace;
         let mut rng = world.rng().fork();
         let fsid = uuid(&mut rng);
-        let disk = |rng: &mut Rng| -> Box<dyn SimStore> {
-            if plan.model_disks {
-                Box::<ModelDisk>::default()
-            } else {
-                Box::new(StoreDisk::new(uuid(rng), plan.disk_bytes))
-            }
-        };
+        let disk = |rng: &mut Rng| new_disk(rng, plan.disk_bytes, plan.model_disks);
         let mon_disk = disk(&mut rng);
         let mon = world.add_host((ENTITY_TYPE_MON, "a"), mon_disk, mon_maker(fsid, plan, rng.next()));
         let mons = vec![MonAddr { rank: 0, addrs: World::addr(mon, Endpoint::Public, 0).into() }];
@@ -110,7 +130,7 @@ impl Cluster {
         let (at_desk, operator_setup) = (desk.clone(), setup(rng.next(), None));
         let operator: Maker = Box::new(move |_, _| Box::new(Operator::new(operator_setup.clone(), at_desk.clone())));
         let operator = world.add_host((ENTITY_TYPE_CLIENT, "admin"), Box::<ModelDisk>::default(), operator);
-        let work: SharedWork = Rc::new(RefCell::new(Work::default()));
+        let work: SharedWork = Rc::new(RefCell::new(Work { mix: plan.mix.clone(), ..Work::default() }));
         let clients: Vec<HostId> = (0..plan.clients)
             .map(|n| {
                 let (work, setup, seed) = (work.clone(), setup(rng.next(), plan.op_timeout), rng.next());
@@ -118,7 +138,21 @@ impl Cluster {
                 world.add_host((ENTITY_TYPE_CLIENT, &format!("load{n}")), Box::<ModelDisk>::default(), maker)
             })
             .collect();
-        let mut cluster = Self { world, mon, osds, clients, work, operator, desk, next_request: 0 };
+        let new_disks = rng.fork();
+        let (disk_bytes, model_disks) = (plan.disk_bytes, plan.model_disks);
+        let mut cluster = Self {
+            world,
+            mon,
+            osds,
+            clients,
+            work,
+            operator,
+            desk,
+            next_request: 0,
+            disk_bytes,
+            model_disks,
+            new_disks,
+        };
         for host in cluster.all_hosts() {
             cluster.world.start(host);
         }
@@ -137,15 +171,29 @@ impl Cluster {
 
     /// Sends a request as the operator and runs the world until it is answered.
     pub fn ask(&mut self, request: Request) -> Reply {
-        self.next_request += 1;
-        let number = self.next_request;
         let what = format!("{request:?}");
-        self.desk.borrow_mut().requests.push_back((number, request));
-        self.world.feed(self.operator, Input::Continue);
+        self.try_ask(request, PATIENCE).unwrap_or_else(|| panic!("no answer in {PATIENCE:?} to {what}"))
+    }
+
+    fn try_ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
+        let number = self.post(request);
         let desk = self.desk.clone();
-        let answered = self.world.run_while(PATIENCE, |_| desk.borrow().replies.contains_key(&number));
-        assert!(answered, "no answer in {PATIENCE:?} to {what}");
-        self.desk.borrow_mut().replies.remove(&number).expect("it was just there")
+        self.world.run_while(patience, |_| desk.borrow().replies.contains_key(&number));
+        self.desk.borrow_mut().replies.remove(&number)
+    }
+
+    /// Sends a request as the operator and waits for nothing.
+    fn post(&mut self, request: Request) -> u64 {
+        self.next_request += 1;
+        self.desk.borrow_mut().requests.push_back((self.next_request, request));
+        self.world.feed(self.operator, Input::Continue);
+        self.next_request
+    }
+
+    /// A command to the monitors, whatever they say to it, and whenever.
+    pub fn order(&mut self, json: &Value) {
+        self.world.note("operator", &json.to_string());
+        self.post(Request::MonCommand { cmd: json.to_string(), data: Bytes::new() });
     }
 
     /// A command to the monitors; panics if it fails.
@@ -156,13 +204,24 @@ impl Cluster {
         }
     }
 
-    /// Makes the pool that clients work on, of as many copies as there are OSDs up to three.
+    /// Makes a pool for the clients to work on, of as many copies as there are OSDs up to three.
     pub fn create_pool(&mut self, pg_num: u32) {
         let size = self.osds.len().min(3);
-        self.command(&json!({"prefix": "osd pool create", "pool": "data", "pg_num": pg_num, "pgp_num": pg_num}));
-        self.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "size", "val": size.to_string()}));
-        match self.ask(Request::FindPool("data".to_owned())) {
-            Reply::Pool(id) => self.work.borrow_mut().pool = id,
+        self.create_pool_as(&PoolPlan { size, min_size: 0, pg_num });
+    }
+
+    /// Makes one more pool for the clients to work on.
+    pub fn create_pool_as(&mut self, plan: &PoolPlan) {
+        let name = format!("data{}", self.work.borrow().pools.len());
+        let pg_num = plan.pg_num;
+        self.command(&json!({"prefix": "osd pool create", "pool": name, "pg_num": pg_num, "pgp_num": pg_num,
+            "size": plan.size}));
+        if plan.min_size > 0 {
+            let val = plan.min_size.to_string();
+            self.command(&json!({"prefix": "osd pool set", "pool": name, "var": "min_size", "val": val}));
+        }
+        match self.ask(Request::FindPool(name)) {
+            Reply::Pool(id) => self.work.borrow_mut().pools.push(id),
             other => panic!("the pool that was made is not there: {other:?}"),
         }
     }
@@ -232,7 +291,9 @@ impl Cluster {
                 .filter(|s| s["state_name"].as_str().is_some_and(|name| states.contains(&name)))
                 .map(|s| s["count"].as_u64().unwrap_or(0))
                 .sum();
-            good = if up == running && pgs > 0 && fine == pgs { good + 1 } else { 0 };
+            // Also those of which nobody has reported yet count.
+            let all = pgs > 0 && by_state.iter().map(|s| s["count"].as_u64().unwrap_or(0)).sum::<u64>() == pgs;
+            good = if up == running && all && fine == pgs { good + 1 } else { 0 };
         }
     }
 
@@ -268,41 +329,40 @@ impl Cluster {
     }
 
     pub fn acked(&self) -> u64 {
-        self.work.borrow().oracle.counts.acked
+        self.work.borrow().history.counts.acked
     }
 
     /// What a run that does not end looks like: PGs that are not clean, and operations that wait.
     pub fn report(&mut self) -> String {
-        let mut report = self.stuck();
-        let pool = self.work.borrow().pool;
-        let Reply::Map(map) = self.ask(Request::LatestMap) else { return report };
-        for seed in 0..map.pool(pool).map_or(0, |p| p.pg_num) {
-            let pg = PgId::new(pool, seed);
-            let mapping = map.pg_to_up_acting(pg);
-            let cmd = json!({"prefix": "pg", "pgid": pg.to_string(), "cmd": "query"}).to_string();
-            let target = TellTarget::Osd(mapping.acting_primary);
-            let query: Value = match self.ask(Request::Tell { target, cmd, data: Bytes::new() }) {
-                Reply::Command(reply) => serde_json::from_slice(&reply.data).unwrap_or_default(),
-                _ => Value::Null,
-            };
-            if query["state"] != "active+clean" {
-                let (state, why) = (&query["state"], &query["recovery_state"]);
-                report +=
-                    &format!("\n  e{} {pg} acting {:?} up {:?}: {state} {why}", map.epoch, mapping.acting, mapping.up);
+        const SOON: Duration = Duration::from_secs(20);
+        let mut report = String::new();
+        for (n, client) in self.clients.iter().enumerate() {
+            let lines = self.world.describe(*client).into_iter().take(8);
+            lines.for_each(|line| report += &format!("  client {n}: {line}\n"));
+        }
+        let Some(Reply::Map(map)) = self.try_ask(Request::LatestMap, SOON) else { return report };
+        for (pool, plan) in &map.pools {
+            for pg in (0..plan.pg_num).map(|seed| PgId::new(*pool, seed)) {
+                let mapping = map.pg_to_up_acting(pg);
+                let cmd = json!({"prefix": "pg", "pgid": pg.to_string(), "cmd": "query"}).to_string();
+                let target = TellTarget::Osd(mapping.acting_primary);
+                let query: Value = match self.try_ask(Request::Tell { target, cmd, data: Bytes::new() }, SOON) {
+                    Some(Reply::Command(reply)) => serde_json::from_slice(&reply.data).unwrap_or_default(),
+                    _ => Value::Null,
+                };
+                if query["state"] != "active+clean" {
+                    let (state, why) = (&query["state"], &query["recovery_state"]);
+                    let (e, acting, up) = (map.epoch, mapping.acting, mapping.up);
+                    report += &format!("  e{e} {pg} acting {acting:?} up {up:?}: {state} {why}\n");
+                }
             }
         }
         report
     }
 
-    fn stuck(&self) -> String {
-        let work = self.work.borrow();
-        let lines = work.stuck.iter().flat_map(|(n, all)| all.iter().map(move |l| format!("  client {n}: {l}")));
-        lines.take(20).collect::<Vec<_>>().join("\n")
-    }
-
     fn wait_idle(&mut self) {
         let work = self.work.clone();
-        let idle = self.world.run_while(PATIENCE, |_| work.borrow().in_flight == 0);
+        let idle = self.world.run_while(PATIENCE, |_| work.borrow().in_flight.values().all(|n| *n == 0));
         if !idle {
             panic!("operations without an answer after {PATIENCE:?}:\n{}", self.report());
         }
@@ -319,7 +379,15 @@ impl Cluster {
         }
         self.run(1);
         self.wait_idle();
+        self.judge();
         self.compare_replicas();
+    }
+
+    /// Whether what clients saw can be.
+    pub fn judge(&self) {
+        if let Err(why) = self.work.borrow().history.check() {
+            panic!("{why}");
+        }
     }
 
     // --- faults
@@ -332,16 +400,29 @@ impl Cluster {
         self.world.start(self.osds[n]);
     }
 
-    /// The power of all daemons goes at once; clients live on.
+    /// All daemons are killed at once; clients live on.
     pub fn power_off(&mut self) {
         for host in [self.mon].into_iter().chain(self.osds.clone()) {
             self.world.crash(host);
         }
     }
 
-    /// Starts every daemon that does not run.
-    pub fn power_on(&mut self) {
+    /// The power of all daemons goes at once: nobody tells anybody.
+    pub fn black_out(&mut self) {
         for host in [self.mon].into_iter().chain(self.osds.clone()) {
+            self.world.power_loss(host);
+        }
+    }
+
+    /// An OSD that is down gets an empty disk.
+    pub fn wipe_osd(&mut self, n: usize) {
+        let disk = new_disk(&mut self.new_disks, self.disk_bytes, self.model_disks);
+        self.world.replace_disk(self.osds[n], disk);
+    }
+
+    /// Starts every host that does not run.
+    pub fn power_on(&mut self) {
+        for host in self.all_hosts() {
             if !self.world.is_up(host) {
                 self.world.start(host);
             }
@@ -361,19 +442,18 @@ impl Cluster {
 
     // --- replicas
 
-    /// Every PG of the pool is the same wherever the map has it: objects, data, attributes, omap.
+    /// Every PG is the same wherever the map has it: objects, data, attributes, omap.
     pub fn compare_replicas(&mut self) {
         self.world.look();
-        let pool = self.work.borrow().pool;
         let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("the monitors have no map") };
-        for seed in 0..map.pool(pool).map_or(0, |p| p.pg_num) {
-            let pg = PgId::new(pool, seed);
-            let acting = map.pg_to_up_acting(pg).acting;
-            let size = map.pool(pool).map_or(0, |p| usize::from(p.size));
-            assert_eq!(acting.len(), size, "PG {pg} is on {acting:?} only");
-            for osd in &acting[1..] {
-                let (one, other) = (self.osds[acting[0] as usize], self.osds[*osd as usize]);
-                replicas::compare(&self.world, SpgId::from(pg), one, other);
+        for (pool, plan) in &map.pools {
+            for pg in (0..plan.pg_num).map(|seed| PgId::new(*pool, seed)) {
+                let acting = map.pg_to_up_acting(pg).acting;
+                assert_eq!(acting.len(), usize::from(plan.size), "PG {pg} is on {acting:?} only");
+                for osd in &acting[1..] {
+                    let (one, other) = (self.osds[acting[0] as usize], self.osds[*osd as usize]);
+                    replicas::compare(&self.world, SpgId::from(pg), one, other);
+                }
             }
         }
     }

@@ -20,6 +20,11 @@ pub trait Simulated: Node {
     fn as_osd(&self) -> Option<&osd::Osd> {
         None
     }
+
+    /// What it waits for, for the report of a run that does not end.
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Simulated for osd::Osd {

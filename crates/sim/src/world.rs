@@ -180,7 +180,7 @@ impl World {
     /// Replaces the disk of a host that is down: what was on it is lost.
     pub fn replace_disk(&mut self, host: HostId, disk: Box<dyn SimStore>) {
         assert!(!self.is_up(host), "{} runs", self.hosts[host].label);
-        self.note(host, "has a new disk");
+        self.note_of(host, "has a new disk");
         self.hosts[host].disk = disk;
         self.each_invariant(|i, _| i.wiped(host));
     }
@@ -188,6 +188,11 @@ impl World {
     /// The OSD that runs on a host.
     pub fn osd(&self, host: HostId) -> Option<&osd::Osd> {
         self.hosts[host].node.as_ref()?.as_osd()
+    }
+
+    /// What a host's node waits for.
+    pub fn describe(&self, host: HostId) -> Vec<String> {
+        self.hosts[host].node.as_ref().map(|n| n.describe()).unwrap_or_default()
     }
 
     /// All OSDs that run.
@@ -209,7 +214,12 @@ impl World {
         self.hosts[host].now(self.now)
     }
 
-    fn note(&mut self, host: HostId, what: &str) {
+    /// Writes something into the trace.
+    pub fn note(&mut self, who: &str, what: &str) {
+        self.trace.line(self.now, who, what);
+    }
+
+    fn note_of(&mut self, host: HostId, what: &str) {
         self.trace.line(self.now, &self.hosts[host].label, what);
     }
 
@@ -220,13 +230,19 @@ impl World {
         assert!(!self.is_up(host), "{} runs already", self.hosts[host].label);
         let mut rng = self.rng.fork();
         self.hosts[host].start(host, &mut rng);
-        self.note(host, "starts");
+        self.note_of(host, "starts");
         let life = self.hosts[host].life;
         // Peers of its last life that never heard of its end do now.
         for (pipe, end) in self.net.of_host(host) {
             self.break_end(pipe, 1 - end);
         }
         self.schedule(Duration::ZERO, Event::Start { host, life });
+    }
+
+    pub fn start_if_down(&mut self, host: HostId) {
+        if !self.is_up(host) {
+            self.start(host);
+        }
     }
 
     /// The host's process is killed: memory and what was not durable are lost, its sockets close.
@@ -257,7 +273,7 @@ impl World {
         if !self.is_up(host) {
             return false;
         }
-        self.note(host, how);
+        self.note_of(host, how);
         let mut rng = self.rng.fork();
         self.hosts[host].stop(&mut rng);
         true
@@ -304,7 +320,7 @@ impl World {
 
     /// A host's wall clock jumps.
     pub fn jump_clock(&mut self, host: HostId, by: i64) {
-        self.note(host, &format!("clock jumps by {by} ns"));
+        self.note_of(host, &format!("clock jumps by {by} ns"));
         self.hosts[host].wall_off += by;
     }
 
@@ -674,7 +690,7 @@ impl World {
             assert!(stale, "{} dropped a connection: {e:?}", self.hosts[host].label);
         }
         if self.trace.keep_text {
-            self.note(host, &format!("dropped a connection: {error}"));
+            self.note_of(host, &format!("dropped a connection: {error}"));
         }
     }
 

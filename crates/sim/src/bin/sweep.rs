@@ -1,38 +1,109 @@
-//! `sweep N [first-seed]`: runs N random scenarios, a line each; exit code 1 if any broke a rule.
+//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N]`.
 //!
-//! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and prints where.
+//! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and says where. A seed
+//! that breaks a rule is run again with its trace, of which the last lines are printed.
 
-use std::panic::catch_unwind;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use sim::{Trace, scenario};
+
+struct Args {
+    seeds: u64,
+    from: Option<u64>,
+    /// Lines of the trace of a seed that fails.
+    trace: usize,
+    jobs: usize,
+}
+
+const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N]";
+
+fn args() -> Option<Args> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores };
+    let mut rest = std::env::args().skip(1);
+    while let Some(flag) = rest.next() {
+        let value: u64 = rest.next()?.parse().ok()?;
+        match flag.as_str() {
+            "--seeds" => args.seeds = value,
+            "--from" => args.from = Some(value),
+            "--seed" => (args.seeds, args.from) = (1, Some(value)),
+            "--trace" => args.trace = value as usize,
+            "--jobs" => args.jobs = (value as usize).max(1),
+            _ => return None,
+        }
+    }
+    Some(args)
+}
+
+thread_local! {
+    /// What the last panic of this thread said, and where.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1).map(|a| a.parse::<u64>());
-    let Some(Ok(count)) = args.next() else {
-        eprintln!("usage: sweep N [first-seed]");
+    let Some(args) = args() else {
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let by_clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64 >> 10);
-    let first = args.next().and_then(Result::ok).unwrap_or_else(by_clock);
-    let mut failed = Vec::new();
-    for seed in first..first.saturating_add(count) {
-        let start = Instant::now();
-        match catch_unwind(|| sim::scenario::run(seed)) {
-            Ok(s) => println!(
-                "seed {seed}: {} acked, {} failed, {} unknown, {} reads in {:.0} s of theirs, {:.1} s of ours",
+    let first = args.from.unwrap_or_else(by_clock);
+    println!("seeds {first} to {}", first.saturating_add(args.seeds).saturating_sub(1));
+    // The message is printed with the seed.
+    std::panic::set_hook(Box::new(|info| PANIC.with_borrow_mut(|text| *text = info.to_string())));
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= args.seeds {
+                        return;
+                    }
+                    if !one(first.wrapping_add(n), args.trace) {
+                        failed.lock().unwrap_or_else(|e| e.into_inner()).push(first.wrapping_add(n));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
+    let took = began.elapsed().as_secs_f64();
+    println!("{} of {} seeds failed in {took:.0} s: {failed:?}", failed.len(), args.seeds);
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a seed; gives whether it broke no rule.
+fn one(seed: u64, lines: usize) -> bool {
+    let start = Instant::now();
+    match catch_unwind(|| scenario::run(seed)) {
+        Ok(s) => {
+            println!(
+                "seed {seed}: {} acked, {} failed, {} unknown, {} reads in {:.0} s of theirs, {:.2} s of ours",
                 s.counts.acked,
                 s.counts.failed,
                 s.counts.unknown,
                 s.counts.reads,
                 s.took.as_secs_f64(),
                 start.elapsed().as_secs_f64()
-            ),
-            Err(_) => {
-                println!("seed {seed}: FAILED (above); again: cargo run --release -p sim --bin sweep -- 1 {seed}");
-                failed.push(seed);
+            );
+            true
+        }
+        Err(_) => {
+            let mut text = format!("seed {seed}: FAILED: {}\n", PANIC.with_borrow(String::clone));
+            if lines > 0 {
+                let mut show = |trace: &Trace| trace.lines().for_each(|line| text += &format!("  {line}\n"));
+                let again = AssertUnwindSafe(|| scenario::run_traced(seed, Trace::keeping(lines), &mut show));
+                let _ = catch_unwind(again);
             }
+            println!("{text}again: cargo xtask sim --seed {seed} [--trace LINES]");
+            false
         }
     }
-    println!("{} of {count} seeds failed: {failed:?}", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -12,7 +12,7 @@ fn a_few_fixed_seeds_break_no_rule() {
 #[test]
 fn a_seed_that_nobody_has_seen_breaks_no_rule() {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64 >> 10);
-    println!("again: cargo run --release -p sim --bin sweep -- 1 {seed}");
+    println!("again: cargo xtask sim --seed {seed}");
     println!("seed {seed}: {:?}", sim::scenario::run(seed));
 }
 
