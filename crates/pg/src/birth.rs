@@ -197,7 +197,9 @@ impl Pg {
 
     /// Common to new and loaded PGs (Ceph: `Initial`).
     fn begin(&mut self, env: &mut Env) {
-        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub);
+        self.set_lease_interval(env);
+        let served = self.info.history.last_epoch_started > 0;
+        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub, served);
         self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, &mut self.info.history);
         self.send_notify = !self.is_primary();
         self.finish(env);

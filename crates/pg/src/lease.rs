@@ -46,10 +46,14 @@ fn minus(a: Duration, delta_ns: i64) -> Duration {
 }
 
 impl Leases {
-    /// The OSD has just started: what the stored history says counts from now.
-    pub fn started(&mut self, now: Duration, prior: Timespan) {
+    /// The OSD has just started: what the stored history says counts from now. If the PG was served before,
+    /// our last life may have acknowledged a lease of which nothing is stored; it cannot run for longer
+    /// than one that begins now. (Unlike Ceph, which forgets such a lease: where it is the only member
+    /// of its interval that is asked, a primary that is cut off may then serve what is over.)
+    pub fn started(&mut self, now: Duration, prior: Timespan, served: bool) {
+        let prior = prior.to_duration().max(if served { self.interval } else { Duration::ZERO });
         if !prior.is_zero() {
-            self.prior_readable_until_ub = now + prior.to_duration();
+            self.prior_readable_until_ub = now + prior;
         }
     }
 
