@@ -322,7 +322,8 @@ impl Pg {
             return self.execute(env, op);
         }
         let head = op.head();
-        if self.missing.contains(&head) || op.access.write_ordered() && self.missing_loc.needs(&head).is_some() {
+        let absent = self.missing.contains(&head) || self.recovery.is_settling(&head);
+        if absent || op.access.write_ordered() && self.missing_loc.needs(&head).is_some() {
             return self.wait_for_object(env, op, head);
         }
         // Behind those who came first.

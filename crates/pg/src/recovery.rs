@@ -51,6 +51,11 @@ impl Recovery {
             || self.deletes.contains_key(soid)
     }
 
+    /// What we recovered of it, or deleted, may not be in the store yet: nobody may look at it.
+    pub fn is_settling(&self, soid: &HObject) -> bool {
+        self.landing.contains(soid) || self.deletes.contains_key(soid)
+    }
+
     /// All objects under way.
     pub fn objects(&self) -> BTreeSet<&HObject> {
         self.pulls.keys().chain(&self.landing).chain(self.pushes.keys()).chain(self.deletes.keys()).collect()
