@@ -21,6 +21,7 @@ use crate::missing;
 use crate::object::Lock;
 use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
 use crate::pg::{Pg, Phase};
+use crate::planted;
 use crate::track::{ClientInfo, Event, OpReport, Trace};
 use crate::watch::{Effects, Expired};
 
@@ -313,6 +314,7 @@ impl Pg {
             }
         }
         if op.access.write
+            && !planted::has(planted::Bug::DroppedDup)
             && let Some(recorded) = self.log.request(&op.reqid)
         {
             return self.answer_again(env, op, recorded);

@@ -38,6 +38,7 @@ pub mod ops;
 mod peering;
 mod persist;
 mod pg;
+pub mod planted;
 mod push;
 mod query;
 mod recovery;

@@ -21,6 +21,7 @@ use crate::env::{Env, PgOutput};
 use crate::object::Lock;
 use crate::ops::{Copied, ReadRange, WriteSet};
 use crate::pg::{OnCommit, Pg, Phase};
+use crate::planted;
 use crate::track::Event;
 use crate::watch::Effects;
 
@@ -301,7 +302,8 @@ impl Pg {
             from: PgShard::from(self.whoami),
         };
         let msg = messages::Message::new(reply).with_tid(tid);
-        let after = (after > self.last_committed).then_some(after);
+        let uncommitted = after > self.last_committed && !planted::has(planted::Bug::AckBeforeCommit);
+        let after = uncommitted.then_some(after);
         env.out.push(PgOutput::ToOsd { osd: to, msg, after });
     }
 

@@ -24,9 +24,17 @@ impl Invariant for Wire {
         match Message::decode(sent.wire.clone(), 0) {
             Ok(back) => {
                 let again = back.encode(features::ALL);
-                assert!(again == *sent.wire, "{label}: {:?} arrives as {back:?}", sent.msg);
+                assert!(again == *sent.wire, "{label}: what is sent and what arrives: {}", difference(sent.msg, &back));
             }
             Err(e) => panic!("{label}: {:?} cannot be read: {e:?}", sent.msg),
         }
     }
+}
+
+/// Where two messages begin to differ, as far as people can see it.
+fn difference(sent: &Message, got: &Message) -> String {
+    let (a, b) = (format!("{sent:?}"), format!("{got:?}"));
+    let at = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let around = |text: &str| text.get(at.saturating_sub(200)..(at + 200).min(text.len())).map(str::to_owned);
+    format!("{} …{:?}… and …{:?}…", sent.body.name(), around(&a), around(&b))
 }

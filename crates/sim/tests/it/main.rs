@@ -3,5 +3,6 @@
 mod backfill;
 mod marked_down;
 mod pg_num;
+mod planted;
 mod scenarios;
 mod seeds;

@@ -1,0 +1,34 @@
+//! The check of the check: known bugs, put back, are found.
+
+use std::panic::catch_unwind;
+
+use pg::planted::{Bug, plant};
+
+/// What the seeds find with a bug; the first of them that does is enough.
+fn found(bug: Bug, seeds: std::ops::Range<u64>) -> Option<String> {
+    plant(Some(bug));
+    let found = seeds.into_iter().find_map(|seed| {
+        let panic = catch_unwind(|| sim::scenario::run(seed)).err()?;
+        Some(panic.downcast_ref::<String>().cloned().unwrap_or_default())
+    });
+    plant(None);
+    found
+}
+
+#[test]
+fn an_acknowledgement_before_the_commit_is_found() {
+    let found = found(Bug::AckBeforeCommit, 1..10).expect("it is found");
+    assert!(found.contains("not on the disk"), "{found}");
+}
+
+#[test]
+fn a_skipped_up_thru_is_found() {
+    let found = found(Bug::SkippedUpThru, 1..10).expect("it is found");
+    assert!(found.contains("takes writes"), "{found}");
+}
+
+#[test]
+fn a_dropped_dup_is_found() {
+    let found = found(Bug::DroppedDup, 1..60).expect("it is found");
+    assert!(found.contains("no order of what clients did"), "{found}");
+}
