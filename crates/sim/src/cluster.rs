@@ -210,9 +210,14 @@ impl Cluster {
         self.create_pool_as(&PoolPlan { size, min_size: 0, pg_num });
     }
 
+    /// The name of the clients' `n`th pool.
+    pub fn pool_name(n: usize) -> String {
+        if n == 0 { "data".to_owned() } else { format!("data{n}") }
+    }
+
     /// Makes one more pool for the clients to work on.
     pub fn create_pool_as(&mut self, plan: &PoolPlan) {
-        let name = format!("data{}", self.work.borrow().pools.len());
+        let name = Self::pool_name(self.work.borrow().pools.len());
         let pg_num = plan.pg_num;
         self.command(&json!({"prefix": "osd pool create", "pool": name, "pg_num": pg_num, "pgp_num": pg_num,
             "size": plan.size}));
@@ -247,16 +252,13 @@ impl Cluster {
         self.osds.iter().map(of).sum()
     }
 
-    /// Waits until the clients' pool is as large as it was told to be.
+    /// Waits until all pools are as large as they were told to be.
     pub fn wait_pg_num(&mut self) {
         let end = self.world.now() + PATIENCE;
-        let pool = self.work.borrow().pool;
         loop {
             let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("there is no map") };
-            let p = map.pool(pool).expect("the clients' pool");
-            if p.pg_num == p.pg_num_target && p.pgp_num == p.pgp_num_target {
-                return;
-            }
+            let late = map.pools.values().find(|p| p.pg_num != p.pg_num_target || p.pgp_num != p.pgp_num_target);
+            let Some(p) = late else { return };
             if self.world.now() >= end {
                 let report = self.report();
                 panic!("pg_num {} of {} pgp_num {}:\n{report}", p.pg_num, p.pg_num_target, p.pgp_num);
@@ -272,13 +274,20 @@ impl Cluster {
 
     /// Waits until all OSDs that run are up, and all PGs are in one of these states.
     pub fn wait_pgs(&mut self, states: &[&str]) {
-        let end = self.world.now() + PATIENCE;
+        if let Err(status) = self.try_pgs(states, PATIENCE) {
+            self.judge();
+            panic!("PGs are not {states:?} after {PATIENCE:?}: {}\n{}", status["pgmap"], self.report());
+        }
+    }
+
+    fn try_pgs(&mut self, states: &[&str], within: Duration) -> Result<(), Value> {
+        let end = self.world.now() + within;
         let mut status = Value::Null;
         // Statistics are a few seconds old: what they say must hold for longer than that.
         let mut good = 0;
         while good < 3 {
             if self.world.now() >= end {
-                panic!("PGs are not {states:?} after {PATIENCE:?}: {}\n{}", status["pgmap"], self.report());
+                return Err(status);
             }
             self.world.run_for(Duration::from_secs(3));
             status = self.status();
@@ -295,6 +304,12 @@ impl Cluster {
             let all = pgs > 0 && by_state.iter().map(|s| s["count"].as_u64().unwrap_or(0)).sum::<u64>() == pgs;
             good = if up == running && all && fine == pgs { good + 1 } else { 0 };
         }
+        Ok(())
+    }
+
+    /// Whether all is clean within this time.
+    pub fn becomes_clean(&mut self, within: Duration) -> bool {
+        self.try_pgs(&["active+clean"], within).is_ok()
     }
 
     pub fn wait_clean(&mut self) {
@@ -373,6 +388,7 @@ impl Cluster {
     pub fn settle(&mut self) {
         self.load(false);
         self.wait_idle();
+        self.wait_pg_num();
         self.wait_clean();
         for client in self.clients.clone() {
             self.world.feed(client, Input::Admin { id: 0, command: "check".to_owned() });

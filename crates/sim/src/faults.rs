@@ -41,6 +41,8 @@ enum Kind {
     PgTemp,
     MinSize,
     Flags,
+    PgNum,
+    Wipe,
 }
 
 const ALL: &[Kind] = &[
@@ -62,6 +64,8 @@ const ALL: &[Kind] = &[
     Kind::PgTemp,
     Kind::MinSize,
     Kind::Flags,
+    Kind::PgNum,
+    Kind::Wipe,
 ];
 
 const FLAGS: &[&str] = &["noup", "nodown", "noout", "noin", "norecover", "nobackfill", "norebalance", "pause"];
@@ -72,7 +76,7 @@ impl Faults {
         let mut kinds: Vec<Kind> = ALL.iter().copied().filter(|_| rng.percent(share)).collect();
         // Something always dies.
         kinds.push(*rng.pick(&[Kind::Kill, Kind::Power, Kind::Blackout]));
-        let pools = (0..c.work.borrow().pools.len()).map(|n| format!("data{n}")).collect();
+        let pools = (0..c.work.borrow().pools.len()).map(Cluster::pool_name).collect();
         Self { kinds, pools, undo: Vec::new() }
     }
 
@@ -148,6 +152,11 @@ impl Faults {
                 let (pool, val) = (rng.pick(&self.pools).clone(), rng.between(1, 2).to_string());
                 self.order(c, json!({"prefix": "osd pool set", "pool": pool, "var": "min_size", "val": val}));
             }
+            Kind::PgNum => {
+                let (pool, val) = (rng.pick(&self.pools).clone(), rng.between(1, 8).to_string());
+                self.order(c, json!({"prefix": "osd pool set", "pool": pool, "var": "pg_num", "val": val}));
+            }
+            Kind::Wipe => self.wipe(c, osd),
             Kind::Flags => {
                 let flag = *rng.pick(FLAGS);
                 let what = if rng.percent(60) { "osd set" } else { "osd unset" };
@@ -202,6 +211,19 @@ impl Faults {
         }
         self.order(c, json!({"prefix": "osd pg-temp", "pgid": pgid, "id": ids}));
         self.undo.push(json!({"prefix": "osd pg-temp", "pgid": pgid, "id": []}));
+    }
+
+    /// An OSD comes back with an empty disk, after all its data was safe elsewhere.
+    fn wipe(&mut self, c: &mut Cluster, osd: usize) {
+        self.undo(c);
+        c.heal();
+        c.world.weather = Weather::default();
+        c.power_on();
+        if c.becomes_clean(Duration::from_secs(100)) {
+            c.kill_osd(osd);
+            c.wipe_osd(osd);
+            c.start_osd(osd);
+        }
     }
 
     /// Takes back what an operator did.

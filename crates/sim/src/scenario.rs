@@ -77,6 +77,11 @@ fn plan(rng: &mut Rng) -> Plan {
     option("osd_heartbeat_interval", &["2", "6"]);
     option("osd_pg_log_dups_tracked", &["20", "3000"]);
     option("osd_pg_epoch_persisted_max_stale", &["2", "40"]);
+    // Logs that are cut soon: who was away for long is backfilled.
+    if rng.percent(30) {
+        let short = [("osd_min_pg_log_entries", "20"), ("osd_max_pg_log_entries", "40"), ("osd_pg_log_trim_min", "5")];
+        plan.options.extend(short.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
     plan
 }
 

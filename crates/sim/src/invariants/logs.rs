@@ -1,4 +1,5 @@
-//! A PG's log is in order, ends where its info says, and nothing is complete that is not in it.
+//! A PG's log is in order and ends where its info says (its newest entry may be older: a PG that was split
+//! off keeps the version that its parent had); nothing is complete that is not in it.
 
 use super::Invariant;
 use crate::world::World;
