@@ -33,6 +33,15 @@ const DAMAGED: &[(u64, &str)] = &[
     (pg_state::BACKFILL_UNFOUND, "backfill_unfound"),
 ];
 
+/// From when on something is worth a warning.
+#[derive(Debug, Clone, Copy)]
+pub struct Thresholds {
+    /// `mon_pg_stuck_threshold`.
+    pub stuck_secs: u32,
+    /// `mon_osd_snap_trim_queue_warn_on`; never, if zero.
+    pub trimq: u32,
+}
+
 /// The checks that the manager raises. `now_secs` and `stuck_secs`: a PG counts as undersized only once
 /// it has been so for a while, as in Ceph.
 pub fn checks(pgs: &PgMap, now_secs: u32, stuck_secs: u32) -> BTreeMap<String, HealthCheck> {
@@ -59,6 +68,24 @@ pub fn slow_ops(slow: &BTreeMap<String, (u32, u32)>) -> Option<HealthCheck> {
         summary: format!("{count} slow ops, oldest one blocked for {oldest} sec, {who}"),
         count: 1,
         detail: Vec::new(),
+    })
+}
+
+/// `PG_SLOW_SNAP_TRIMMING`: PGs with so many removed snapshots to trim. No threshold: no warning.
+pub fn slow_snap_trimming(pgs: &PgMap, threshold: u32) -> Option<HealthCheck> {
+    let behind = with_state(pgs, |s| threshold > 0 && s.snaptrimq_len >= threshold);
+    let (longest, stat) = behind.iter().max_by_key(|(_, s)| s.snaptrimq_len)?;
+    let line = |(id, s): &(&PgId, &PgStat)| format!("snap trim queue for pg {id} at {}", s.snaptrimq_len);
+    let mut lines = detail(behind.iter().map(line));
+    lines.push(format!("longest queue on pg {longest} at {}", stat.snaptrimq_len));
+    let advice =
+        "try decreasing \"osd snap trim sleep\" and/or increasing \"osd pg max concurrent snap trims\".".to_owned();
+    lines.push(advice);
+    Some(HealthCheck {
+        severity: Severity::Warn,
+        summary: format!("snap trim queue for {} pg(s) >= {threshold} (mon_osd_snap_trim_queue_warn_on)", behind.len()),
+        count: behind.len() as u64,
+        detail: lines,
     })
 }
 

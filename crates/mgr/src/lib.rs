@@ -23,6 +23,7 @@ pub mod text;
 
 pub use commands::COMMANDS;
 pub use digest::{Digest, HealthCheck, PoolSum, Severity};
+pub use health::Thresholds;
 pub use mgr::{Mgr, Reply, ToMonitor};
 pub use stats::PgMap;
 pub use summary::Summary;

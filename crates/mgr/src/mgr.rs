@@ -20,6 +20,7 @@ use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, Ser
 
 use crate::digest::{Digest, PoolSum};
 use crate::force::Force;
+use crate::health::Thresholds;
 use crate::osd_df::{Filter, OsdDf};
 use crate::reweight::{self, Plan};
 use crate::safety::{self, Destruction};
@@ -293,10 +294,10 @@ impl Mgr {
     }
 
     /// About once a second: follows the map and sums up.
-    pub fn tick(&mut self, now: Now, map: &OsdMap, stuck_secs: u32) -> Digest {
+    pub fn tick(&mut self, now: Now, map: &OsdMap, warn: Thresholds) -> Digest {
         self.follow(now, map);
         self.stats.sample(now);
-        self.digest(now, map, stuck_secs)
+        self.digest(now, map, warn)
     }
 
     /// A new map: what it changes shows at once.
@@ -311,12 +312,14 @@ impl Mgr {
         Summary::new(&self.stats, map)
     }
 
-    pub fn digest(&self, now: Now, map: &OsdMap, stuck_secs: u32) -> Digest {
+    pub fn digest(&self, now: Now, map: &OsdMap, warn: Thresholds) -> Digest {
         let summary = self.summary(map);
-        let mut checks = health::checks(&self.stats, now.wall.sec, stuck_secs);
+        let mut checks = health::checks(&self.stats, now.wall.sec, warn.stuck_secs);
         let slow = self.sessions.values().filter(|s| s.slow.0 > 0);
         let slow = slow.filter_map(|s| Some((s.daemon.clone()?, s.slow))).collect();
         checks.extend(health::slow_ops(&slow).map(|check| ("SLOW_OPS".into(), check)));
+        let trimming = health::slow_snap_trimming(&self.stats, warn.trimq);
+        checks.extend(trimming.map(|check| ("PG_SLOW_SNAP_TRIMMING".into(), check)));
         let pools = summary.pools.iter().map(|(id, p)| {
             let sum = PoolSum {
                 bytes: p.stats.sum.num_bytes.max(0) as u64,

@@ -1,7 +1,7 @@
 //! The manager inside: what it is told, and what the monitor shows of PGs.
 
 use messages::Message;
-use mgr::{Digest, ToMonitor};
+use mgr::{Digest, Thresholds, ToMonitor};
 use node::{ConnId, Now};
 use types::dump::Dump;
 use types::{OsdId, PgId, PoolId};
@@ -44,14 +44,20 @@ impl Mon {
     /// Lets the manager sum up; what it finds is health and quotas from now on.
     pub(crate) fn mgr_tick(&mut self, cx: &mut Cx) {
         let map = self.state.osdmap.clone();
-        let stuck = self.config.u64("mon_pg_stuck_threshold") as u32;
-        self.digest = self.mgr.tick(cx.now, &map, stuck);
+        let warn = self.mgr_thresholds();
+        self.digest = self.mgr.tick(cx.now, &map, warn);
+    }
+
+    fn mgr_thresholds(&self) -> Thresholds {
+        Thresholds {
+            stuck_secs: self.config.u64("mon_pg_stuck_threshold") as u32,
+            trimq: self.config.i64("mon_osd_snap_trim_queue_warn_on").max(0) as u32,
+        }
     }
 
     /// What the manager knows at this moment.
     pub(crate) fn mgr_digest(&self, now: Now) -> Digest {
-        let stuck = self.config.u64("mon_pg_stuck_threshold") as u32;
-        self.mgr.digest(now, &self.state.osdmap, stuck)
+        self.mgr.digest(now, &self.state.osdmap, self.mgr_thresholds())
     }
 
     pub(crate) fn mgr_new_map(&mut self, cx: &mut Cx) {
