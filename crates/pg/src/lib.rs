@@ -62,3 +62,4 @@ pub use env::{ClockDelta, Env, MergeReady, PgConfig, PgOutput, Tokens};
 pub use lost::Lost;
 pub use pg::{LoadError, Pg};
 pub use route::{Stray, creation_epoch, route, stray_message};
+pub use snap_map::clone_index;

@@ -218,6 +218,25 @@ pub(crate) fn next_to_trim(
     Ok(found)
 }
 
+/// All that the index of an OSD holds, for tests and tools: each clone with its snapshots, and how many
+/// entries there are by snapshot, which should be one for each of those.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn clone_index(store: &dyn ObjectRead) -> Result<(BTreeMap<HObject, Snaps>, usize), ReadError> {
+    let (mut clones, mut by_snap) = (BTreeMap::new(), 0);
+    let (pairs, _) = store.omap_range(Coll::Meta, &mapper(), None, usize::MAX)?;
+    for (key, raw) in pairs {
+        match unframed::<HObject, Snaps>(raw).filter(|_| key.as_bytes().starts_with(b"OBJ_")) {
+            Some((clone, snaps)) => {
+                clones.insert(clone, snaps);
+            }
+            None => by_snap += 1,
+        }
+    }
+    Ok((clones, by_snap))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ pub mod model;
 mod net;
 pub mod rng;
 pub mod scenario;
+pub mod snap_client;
 pub mod trace;
 pub mod world;
 

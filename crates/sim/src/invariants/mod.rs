@@ -8,6 +8,7 @@ use node::Endpoint;
 
 use crate::world::{HostId, World};
 
+mod clones;
 mod durable_acks;
 mod epochs;
 mod logs;
@@ -44,5 +45,6 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(one_primary::OnePrimary),
         Box::new(up_thru::UpThru),
         Box::<replicas::Replicas>::default(),
+        Box::<clones::Clones>::default(),
     ]
 }

@@ -6,3 +6,4 @@ mod pg_num;
 mod planted;
 mod scenarios;
 mod seeds;
+mod snapshots;
