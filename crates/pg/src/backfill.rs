@@ -258,6 +258,9 @@ impl Pg {
             }
         }
         if !lacking.is_empty() {
+            if self.waits_for_family(env, &soid) {
+                return Ok(false);
+            }
             if !self.contexts.try_lock(&soid.head(), Lock::Read) {
                 self.backfill.awaited = Some(soid.head());
                 return Ok(false);

@@ -5,12 +5,23 @@ use std::borrow::Cow;
 
 use messages::ObjectRecoveryInfo;
 use os::{ObjectRead, TxOp};
-use types::{GHObject, HObject, OsdId, SnapSet};
+use types::{GHObject, HObject, IntervalSet, OsdId, SnapSet};
 
 use crate::env::Env;
 use crate::object::SS_ATTR;
 use crate::pg::Pg;
 use crate::snap_subsets::{Subsets, clone_subsets, head_subsets, shared_with_head};
+
+/// So many bytes take longer to send than another object's way to the target and back.
+const WORTH_WAITING: u64 = 256 << 10;
+
+fn subsets(env: &Env, family: &SnapSet, soid: &HObject, size: u64, has: impl Fn(&HObject) -> bool) -> Option<Subsets> {
+    let limit = env.cfg.recover_clone_overlap_limit;
+    match soid.is_snap() {
+        true => clone_subsets(family, soid, has, limit),
+        false => Some(head_subsets(family, soid, size, has, limit)),
+    }
+}
 
 impl Pg {
     /// What has to be recovered for an object: the head, if that is missing here as well
@@ -74,20 +85,25 @@ impl Pg {
         family: &SnapSet,
         info: ObjectRecoveryInfo,
     ) -> ObjectRecoveryInfo {
-        let (Some(missing), Some(peer)) = (self.peers.missing.get(&osd), self.peers.info.get(&osd)) else {
-            return info;
-        };
+        let Some(missing) = self.peers.missing.get(&osd) else { return info };
         // Not the head, which changes under our hands.
-        let has = |clone: &HObject| clone.is_snap() && !missing.contains(clone) && *clone < peer.last_backfill;
-        let limit = env.cfg.recover_clone_overlap_limit;
-        let subsets = match info.soid.is_snap() {
-            true => clone_subsets(family, &info.soid, has, limit),
-            false => Some(head_subsets(family, &info.soid, info.size, has, limit)),
-        };
-        match subsets {
+        let has = |clone: &HObject| clone.is_snap() && !missing.contains(clone) && self.is_backfilled_at(osd, clone);
+        match subsets(env, family, &info.soid, info.size, has) {
             Some(Subsets { data, clones }) => ObjectRecoveryInfo { copy_subset: data, clone_subset: clones, ..info },
             None => info,
         }
+    }
+
+    /// Whether an object that is to be backfilled shares so much with a member of its family that is on its
+    /// way that it had better wait for it.
+    pub(crate) fn waits_for_family(&self, env: &Env, soid: &HObject) -> bool {
+        if !self.backfill.in_flight().any(|o| o.is_same_family(soid)) {
+            return false;
+        }
+        let on_its_way = |clone: &HObject| clone.is_snap() && self.backfill.is_in_flight(clone);
+        let size = env.store.stat(self.coll(), &soid.clone().into()).ok().flatten().map_or(0, |s| s.size);
+        let shared = subsets(env, &self.family(env, soid), soid, size, on_its_way);
+        shared.is_some_and(|s| s.clones.values().map(IntervalSet::size).sum::<u64>() >= WORTH_WAITING)
     }
 
     /// Whether a pulled object may be completed: what it takes from the head must be as it was when we chose
