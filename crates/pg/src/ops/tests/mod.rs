@@ -3,6 +3,7 @@
 mod class;
 mod compound;
 mod copy;
+mod families;
 mod io;
 mod listing;
 mod omap;

@@ -119,7 +119,7 @@ fn a_writer_with_old_snapshots_is_told_if_it_wants() {
 
 impl Rig {
     /// Trims a snapshot from one clone and applies what comes of it.
-    fn trim(&mut self, oid: &str, clone: u64, snap: u64) {
+    pub(super) fn trim(&mut self, oid: &str, clone: u64, snap: u64) {
         let peer = self.peer();
         let clone = self.object(oid).with_snap(clone);
         let write = super::super::trim_clone(&mut self.env(&peer, &[]), &clone, snap).expect("it can be trimmed");
