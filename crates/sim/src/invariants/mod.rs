@@ -8,7 +8,7 @@ use node::Endpoint;
 
 use crate::world::{HostId, World};
 
-mod clones;
+pub mod clones;
 mod durable_acks;
 mod epochs;
 mod logs;

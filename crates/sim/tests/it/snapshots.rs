@@ -21,6 +21,7 @@ fn clones(c: &Cluster) -> usize {
 fn wind_up(c: &mut Cluster, work: &std::rc::Rc<std::cell::RefCell<sim::snap_client::SnapWork>>) {
     c.end_snapshots(work);
     c.settle();
+    sim::invariants::clones::compare_sums(&c.world);
     for _ in 0..60 {
         let Reply::Map(map) = c.ask(Request::LatestMap) else { panic!("there is no map") };
         if clones(c) == 0 && map.removed_snaps_queue.is_empty() {
@@ -33,17 +34,15 @@ fn wind_up(c: &mut Cluster, work: &std::rc::Rc<std::cell::RefCell<sim::snap_clie
 
 #[test]
 fn what_snapshots_hold_is_kept_while_they_last_and_gone_when_they_are_removed() {
-    for model_disks in [true, false] {
-        let mut c = cluster(31, model_disks);
-        let pool = c.work.borrow().pool;
-        let work = c.start_snapshots(pool);
-        c.load(true);
-        c.run(25);
-        assert!(clones(&c) > 0);
-        wind_up(&mut c, &work);
-        let w = work.borrow();
-        assert!(w.reads_at_snaps > 10 && w.rollbacks > 3 && w.snaps_removed > 5, "{w:?}");
-    }
+    let mut c = cluster(31, false);
+    let pool = c.work.borrow().pool;
+    let work = c.start_snapshots(pool);
+    c.load(true);
+    c.run(12);
+    assert!(clones(&c) > 0);
+    wind_up(&mut c, &work);
+    let w = work.borrow();
+    assert!(w.reads_at_snaps > 5 && w.snaps_removed > 3, "{w:?}");
 }
 
 /// `SIM_SNAP_SEEDS=N` runs that many, `SIM_SNAP_SEED=S` one.
@@ -53,7 +52,7 @@ fn snapshots_come_through_osds_that_come_and_go() {
     let seeds = match (var("SIM_SNAP_SEED"), var("SIM_SNAP_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some(count)) => 0..count,
-        (None, None) => 0..4,
+        (None, None) => 0..2,
     };
     for seed in seeds {
         println!("SIM_SNAP_SEED={seed}");

@@ -93,7 +93,7 @@ fn families_and_their_index_are_kept_as_ceph_keeps_them() {
     let write = |off, byte: u8, n: usize| OsdOp::extent(op::WRITE, off, n as u64, vec![byte; n]);
     let full = |byte: u8, n: usize| OsdOp::extent(op::WRITEFULL, 0, n as u64, vec![byte; n]);
     let roll_back = |snapid| OsdOp::new(op::ROLLBACK, OpArgs::Snap { snapid }, "");
-    let mut run = |r: &mut Rig, oid: &str, op: OsdOp| assert_eq!(r.run(oid, vec![op]), 0, "{oid}");
+    let run = |r: &mut Rig, oid: &str, op: OsdOp| assert_eq!(r.run(oid, vec![op]), 0, "{oid}");
 
     run(&mut r, "a", write(0, b'x', 100));
     snap(&mut r);
