@@ -33,6 +33,7 @@ fn wind_up(c: &mut Cluster, work: &std::rc::Rc<std::cell::RefCell<sim::snap_clie
 }
 
 #[test]
+#[ignore = "minutes of a debug build: run it with --ignored"]
 fn what_snapshots_hold_is_kept_while_they_last_and_gone_when_they_are_removed() {
     let mut c = cluster(31, false);
     let pool = c.work.borrow().pool;
@@ -46,6 +47,7 @@ fn what_snapshots_hold_is_kept_while_they_last_and_gone_when_they_are_removed() 
 
 /// `SIM_SNAP_SEEDS=N` runs that many, `SIM_SNAP_SEED=S` one.
 #[test]
+#[ignore = "minutes of a debug build: run it with --ignored"]
 fn snapshots_come_through_osds_that_come_and_go() {
     let var = |name| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     let seeds = match (var("SIM_SNAP_SEED"), var("SIM_SNAP_SEEDS")) {
