@@ -36,7 +36,7 @@ fn wind_up(c: &mut Cluster, work: &std::rc::Rc<std::cell::RefCell<sim::snap_clie
 #[ignore = "minutes of a debug build: run it with --ignored"]
 fn what_snapshots_hold_is_kept_while_they_last_and_gone_when_they_are_removed() {
     let mut c = cluster(31, false);
-    let pool = c.work.borrow().pool;
+    let pool = c.work.borrow().pools[0];
     let work = c.start_snapshots(pool);
     c.load(true);
     c.run(15);
@@ -59,7 +59,7 @@ fn snapshots_come_through_osds_that_come_and_go() {
         println!("SIM_SNAP_SEED={seed}");
         let mut rng = Rng::new(seed ^ 0x0005_4a95);
         let mut c = cluster(seed, rng.below(4) > 0);
-        let pool = c.work.borrow().pool;
+        let pool = c.work.borrow().pools[0];
         let work = c.start_snapshots(pool);
         c.load(true);
         let mut down = None;
