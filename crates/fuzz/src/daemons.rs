@@ -94,12 +94,14 @@ fn listening(port: u16) -> Listening {
 
 impl Host {
     fn mon(seed: u64) -> Self {
+        let mut entropy = [0; 32];
+        entropy[..8].copy_from_slice(&seed.to_le_bytes());
         let setup = mon::Setup {
             name: "a".to_owned(),
             fsid: Uuid::from_random([1; 16]),
             listening: listening(6700),
             hostname: "here".to_owned(),
-            seed,
+            entropy,
             ..mon::Setup::default()
         };
         let mut host = Self::new(Box::new(mon::Mon::new(setup)), true);

@@ -13,7 +13,7 @@ pub enum Bug {
 }
 
 #[cfg(feature = "planted-bugs")]
-mod planted {
+mod switch {
     use std::cell::Cell;
 
     use super::Bug;
@@ -33,12 +33,12 @@ mod planted {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-mod planted {
+mod switch {
     pub(crate) fn has(_: super::Bug) -> bool {
         false
     }
 }
 
-pub(crate) use planted::has;
+pub(crate) use switch::has;
 #[cfg(feature = "planted-bugs")]
-pub use planted::plant;
+pub use switch::plant;
