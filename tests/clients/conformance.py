@@ -17,8 +17,8 @@ import tempfile
 
 from cluster import ROOT, Cluster, default_binary
 
-SUITES = 'rados_io,rados_ops,rados_aio,rados_watch,rados_cls,rados_cluster,cli'
-DRILLS = 'stop_one,recover_by_log'
+SUITES = 'rados_io,rados_ops,rados_aio,rados_snap,rados_watch,rados_cls,rados_cluster,model,cli'
+DRILLS = 'stop_one,stop_two,recover_by_log,recover_by_backfill,pg_down,device_classes'
 #: What belongs to later versions, by suite: erasure coding, block devices.
 LATER = {'rados_cluster': re.compile('^erasure_pool$'), 'cli': re.compile('^(?!ceph_|rados_)')}
 
