@@ -70,7 +70,7 @@ def plays(name, *words):
 
 plays('degraded', 'undersized', 'degraded')
 plays('peered', 'peered')
-plays('down', 'down', 'peering')
+plays('down', 'down')
 plays('recovering', 'recovery_wait', 'recovering')
 plays('backfilling', 'backfill_wait', 'backfilling', 'remapped')
 plays('incomplete', 'incomplete')

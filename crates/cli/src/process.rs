@@ -14,11 +14,19 @@ use crate::interrupt;
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// The pid of a daemon that runs, `None` if it does not.
+/// The pid of a daemon that runs, `None` if it does not. Whoever is killed between starting a daemon and
+/// writing its pid leaves one without: it is found among all processes.
 pub fn pid(dir: &ClusterDir, daemon: &Daemon) -> Option<i32> {
-    let text = std::fs::read_to_string(dir.pid_file(daemon)).ok()?;
-    let pid: i32 = text.trim().parse().ok()?;
-    is_daemon(pid, dir, daemon).then_some(pid)
+    let written = std::fs::read_to_string(dir.pid_file(daemon)).ok().and_then(|text| text.trim().parse().ok());
+    match written {
+        Some(pid) => is_daemon(pid, dir, daemon).then_some(pid),
+        None => all_processes().find(|pid| is_daemon(*pid, dir, daemon)),
+    }
+}
+
+fn all_processes() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Whether the process `pid` lives and is this daemon of this folder.
@@ -32,10 +40,12 @@ fn is_daemon(pid: i32, dir: &ClusterDir, daemon: &Daemon) -> bool {
         && !is_zombie(pid)
 }
 
-/// A process that has ended but that nobody has waited for.
+/// A process that has ended but that nobody has waited for. Its first thread may have ended while another
+/// still waits for the disk: until that is over it holds its ports and its store.
 fn is_zombie(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    let ended = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+    ended && std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1
 }
 
 /// Starts a daemon in the background with its output in its log file.

@@ -90,13 +90,13 @@ fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
         create(dir, options)?
     };
     let daemons = dir.daemons()?;
-    let (running, stopped): (Vec<&Daemon>, Vec<&Daemon>) = daemons.iter().partition(|d| process::pid(dir, d).is_some());
+    // Those that an earlier `up` left may be starting still, those that were killed may be dying still.
+    daemons.iter().try_for_each(|d| process::wait_answering(dir, d, START_PATIENCE))?;
+    let stopped: Vec<&Daemon> = daemons.iter().filter(|d| process::pid(dir, d).is_none()).collect();
     if stopped.is_empty() {
         println!("the cluster in {dir} runs already; nothing was changed");
         return Ok(());
     }
-    // Those that an earlier `up` left may be starting still.
-    running.iter().try_for_each(|d| process::wait_answering(dir, d, START_PATIENCE))?;
     start_all(dir, &stopped)?;
     drop(held);
     let health = wait_healthy(dir)?;

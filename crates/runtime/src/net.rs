@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use msgr::{Policies, Policy};
 use node::{Endpoint, Listening};
@@ -90,9 +91,21 @@ impl Endpoints {
     }
 }
 
+/// How long a port may still belong to a daemon that was killed: one of its threads may wait for the disk.
+const DYING: Duration = Duration::from_secs(2);
+const DYING_POLL: Duration = Duration::from_millis(20);
+
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let give_up = Instant::now() + DYING;
     // std sets SO_REUSEADDR and a backlog of 128 (4096 on recent versions).
-    let listener = TcpListener::bind(addr)?;
+    let listener = loop {
+        match TcpListener::bind(addr) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                std::thread::sleep(DYING_POLL);
+            }
+            other => break other?,
+        }
+    };
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
