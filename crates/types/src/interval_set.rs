@@ -66,8 +66,11 @@ impl IntervalSet {
         !self.overlapping(start, start.saturating_add(len)).is_empty()
     }
 
-    /// Which intervals have numbers of `start..end`.
+    /// Which intervals have numbers of `start..end`; no numbers are in none.
     fn overlapping(&self, start: u64, end: u64) -> std::ops::Range<usize> {
+        if start >= end {
+            return 0..0;
+        }
         let from = self.0.partition_point(|(s, l)| s + l <= start);
         from..self.0.partition_point(|(s, _)| *s < end).max(from)
     }
@@ -210,6 +213,15 @@ mod tests {
         assert_eq!(s, set(&[(0, 20)]));
         s.erase(5, u64::MAX);
         assert_eq!(s.size(), 5);
+    }
+
+    #[test]
+    fn taking_nothing_out_of_the_middle_cuts_nothing() {
+        let mut s = set(&[(0, 20)]);
+        s.erase(5, 0);
+        assert_eq!((&s, s.num_intervals()), (&set(&[(0, 20)]), 1));
+        assert!(!s.intersects(5, 0));
+        assert_eq!(denc::from_bytes(denc::to_bytes(&s, 0)), Ok(s));
     }
 
     #[test]
