@@ -172,6 +172,9 @@ impl Osd {
         self.heartbeat_peers_changed = true;
         // Before the PGs say anything by the new maps: that must not be lost with an old session.
         self.drop_old_peers(&taken.maps, out);
+        if let Some(newest) = taken.maps.last() {
+            self.heartbeats.forget_old_clocks(|osd| newest.up_from(osd));
+        }
         self.advance_all(now, store, &taken.maps, out);
         self.check_standing(now, store, out);
         self.up_thru_asked_again(out);

@@ -160,7 +160,8 @@ impl Heartbeats {
             .map(|(osd, peer)| {
                 peer.first_tx.get_or_insert(now.mono);
                 peer.open.push_back(OpenPing { sent: now.mono, front: true, back: true });
-                let delta_ub = clocks.get(osd).and_then(|c| c.ub).map(SignedSpan::from_nanos);
+                // How far our clock is at most ahead of theirs.
+                let delta_ub = clocks.get(osd).and_then(|c| c.lb).map(|lb| SignedSpan::from_nanos(-lb));
                 let ping = us.ping(PingOp::Ping, now, min_size, delta_ub);
                 PingTo { osd: *osd, addrs: peer.addrs.clone(), ping }
             })
@@ -200,6 +201,18 @@ impl Heartbeats {
         }
         let addrs = self.reported.remove(&from)?;
         Some(us.failure(from, addrs, 0, 0))
+    }
+
+    /// By the newest map the OSDs are up since these epochs: what is known of the clocks of earlier instances is
+    /// void before anything that a later one says is heard. (Unlike Ceph: a lease of one that has just restarted
+    /// would be measured by the clock of its last life.)
+    pub fn forget_old_clocks(&mut self, up_from: impl Fn(OsdId) -> Epoch) {
+        for (osd, known) in &mut self.clock_epochs {
+            if up_from(*osd) > *known {
+                *known = up_from(*osd);
+                self.clocks.remove(osd);
+            }
+        }
     }
 
     /// Clocks of an earlier instance of a peer say nothing about this one.
@@ -376,5 +389,24 @@ mod tests {
         let reply = hb.ping(at(11.0), US, 2, &m);
         assert_eq!(hb.clocks()[&2].lb, Some(89_000_000_000));
         assert_eq!(reply.delta_ub, Some(SignedSpan::from_nanos(-89_000_000_000)));
+        let next = hb.round(at(12.0), US).remove(0).ping;
+        assert_eq!(next.delta_ub, reply.delta_ub, "our clock is at least 89 s behind theirs");
+    }
+
+    #[test]
+    fn the_clock_of_a_peer_that_has_started_again_is_unknown_until_it_pings() {
+        let mut hb = with_one_peer();
+        let mut m = hb.round(at(10.0), US).remove(0).ping;
+        m.up_from = 3;
+        hb.ping(at(11.0), US, 2, &m);
+        hb.forget_old_clocks(|_| 3);
+        assert!(hb.clocks().contains_key(&2));
+        hb.forget_old_clocks(|_| 8);
+        assert!(!hb.clocks().contains_key(&2));
+        hb.ping(at(12.0), US, 2, &m);
+        assert!(!hb.clocks().contains_key(&2), "a ping of its last life came late");
+        m.up_from = 8;
+        hb.ping(at(13.0), US, 2, &m);
+        assert!(hb.clocks().contains_key(&2));
     }
 }
