@@ -308,14 +308,16 @@ impl Pg {
     }
 
     /// Whoever remembers a write must remember that it was made in an interval that went active, even if
-    /// the primary's word on that has not come yet (Ceph: `append_log`). Whether that is news.
+    /// the primary's word on that has not come yet (Ceph: `append_log`). Whether that is news. (A backfill
+    /// target outside of the acting set knows of the start by the primary's word alone: its own copy counts
+    /// for an older one. Unlike Ceph, which then takes back what the target was told.)
     fn note_started(&mut self) -> bool {
-        let (info, history) = (&self.info, &self.info.history);
+        let started = (self.info.last_epoch_started, self.info.last_interval_started);
+        let history = &mut self.info.history;
         let known = (history.last_epoch_started, history.last_interval_started);
-        let started = (info.last_epoch_started, info.last_interval_started);
-        self.info.history.last_epoch_started = started.0;
-        self.info.history.last_interval_started = started.1;
-        known != started
+        history.last_epoch_started = known.0.max(started.0);
+        history.last_interval_started = known.1.max(started.1);
+        known != (history.last_epoch_started, history.last_interval_started)
     }
 
     /// Nothing that a peer sends may reach beyond this PG or break the log's order.
