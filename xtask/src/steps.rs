@@ -118,7 +118,7 @@ pub fn bench(args: &[String]) -> Result<bool> {
 
 /// Seeds of the simulator.
 pub fn sim(args: &[String]) -> Result<bool> {
-    let mut all = vec!["run", "--release", "--quiet", "--package", "sim", "--bin", "sweep", "--"];
+    let mut all = vec!["run", "--profile", "sweep", "--quiet", "--package", "sim", "--bin", "sweep", "--"];
     all.extend(args.iter().map(String::as_str));
     run("cargo", &all)
 }

@@ -74,7 +74,7 @@ impl Trace {
         let text = match input {
             Input::Message { conn, msg, .. } => {
                 let mut text = format!("{msg:?}");
-                if let Some((at, _)) = text.char_indices().nth(400) {
+                if let Some((at, _)) = text.char_indices().nth(1_500) {
                     text.truncate(at);
                     text += "…";
                 }
