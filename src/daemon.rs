@@ -27,6 +27,8 @@ pub fn run(dir: &ClusterDir, daemon: &Daemon) -> Result<i32> {
     result
 }
 
+/// The key of a store's metadata under which a monitor's has the names of those who founded the cluster.
+const FOUNDERS: &str = "founders";
 /// A monitor's store is small; the file is sparse.
 const MON_STORE_BYTES: u64 = 4 << 30;
 
@@ -38,6 +40,7 @@ fn osd_size(common: &Common) -> u64 {
 
 /// What both kinds read from `ceph.conf`.
 struct Common {
+    conf: Conf,
     fsid: Uuid,
     mons: Vec<EntityAddr>,
     options: Vec<(String, String)>,
@@ -48,7 +51,9 @@ fn common(dir: &ClusterDir, daemon: &Daemon) -> Result<Common> {
     let who = daemon.to_string();
     let get = |name: &str| conf.get(&who, name).with_context(|| format!("{} has no {name}", dir.conf_file().display()));
     let fsid = get("fsid")?.parse().map_err(|e| anyhow::anyhow!("fsid in {}: {e}", dir.conf_file().display()))?;
-    Ok(Common { fsid, mons: parse_mon_host(get("mon_host")?)?, options: options_of(&conf, &who) })
+    let mons = parse_mon_host(get("mon_host")?)?;
+    let options = options_of(&conf, &who);
+    Ok(Common { fsid, mons, options, conf })
 }
 
 fn options_of(conf: &Conf, who: &str) -> Vec<(String, String)> {
@@ -78,15 +83,37 @@ fn write_pid(dir: &ClusterDir, daemon: &Daemon) -> Result<()> {
 
 fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
     let common = common(dir, daemon)?;
-    let port = common.mons.first().context("mon_host names no address")?.port();
+    let own = match common.conf.get(&daemon.to_string(), "mon_addr") {
+        Some(text) => parse_mon_host(text)?.first().copied(),
+        // Clusters of the time when there was one monitor.
+        None => common.mons.first().copied(),
+    };
+    let port = own.with_context(|| format!("{} says no address of {daemon}", dir.conf_file().display()))?.port();
     let endpoints =
         Endpoints::bind(&[listen(Endpoint::Public, port, 0), listen(Endpoint::Mgr, port + 1, std::process::id())])?;
-    let (disk, queue) = open_store(&dir.data(daemon), common.fsid, MON_STORE_BYTES, daemon, &common)?;
+    let data = dir.data(daemon);
+    let founders_file = data.join(cli::up::FOUNDERS);
+    let founders = std::fs::read_to_string(&founders_file).unwrap_or_default();
+    let (disk, queue) = open_store(&data, common.fsid, MON_STORE_BYTES, daemon, &common, founders.trim())?;
+    // From now on the store itself says so.
+    let _ = std::fs::remove_file(&founders_file);
     write_pid(dir, daemon)?;
+    let founders = disk.store().and_then(|s| s.meta().get(FOUNDERS).cloned()).unwrap_or_default();
+    let mut mons = Vec::new();
+    for founder in founders.split_whitespace() {
+        let addr = common.conf.get(&format!("mon.{founder}"), "mon_addr").map(parse_mon_host).transpose()?;
+        mons.extend(addr.into_iter().flatten().map(|addr| (founder.to_owned(), addr)));
+    }
+    let founds = !mons.is_empty();
+    if !founds {
+        mons = common.mons.iter().map(|addr| (String::new(), *addr)).collect();
+    }
     let node = mon::Mon::new(mon::Setup {
         name: name.to_owned(),
         fsid: common.fsid,
         listening: endpoints.listening(),
+        mons,
+        founds,
         options: common.options,
         hostname: machine::hostname(),
         metadata: machine::metadata(),
@@ -106,13 +133,16 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     let uuid_file = data.join("uuid");
     let uuid = std::fs::read_to_string(&uuid_file).with_context(|| format!("cannot read {}", uuid_file.display()))?;
     let osd_fsid = uuid.trim().parse().map_err(|e| anyhow::anyhow!("{}: {e}", uuid_file.display()))?;
-    let mon_port = common.mons.first().context("mon_host names no address")?.port();
-    let ports = cli::up::osd_ports(mon_port, id);
+    let base = match common.conf.get("spirula", "port") {
+        Some(port) => port.parse().with_context(|| format!("[spirula] port = {port}"))?,
+        None => common.mons.first().context("mon_host names no address")?.port(),
+    };
+    let ports = cli::up::osd_ports(base, id);
     let nonce = std::process::id();
     let wanted = [Endpoint::Public, Endpoint::Cluster, Endpoint::HbBack, Endpoint::HbFront];
     let endpoints =
         Endpoints::bind(&wanted.into_iter().zip(ports).map(|(e, port)| listen(e, port, nonce)).collect::<Vec<_>>())?;
-    let (disk, queue) = open_store(&data, osd_fsid, osd_size(&common), daemon, &common)?;
+    let (disk, queue) = open_store(&data, osd_fsid, osd_size(&common), daemon, &common, "")?;
     write_pid(dir, daemon)?;
     let mut metadata = machine::metadata();
     metadata.insert("osd_data".to_owned(), data.display().to_string());
@@ -156,10 +186,15 @@ fn open_store(
     size: u64,
     owner: &Daemon,
     common: &Common,
+    founders: &str,
 ) -> Result<(StoreDisk, CompletionQueue)> {
     let path = dir.join("store");
     if !path.join("superblock").exists() {
-        let meta = [("daemon".to_owned(), owner.to_string()), ("fsid".to_owned(), common.fsid.to_string())].into();
+        let mut meta: std::collections::BTreeMap<String, String> =
+            [("daemon".to_owned(), owner.to_string()), ("fsid".to_owned(), common.fsid.to_string())].into();
+        if !founders.is_empty() {
+            meta.insert(FOUNDERS.to_owned(), founders.to_owned());
+        }
         store::Store::mkfs(&path, &store::Geometry::new(uuid, size), meta)
             .with_context(|| format!("cannot make a store in {}", path.display()))?;
     }

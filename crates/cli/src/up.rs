@@ -33,6 +33,10 @@ const PORTS_PER_MON: u16 = 2;
 const PORTS_PER_OSD: u16 = 4;
 /// Room for OSDs that are added later.
 const OSDS_RESERVED: u16 = 32;
+/// Room for monitors: the first one's ports come before the OSDs', the others' behind them.
+const MONS_RESERVED: u16 = 9;
+/// What a majority can be told from.
+const MON_COUNTS: [i32; 4] = [1, 3, 5, 7];
 /// Where a free range is looked for when no port was named: below the ports that Linux gives to outgoing
 /// connections (32768 and up), any of which may hold a daemon's port just when it starts again.
 const PORT_SEARCH: std::ops::Range<u16> = 10_000..32_000;
@@ -101,9 +105,13 @@ fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
     drop(held);
     let health = wait_healthy(dir)?;
     println!(
-        "{health} after {:.1} s: {} OSDs, one monitor in {dir}",
+        "{health} after {:.1} s: {} OSDs, {} in {dir}",
         started.elapsed().as_secs_f64(),
-        daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count()
+        daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count(),
+        match daemons.iter().filter(|d| matches!(d, Daemon::Mon(_))).count() {
+            1 => "one monitor".to_owned(),
+            n => format!("{n} monitors"),
+        }
     );
     print_usage(dir);
     Ok(())
@@ -130,8 +138,8 @@ fn refuse_changes(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
 /// Writes everything a new cluster needs. The file that marks the folder as a cluster comes last, so
 /// that an interrupted `up` leaves a folder that the next one completes or refuses by name.
 fn create(dir: &ClusterDir, options: &UpOptions) -> Result<Lock> {
-    if options.mons != 1 {
-        bail!("--mons {}: only one monitor for now; quorums arrive with a later version", options.mons);
+    if !MON_COUNTS.contains(&options.mons) {
+        bail!("--mons {}: 1, 3, 5 or 7: an even number survives no more losses than one less", options.mons);
     }
     if !(1..=i32::from(OSDS_RESERVED)).contains(&options.osds) {
         bail!("--osds {}: from 1 to {OSDS_RESERVED}", options.osds);
@@ -159,8 +167,13 @@ fn write_all(dir: &ClusterDir, options: &UpOptions, chosen: &BTreeMap<String, St
         let path = root.join(folder);
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
     }
-    let mon = Daemon::Mon("a".to_owned());
-    std::fs::create_dir_all(dir.data(&mon))?;
+    let names: Vec<String> = (0..options.mons as u16).map(mon_name).collect();
+    for name in &names {
+        let data = dir.data(&Daemon::Mon(name.clone()));
+        std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        // Gone once the store is made: a store that is lost later may not begin as if nothing had been.
+        write_file(&data.join(FOUNDERS), &format!("{}\n", names.join(" ")))?;
+    }
     for id in 0..options.osds {
         interrupt::check()?;
         make_osd(dir, id)?;
@@ -231,7 +244,8 @@ fn initial_conf(
     let mut conf = Conf::default();
     let mut global = |name: &str, value: &str| conf.set("global", name, value);
     global("fsid", &fsid.to_string());
-    global("mon_host", &format!("[v2:127.0.0.1:{base}/0]"));
+    let ports: Vec<u16> = (0..options.mons as u16).map(|n| mon_port(base, n)).collect();
+    global("mon_host", &mon_host(&ports));
     global("public_addr", "127.0.0.1");
     global("cluster_addr", "127.0.0.1");
     global("auth_cluster_required", "none");
@@ -251,6 +265,10 @@ fn initial_conf(
     for (name, value) in chosen {
         global(name, value);
     }
+    for (n, port) in (0..).zip(ports) {
+        conf.set(&format!("mon.{}", mon_name(n)), "mon_addr", &mon_addr(port));
+    }
+    conf.set("spirula", "port", &base.to_string());
     conf.set("client", "keyring", &dir.keyring_file().display().to_string());
     conf.set("client", "admin_socket", "");
     conf.set("client", "log_file", "");
@@ -259,14 +277,17 @@ fn initial_conf(
 
 /// The first of a range of free ports: the one asked for, or one that is found.
 fn choose_ports(options: &UpOptions) -> Result<u16> {
-    let count = PORTS_PER_MON + PORTS_PER_OSD * OSDS_RESERVED;
-    let used = PORTS_PER_MON + PORTS_PER_OSD * options.osds as u16;
+    let count = PORTS_PER_MON * MONS_RESERVED + PORTS_PER_OSD * OSDS_RESERVED;
+    let used = |base: u16| {
+        let others = (1..options.mons as u16).flat_map(move |n| [mon_port(base, n), mon_port(base, n) + 1]);
+        (base..base + PORTS_PER_MON + PORTS_PER_OSD * options.osds as u16).chain(others)
+    };
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     if let Some(base) = options.port {
         if base < 1024 || base > u16::MAX - count {
             bail!("--port {base}: choose one from 1024 to {}", u16::MAX - count);
         }
-        return match (base..base + used).find(|p| !free(*p)) {
+        return match used(base).find(|p| !free(*p)) {
             None => Ok(base),
             Some(taken) => bail!("port {taken} is in use: choose another --port, or leave it out to have one found"),
         };
@@ -276,13 +297,37 @@ fn choose_ports(options: &UpOptions) -> Result<u16> {
     let start = std::process::id().wrapping_mul(count.into()) % span;
     (0..span / u32::from(count))
         .map(|i| PORT_SEARCH.start + ((start + i * u32::from(count)) % (span - u32::from(count))) as u16)
-        .find(|base| (*base..base + used).all(free))
+        .find(|base| used(*base).all(free))
         .context("no free range of ports between 10000 and 32000: name one with --port")
 }
 
-/// The ports of an OSD, from the monitor's.
-pub fn osd_ports(mon_port: u16, id: i32) -> [u16; 4] {
-    let first = mon_port + PORTS_PER_MON + PORTS_PER_OSD * id as u16;
+/// The file in a new monitor's folder that names all who found the cluster.
+pub const FOUNDERS: &str = "founders";
+
+/// The name of the `n`th monitor.
+fn mon_name(n: u16) -> String {
+    char::from(b'a' + n as u8).to_string()
+}
+
+/// The port of the `n`th monitor, and behind it its manager's, from the cluster's first.
+fn mon_port(base: u16, n: u16) -> u16 {
+    match n {
+        0 => base,
+        n => base + PORTS_PER_MON * n + PORTS_PER_OSD * OSDS_RESERVED,
+    }
+}
+
+fn mon_addr(port: u16) -> String {
+    format!("v2:127.0.0.1:{port}/0")
+}
+
+fn mon_host(ports: &[u16]) -> String {
+    ports.iter().map(|port| format!("[{}]", mon_addr(*port))).collect::<Vec<_>>().join(",")
+}
+
+/// The ports of an OSD, from the cluster's first.
+pub fn osd_ports(base: u16, id: i32) -> [u16; 4] {
+    let first = base + PORTS_PER_MON + PORTS_PER_OSD * id as u16;
     [first, first + 1, first + 2, first + 3]
 }
 

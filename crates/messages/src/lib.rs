@@ -20,6 +20,7 @@ use denc::{Decoder, Encoder};
 pub mod log;
 pub mod mgr;
 pub mod mon_command;
+mod mon_peer;
 pub mod mon_session;
 pub mod opaque;
 pub mod osd_boot;
@@ -38,6 +39,7 @@ pub mod watch;
 pub use log::*;
 pub use mgr::*;
 pub use mon_command::*;
+pub use mon_peer::MMonPeer;
 pub use mon_session::*;
 pub use opaque::{Opaque, Rest};
 pub use osd_boot::*;
@@ -247,7 +249,7 @@ macro_rules! bodies {
 
 bodies! {
     MPing MMonMap MMonGetMap MMonSubscribe MMonSubscribeAck MMonGetVersion MMonGetVersionReply
-    MAuth MAuthReply MConfig MGetConfig
+    MAuth MAuthReply MConfig MGetConfig MMonPeer
     MMonCommand MMonCommandAck MCommand MCommandReply MMgrCommand MMgrCommandReply
     MLog MLogAck
     MMgrMap MServiceMap MMgrUpdate MMgrClose MMgrConfigure MMgrDigest

@@ -4,6 +4,8 @@
 //! out twice. They come from ranges that the replicated state has granted; an id counts as given
 //! once the range that holds it is committed, so a crash skips ids and reuses none.
 
+use std::collections::VecDeque;
+
 use denc::{DecodeError, Decoder};
 use node::AuthReply;
 use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MDS, ENTITY_TYPE_MGR, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EntityName};
@@ -23,41 +25,62 @@ const FIRST: u64 = 4_100;
 /// The ids that this monitor may give out.
 #[derive(Debug, Default)]
 pub struct GlobalIds {
-    next: u64,
-    /// The end (exclusive) of what the replicated state has granted.
-    granted: u64,
+    /// Ranges that the replicated state has granted to this monitor, and nobody else.
+    ranges: VecDeque<(u64, u64)>,
+    /// Ids below it may have been given out by some monitor.
+    max: u64,
+}
+
+/// The range to be granted when ids below `max` are taken.
+pub fn next_range(max: u64) -> (u64, u64) {
+    let from = max.max(FIRST);
+    (from, from + GRANT)
 }
 
 impl GlobalIds {
-    /// Takes up leadership: everything below `max` may have been given out before.
-    pub fn start(&mut self, max: u64) {
-        self.next = max.max(FIRST);
-        self.granted = max;
+    /// A range is ours: that it is granted is committed.
+    pub fn add(&mut self, from: u64, to: u64) {
+        self.ranges.push_back((from, to));
+        self.max = self.max.max(to);
     }
 
     /// The replicated state has granted ids up to `max`.
-    pub fn grant(&mut self, max: u64) {
-        self.granted = self.granted.max(max);
+    pub fn set_max(&mut self, max: u64) {
+        self.max = self.max.max(max);
     }
 
-    /// The end of the range to ask for, if there are too few left.
-    pub fn wanted(&self) -> Option<u64> {
-        (self.granted < self.next + GRANT / 2).then_some(self.next + GRANT)
+    /// Whether there are too few left.
+    pub fn wants_more(&self) -> bool {
+        self.ranges.iter().map(|(from, to)| to - from).sum::<u64>() < GRANT / 2
     }
 
     /// A fresh id; `None` until more are granted.
     pub fn take(&mut self) -> Option<u64> {
-        if self.next >= self.granted {
-            return None;
+        let (from, to) = self.ranges.front_mut()?;
+        let id = *from;
+        *from += 1;
+        if from == to {
+            self.ranges.pop_front();
         }
-        self.next += 1;
-        Some(self.next - 1)
+        Some(id)
     }
 
-    /// Whether this id may have been given out: a client that asks to keep it may.
+    /// Whether this id may have been given out, by this monitor or another: a client that asks to keep it may.
     pub fn is_given(&self, id: u64) -> bool {
-        (FIRST..self.next).contains(&id)
+        (FIRST..self.max).contains(&id) && !self.ranges.iter().any(|(from, to)| (*from..*to).contains(&id))
     }
+}
+
+/// Monitors need no id, and talk to each other before there is a quorum that could give one.
+pub fn answer_mon(method: u32, payload: &bytes::Bytes) -> Option<AuthReply> {
+    let request = Request::decode(payload.clone()).ok().filter(|r| r.kind == ENTITY_TYPE_MON)?;
+    (method == METHOD_NONE).then(|| AuthReply::Done {
+        name: request.name(0),
+        entity: request.entity,
+        global_id: 0,
+        con_mode: MODE_CRC,
+        payload: bytes::Bytes::new(),
+    })
 }
 
 /// What a client says of itself in its first authentication frame.
@@ -129,13 +152,14 @@ mod tests {
     #[test]
     fn an_id_is_never_given_twice_however_often_the_monitor_dies() {
         let mut seen = std::collections::BTreeSet::new();
-        let mut granted = 0;
+        let mut max = 0;
         for _ in 0..5 {
             let mut ids = GlobalIds::default();
-            ids.start(granted);
+            ids.set_max(max);
             assert_eq!(ids.take(), None, "nothing is given before it is granted");
-            granted = ids.wanted().unwrap();
-            ids.grant(granted);
+            let (from, to) = next_range(max);
+            max = to;
+            ids.add(from, to);
             for _ in 0..3 {
                 assert!(seen.insert(ids.take().unwrap()));
             }
@@ -145,8 +169,8 @@ mod tests {
     #[test]
     fn a_client_keeps_an_id_that_was_given_and_no_other() {
         let mut ids = GlobalIds::default();
-        ids.start(0);
-        ids.grant(ids.wanted().unwrap());
+        let (from, to) = next_range(0);
+        ids.add(from, to);
         let mut ask = |id: u64| {
             let mut payload = ADMIN[..14].to_vec();
             payload.extend(id.to_le_bytes());

@@ -31,10 +31,12 @@ pub enum Space {
     ClusterLog = 11,
     /// Snapshots that are gone for good: see `osd_service/snaps.rs`.
     OsdSnap = 12,
+    /// Answers to commands that were done: see `forward.rs`.
+    Done = 13,
 }
 
 impl Space {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Config,
         Self::ConfigLog,
@@ -47,6 +49,7 @@ impl Space {
         Self::Creating,
         Self::ClusterLog,
         Self::OsdSnap,
+        Self::Done,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -63,6 +66,7 @@ impl Space {
             Self::Creating => "creating",
             Self::ClusterLog => "cluster_log",
             Self::OsdSnap => "osd_snap",
+            Self::Done => "done",
         }
     }
 }

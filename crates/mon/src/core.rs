@@ -1,35 +1,44 @@
-//! The node itself: from input to proposal to answer.
+//! The node itself: its parts, and its inputs. What it agrees upon with others is in `replication.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use denc::to_bytes;
 use messages::{Body, Message};
 use mgr::{Digest, Mgr};
 use node::{ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Token};
 use os::{Coll, ObjectRead, Transaction, TxOp};
-use quorum::{Index, MemberId, Raft, Restored, Setup as RaftSetup, Timing};
+use quorum::{Index, MemberId, Raft, Restored};
+use types::EntityAddr;
 use types::options::{Config, Source};
 
 use crate::Setup;
 use crate::auth::{self, GlobalIds};
-use crate::change::{Change, Proposal, Space};
+use crate::change::Space;
+use crate::forward::{Forwards, Job, Routed};
 use crate::health::HealthWatch;
+use crate::members;
 use crate::osd_service::OsdService;
+use crate::peers::Links;
 use crate::pending::{Pending, Waiter};
+use crate::replication::{RAFT_TICK, raft};
 use crate::session::Sessions;
-use crate::state::{Effects, State, meta};
+use crate::state::{State, meta};
 
 /// What a handler sees of the world.
 pub struct Cx<'a> {
     pub now: Now,
     pub store: &'a dyn ObjectRead,
     pub out: &'a mut Vec<Output>,
+    /// Answers for sessions of other monitors, and to jobs.
+    pub routed: Vec<Routed>,
 }
 
 impl Cx<'_> {
     pub fn send(&mut self, conn: ConnId, msg: impl Into<Message>) {
-        self.out.push(Output::Send { to: Dest::Conn(conn), msg: msg.into(), after: None });
+        match Forwards::is_proxy(conn) {
+            true => self.routed.push(Routed::Session(conn, msg.into())),
+            false => self.out.push(Output::Send { to: Dest::Conn(conn), msg: msg.into(), after: None }),
+        }
     }
 
     pub fn log(&mut self, level: Level, text: impl Into<String>) {
@@ -39,28 +48,32 @@ impl Cx<'_> {
 
 /// An input that has to wait: for leadership, or for the proposal under way.
 #[derive(Debug)]
-enum Held {
-    Message { conn: ConnId, msg: Message },
-    Auth { conn: ConnId, method: u32, payload: bytes::Bytes },
-    Admin { id: u64, command: String },
+pub enum Held {
+    Job(Box<Job>),
     Mgr(mgr::ToMonitor),
+}
+
+/// A client that waits to be let in: for a quorum, or for an id.
+#[derive(Debug)]
+pub struct AtTheDoor {
+    pub conn: ConnId,
+    pub method: u32,
+    pub payload: bytes::Bytes,
 }
 
 /// The proposal under way.
 #[derive(Debug)]
-struct Flight {
-    index: Index,
-    waiters: Vec<Waiter>,
+pub struct Flight {
+    pub index: Index,
+    pub waiters: Vec<Waiter>,
 }
 
 /// How often failures, time-outs and health are looked at (Ceph: `mon_tick_interval` is 5 s; a second
 /// makes failures show sooner and costs nothing).
 const TICK: Duration = Duration::from_secs(1);
-/// The log is cut off this far behind what is applied.
-const KEEP_ENTRIES: Index = 200;
-const COMPACT_STEP: Index = 100;
-/// Its number in the log.
-const ALONE: MemberId = 0;
+/// A monitor that is out of the quorum for so long sends its clients to another one (Ceph: twice
+/// `mon_lease`).
+const OUT_TOO_LONG: Duration = Duration::from_secs(5);
 
 /// The monitor, with its manager inside.
 #[derive(Debug)]
@@ -84,17 +97,33 @@ pub struct Mon {
     pub(crate) log: Raft,
     /// When this monitor began to lead.
     pub(crate) leading_since: Option<Now>,
-    flight: Option<Flight>,
-    held: VecDeque<Held>,
+    /// Since when the quorum is what it is.
+    pub(crate) quorum_since: Option<Now>,
+    pub(crate) flight: Option<Flight>,
+    pub(crate) held: VecDeque<Held>,
+    at_the_door: VecDeque<AtTheDoor>,
+    pub(crate) forwards: Forwards,
+    pub(crate) links: Links,
+    /// At the leader: stores that get the log and do not vote yet, and where they are.
+    pub(crate) learners: BTreeMap<MemberId, (String, EntityAddr)>,
+    pub(crate) watch: members::Watch,
     /// Log writes under way.
-    writes: VecDeque<(Token, u64)>,
-    next_token: u64,
+    pub(crate) writes: VecDeque<(Token, u64)>,
+    pub(crate) next_token: u64,
     next_tick: Option<Duration>,
-    dead: bool,
+    /// How far the log's clock has come.
+    pub(crate) raft_ticked: Duration,
+    /// Since when no leader is known.
+    out_since: Option<Duration>,
+    pub(crate) dead: bool,
 }
 
 impl Mon {
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(mut setup: Setup) -> Self {
+        if setup.mons.is_empty() {
+            setup.mons = vec![(setup.name.clone(), setup.listening.public)];
+            setup.founds = true;
+        }
         let mut config = Config::daemon();
         for (name, value) in &setup.options {
             // What the configuration file gets wrong is reported where the file is read.
@@ -114,13 +143,21 @@ impl Mon {
             digest: Digest::default(),
             health: HealthWatch::default(),
             ids: GlobalIds::default(),
-            log: alone(Restored::default(), 0),
+            log: raft(0, 0, Restored::default(), 0),
             leading_since: None,
+            quorum_since: None,
             flight: None,
             held: VecDeque::new(),
+            at_the_door: VecDeque::new(),
+            forwards: Forwards::new(u64::from_le_bytes(*setup.entropy.first_chunk().expect("of 32"))),
+            links: Links::default(),
+            learners: BTreeMap::new(),
+            watch: members::Watch::default(),
             writes: VecDeque::new(),
             next_token: 1,
             next_tick: None,
+            raft_ticked: Duration::ZERO,
+            out_since: None,
             dead: false,
             setup,
         }
@@ -128,6 +165,21 @@ impl Mon {
 
     pub fn name(&self) -> &str {
         &self.setup.name
+    }
+
+    /// Whether it leads, as far as it knows.
+    pub fn is_leader(&self) -> bool {
+        self.log.is_leading()
+    }
+
+    /// Its part of the replicated log, to look at.
+    pub fn raft(&self) -> &Raft {
+        &self.log
+    }
+
+    /// The newest OSD map that is committed here.
+    pub fn osdmap(&self) -> &osdmap::OsdMap {
+        &self.state.osdmap
     }
 
     // --- start
@@ -140,7 +192,7 @@ impl Mon {
         }
         let loaded = State::load(cx.store).map_err(|e| chain(&e));
         let loaded = loaded.and_then(|state| Ok((state, quorum::disk::load(cx.store).map_err(|e| chain(&e))?)));
-        let (state, restored) = match loaded {
+        let (state, mut restored) = match loaded {
             Ok(loaded) => loaded,
             Err(why) => return self.die(cx, &why),
         };
@@ -150,224 +202,136 @@ impl Mon {
             let why = format!("this store belongs to cluster {fsid}, not to {}", self.setup.fsid);
             return self.die(cx, &why);
         }
-        self.log = alone(restored, state.applied);
+        let me = self.identify(cx, &state, &mut restored);
+        let applied = state.applied;
         self.state = state;
+        self.raft_ticked = cx.now.mono;
+        self.osd.blind_before = self.state.osdmap.epoch;
+        self.log = raft(me, 0, restored.clone(), applied);
+        let rank = self.rank().unwrap_or(0);
+        self.log = raft(me, rank as u32, restored, applied);
+        self.ids.set_max(self.state.value(Space::Meta, meta::GLOBAL_ID_MAX).unwrap_or(0));
         self.reload_config();
-        self.log.campaign();
+        self.on_members(cx);
+        if self.log.members().len() == 1 {
+            self.log.campaign();
+        }
         self.drive(cx);
         self.next_tick = Some(cx.now.mono + TICK);
     }
 
-    fn die(&mut self, cx: &mut Cx, why: &str) {
+    /// Ends for a reason that is no fault of this monitor's.
+    pub(crate) fn exit(&mut self, cx: &mut Cx, why: &str) {
+        cx.log(Level::Warn, why);
+        cx.out.push(Output::Exit { code: 1 });
+        self.dead = true;
+    }
+
+    pub(crate) fn die(&mut self, cx: &mut Cx, why: &str) {
         cx.log(Level::Error, why);
         cx.out.push(Output::Exit { code: 1 });
         self.dead = true;
     }
 
-    /// Everything earlier is applied, and proposals are taken.
-    fn on_leading(&mut self, cx: &mut Cx) {
-        self.leading_since = Some(cx.now);
-        self.ids.start(self.state.value(Space::Meta, meta::GLOBAL_ID_MAX).unwrap_or(0));
-        if self.state.is_new() {
-            self.mkfs(cx);
-        }
-        self.announce(cx);
-        self.mgr_new_map(cx);
-        self.osd.on_leading(cx.now, &self.state);
-    }
-
-    // --- the log
-
-    fn submit(&mut self, cx: &mut Cx, txn: Transaction) -> Token {
-        let token = Token(self.next_token);
-        self.next_token += 1;
-        cx.out.push(Output::Submit { token, txn });
-        token
-    }
-
-    /// Does what the log asks for.
-    fn drive(&mut self, cx: &mut Cx) {
-        while let Some(output) = self.log.poll() {
-            match output {
-                quorum::Output::Persist(p) => {
-                    let token = self.submit(cx, quorum::disk::transaction(&p));
-                    self.writes.push_back((token, p.seq));
-                }
-                quorum::Output::Committed(entry) => self.apply(cx, &entry),
-                quorum::Output::Leading { .. } => self.on_leading(cx),
-                // There is nobody else.
-                quorum::Output::Send { .. }
-                | quorum::Output::Following { .. }
-                | quorum::Output::SnapshotWanted { .. } => {}
-            }
-        }
-    }
-
-    fn committed(&mut self, cx: &mut Cx, token: Token) {
-        while let Some(&(first, seq)) = self.writes.front() {
-            if first > token {
-                break;
-            }
-            self.writes.pop_front();
-            self.log.persisted(seq);
-        }
-        self.drive(cx);
-    }
-
-    fn apply(&mut self, cx: &mut Cx, entry: &quorum::Entry) {
-        let before = self.state.osdmap.clone();
-        let mut txn = Transaction::new();
-        let effects = self.state.apply(entry, &mut txn);
-        self.submit(cx, txn);
-        if entry.index.is_multiple_of(COMPACT_STEP) {
-            self.log.compact(entry.index.saturating_sub(KEEP_ENTRIES));
-        }
-        if effects.spaces.contains(&Space::Config) {
-            self.reload_config();
-        }
-        self.ids.grant(self.state.value(Space::Meta, meta::GLOBAL_ID_MAX).unwrap_or(0));
-        if effects.osdmap {
-            self.osd.on_new_map(cx.now, &before, &self.state.osdmap);
-            let creating: Vec<_> = self.creating().map(|(pgid, _)| pgid).collect();
-            self.mgr_new_map(cx);
-            self.osd.note_primaries(&before, &self.state.osdmap, creating.into_iter());
-        }
-        let moved = before.crush_version != self.state.osdmap.crush_version;
-        self.tell(cx, &effects, moved);
-        if self.flight.as_ref().is_some_and(|f| f.index == entry.index) {
-            let flight = self.flight.take().expect("it was there");
-            flight.waiters.into_iter().for_each(|w| answer(cx, w));
-        }
-    }
-
-    /// Tells subscribers. `moved`: the CRUSH map changed, and with it where settings may apply.
-    fn tell(&mut self, cx: &mut Cx, effects: &Effects, moved: bool) {
-        if effects.osdmap {
-            self.tell_osdmap(cx);
-        }
-        // PGs that have been made are nobody's business; those to be made (again) are.
-        let to_make =
-            |(space, key): &(Space, String)| *space == Space::Creating && self.state.get(*space, key).is_some();
-        if effects.osdmap || effects.keys.iter().any(to_make) {
-            self.tell_creates(cx);
-        }
-        if moved || effects.spaces.contains(&Space::Config) {
-            self.tell_config(cx);
-        }
-        if effects.spaces.contains(&Space::ClusterLog) {
-            self.tell_log(cx);
-        }
-        if effects.spaces.contains(&Space::Meta) {
-            self.tell_meta(cx);
-        }
-    }
-
-    fn can_propose(&self) -> bool {
-        self.log.is_leading() && self.flight.is_none()
-    }
-
-    /// Whether a request that changes state can be handled now. Not before the first maps are committed:
-    /// there is nothing yet that could be changed.
-    pub(crate) fn is_writeable(&self) -> bool {
-        self.can_propose() && !self.state.is_new()
-    }
-
-    /// Handles what was held, looks after the services, and proposes what has gathered.
-    fn maintain(&mut self, cx: &mut Cx) {
-        if self.dead {
-            return;
-        }
-        // Each round handles what the last commit let go; one that proposes ends it.
-        while self.can_propose() {
-            if self.is_writeable() {
-                for held in std::mem::take(&mut self.held) {
-                    self.retry(cx, held);
-                }
-                self.service(cx);
-            }
-            if self.pending.is_empty() {
-                std::mem::take(&mut self.pending.waiters).into_iter().for_each(|w| answer(cx, w));
-                self.pending = Pending::default();
-                break;
-            }
-            self.propose(cx);
-        }
-    }
-
-    /// What the monitor itself finds to do while it leads.
-    fn service(&mut self, cx: &mut Cx) {
-        if let Some(max) = self.ids.wanted()
-            && self.pending.get(Space::Meta, meta::GLOBAL_ID_MAX).is_none()
-        {
-            self.pending.put_value(Space::Meta, meta::GLOBAL_ID_MAX, &max);
-        }
-        self.osd_service(cx);
-    }
-
-    fn propose(&mut self, cx: &mut Cx) {
-        let pending = std::mem::take(&mut self.pending);
-        let mut changes = pending.changes;
-        if let Some(map) = pending.map
-            && !map.is_empty()
-        {
-            let (inc, creating) = map.finish(cx.now.wall, &self.state);
-            changes.push(Change::OsdMapInc(inc));
-            changes.extend(creating);
-        }
-        self.log_changes(cx.now, pending.log, &mut changes);
-        let proposal = Proposal { stamp: cx.now.wall, changes };
-        let index = self.log.propose(to_bytes(&proposal, types::features::ALL)).expect("only a leader proposes");
-        self.flight = Some(Flight { index, waiters: pending.waiters });
-        self.drive(cx);
-    }
-
-    fn retry(&mut self, cx: &mut Cx, held: Held) {
+    pub(crate) fn retry(&mut self, cx: &mut Cx, held: Held) {
         match held {
-            Held::Message { conn, msg } => self.on_message(cx, conn, msg),
-            Held::Auth { conn, method, payload } => self.on_auth(cx, conn, method, payload),
-            Held::Admin { id, command } => self.on_admin(cx, id, command),
+            Held::Job(job) => self.run_job(cx, *job),
             Held::Mgr(request) => self.mgr_request(cx, request),
         }
     }
 
     // --- inputs
 
+    /// Whether this monitor is one of those who agree: it leads, or hears who does.
+    pub(crate) fn in_quorum(&self) -> bool {
+        let follows = self.log.leader().is_some() && self.log.members().contains(self.log.me());
+        self.log.is_leading() || follows && self.log.leader() != Some(self.log.me())
+    }
+
     fn on_auth(&mut self, cx: &mut Cx, conn: ConnId, method: u32, payload: bytes::Bytes) {
-        if self.leading_since.is_none() {
-            return self.held.push_back(Held::Auth { conn, method, payload });
+        if let Some(reply) = auth::answer_mon(method, &payload) {
+            return cx.out.push(Output::AuthReply { conn, reply });
         }
-        match auth::answer(&mut self.ids, method, &payload) {
-            Some(reply) => cx.out.push(Output::AuthReply { conn, reply }),
-            None => self.held.push_back(Held::Auth { conn, method, payload }),
+        self.at_the_door.push_back(AtTheDoor { conn, method, payload });
+    }
+
+    /// Lets clients in while this monitor can serve them. Those who cannot wait go to another.
+    pub(crate) fn let_in(&mut self, cx: &mut Cx) {
+        if !self.in_quorum() || self.state.is_new() {
+            return;
+        }
+        while let Some(AtTheDoor { conn, method, payload }) = self.at_the_door.front() {
+            let Some(reply) = auth::answer(&mut self.ids, *method, payload) else { return };
+            cx.out.push(Output::AuthReply { conn: *conn, reply });
+            self.at_the_door.pop_front();
         }
     }
 
-    pub(crate) fn on_message(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) {
+    /// Asks for more ids in time.
+    pub(crate) fn want_ids(&mut self, cx: &mut Cx) {
+        use crate::peers::Ask;
+        if self.in_quorum() && self.ids.wants_more() && !self.forwards.is_waiting_for(&Ask::Ids) {
+            self.request_own(cx, Ask::Ids);
+        }
+    }
+
+    fn on_message(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) {
+        if let Body::MMonPeer(m) = msg.body {
+            return self.peer_message(cx, conn, m);
+        }
         if self.sessions.get(conn).is_none() {
             return;
         }
-        if !self.is_writeable() && self.changes_state(&msg) {
-            return self.held.push_back(Held::Message { conn, msg });
+        if self.is_local(&msg) {
+            return self.dispatch(cx, conn, msg);
         }
-        self.dispatch(cx, conn, msg);
+        self.request(cx, conn, msg);
     }
 
     /// Keeps a message for after the next commit.
-    pub(crate) fn hold_message(&mut self, conn: ConnId, msg: Message) {
-        self.held.push_back(Held::Message { conn, msg });
+    pub(crate) fn hold_message(&mut self, msg: Message) {
+        self.forwards.put_off = Some(msg);
     }
 
     pub(crate) fn hold_mgr_request(&mut self, request: mgr::ToMonitor) {
         self.held.push_back(Held::Mgr(request));
     }
 
-    pub(crate) fn on_admin(&mut self, cx: &mut Cx, id: u64, command: String) {
-        let (writes, run) = self.admin_command(&command);
-        if writes && !self.is_writeable() {
-            return self.held.push_back(Held::Admin { id, command });
+    fn on_admin(&mut self, cx: &mut Cx, id: u64, command: String) {
+        if !self.is_local_command(std::slice::from_ref(&command)) {
+            return self.request_admin(cx, id, command);
         }
+        let (_, run) = self.admin_command(&command);
         let body = run(self, cx);
-        self.reply(cx, writes, Waiter::Admin { id, body });
+        cx.out.push(Output::AdminReply { id, body });
+    }
+
+    fn on_reset(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.sessions.close(conn);
+        self.forwards.forget(conn);
+        self.at_the_door.retain(|a| a.conn != conn);
+        self.mgr.reset(cx.now, conn);
+        self.links.reset(conn);
+    }
+
+    /// A monitor that agrees with nobody sends its clients away: others may serve them.
+    fn mind_quorum(&mut self, cx: &mut Cx) {
+        if self.in_quorum() {
+            self.out_since = None;
+            return;
+        }
+        let since = *self.out_since.get_or_insert(cx.now.mono);
+        if cx.now.mono.saturating_sub(since) < OUT_TOO_LONG {
+            return;
+        }
+        for conn in self.sessions.conns() {
+            cx.out.push(Output::Close { conn });
+            self.sessions.close(conn);
+            self.forwards.forget(conn);
+        }
+        for at in std::mem::take(&mut self.at_the_door) {
+            cx.out.push(Output::Close { conn: at.conn });
+        }
     }
 
     /// Answers now, or once what is pending is committed if the request may have changed state.
@@ -388,6 +352,9 @@ impl Mon {
         if self.next_tick.is_some_and(|at| at <= cx.now.mono) {
             self.next_tick = Some(cx.now.mono + TICK);
             self.mgr_tick(cx);
+            self.mind_quorum(cx);
+            self.ask_again(cx);
+            self.ask_to_join(cx);
             if self.is_writeable() {
                 self.adjust_pools();
                 self.watch_mgr(cx);
@@ -397,24 +364,15 @@ impl Mon {
     }
 }
 
-/// The only monitor there is. A store that its first format wrote does not say who votes.
-fn alone(mut restored: Restored, applied: Index) -> Raft {
-    if restored.hard.snapshot.members.is_empty() {
-        restored.hard.snapshot.members = [ALONE].into_iter().collect();
-    }
-    let timing = Timing { heartbeat: 3, election: 10, spread: 10 };
-    Raft::new(RaftSetup { me: ALONE, timing, reticence: 0, seed: 0 }, restored, applied)
-}
-
-fn answer(cx: &mut Cx, waiter: Waiter) {
+pub fn answer(cx: &mut Cx, waiter: Waiter) {
     match waiter {
         Waiter::Message { conn, msg } => cx.send(conn, msg),
-        Waiter::Admin { id, body } => cx.out.push(Output::AdminReply { id, body }),
+        Waiter::Job(id, answer) => cx.routed.push(Routed::Job(id, answer)),
     }
 }
 
 /// An error with what caused it, in one line.
-fn chain(e: &dyn std::error::Error) -> String {
+pub fn chain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut source = e.source();
     while let Some(e) = source {
@@ -426,17 +384,21 @@ fn chain(e: &dyn std::error::Error) -> String {
 
 impl Node for Mon {
     fn handle(&mut self, now: Now, store: &dyn ObjectRead, input: Input, out: &mut Vec<Output>) {
-        let mut cx = Cx { now, store, out };
+        let mut cx = Cx { now, store, out, routed: Vec::new() };
         let cx = &mut cx;
+        if !matches!(input, Input::Start) {
+            self.advance_log(cx);
+        }
         match input {
             Input::Start => self.start(cx),
             Input::Committed(token) => self.committed(cx, token),
             Input::Connected { conn, via: Endpoint::Mgr, peer, .. } => self.mgr.connected(conn, peer, cx.out),
-            Input::Connected { conn, peer, .. } => self.sessions.open(conn, peer),
-            Input::Reset { conn } => {
-                self.sessions.close(conn);
-                self.mgr.reset(cx.now, conn);
+            Input::Connected { conn, peer, incoming, .. } if peer.name.is_mon() => {
+                self.links.connected(cx, conn, &peer, incoming);
             }
+            Input::Connected { conn, peer, .. } => self.sessions.open(conn, peer),
+            Input::Reset { conn } => self.on_reset(cx, conn),
+            Input::Refused { addrs, .. } => self.links.refused(cx.now.mono, &addrs),
             Input::Message { conn, via: Endpoint::Mgr, msg } => self.mgr_message(cx, conn, msg),
             Input::Message { conn, via: Endpoint::Public, msg } => self.on_message(cx, conn, msg),
             Input::Auth { conn, method, payload, .. } => self.on_auth(cx, conn, method, payload),
@@ -444,16 +406,18 @@ impl Node for Mon {
             Input::Wake => self.tick(cx),
             Input::Shutdown => cx.out.push(Output::Exit { code: 0 }),
             Input::StoreFailed { why } => self.die(cx, &format!("the monitor's store failed: {why}")),
-            Input::Message { .. }
-            | Input::RemoteReset { .. }
-            | Input::Refused { .. }
-            | Input::ReadDone { .. }
-            | Input::Continue => {}
+            Input::Message { .. } | Input::RemoteReset { .. } | Input::ReadDone { .. } | Input::Continue => {}
         }
         self.maintain(cx);
+        // An answer of our own may let something more be done.
+        while !cx.routed.is_empty() {
+            self.flush_routed(cx);
+            self.maintain(cx);
+        }
     }
 
     fn next_wakeup(&self) -> Option<Duration> {
-        self.next_tick
+        let log = self.needs_ticks().then_some(self.raft_ticked + RAFT_TICK);
+        [self.next_tick, log].into_iter().flatten().min()
     }
 }

@@ -34,6 +34,19 @@ impl Mon {
         }
     }
 
+    /// Whether any monitor can answer this by itself: what it may know later than the leader does no harm.
+    pub(crate) fn is_local(&self, msg: &Message) -> bool {
+        match &msg.body {
+            Body::MMonGetMap(_)
+            | Body::MMonSubscribe(_)
+            | Body::MPing(_)
+            | Body::MGetConfig(_)
+            | Body::MMonGetOSDMap(_) => true,
+            Body::MCommand(m) => self.is_local_command(&m.cmd),
+            _ => false,
+        }
+    }
+
     pub(crate) fn dispatch(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) {
         let Some(msg) = self.osd_message(cx, conn, msg) else { return };
         let tid = msg.tid;
@@ -161,7 +174,7 @@ impl Mon {
     /// Fills in that it was this monitor, and when.
     fn sign(&self, now: Now, seq: u64, line: &mut ClogEntry) {
         line.name = messages::AuthName { kind: types::ENTITY_TYPE_MON.into(), id: self.setup.name.clone() };
-        line.rank = types::EntityName::mon(0);
+        line.rank = types::EntityName::mon(self.rank().unwrap_or(0) as i64);
         line.addrs = self.setup.listening.public.into();
         line.stamp = now.wall;
         line.seq = seq;

@@ -22,12 +22,17 @@ mod change;
 mod commands;
 mod config_db;
 mod core;
+mod forward;
 mod handlers;
 mod health;
+mod members;
 mod mkfs;
 mod osd_service;
+mod peers;
 mod pending;
 mod pgmap;
+mod quorum_record;
+mod replication;
 mod secrets;
 mod session;
 mod state;
@@ -45,6 +50,12 @@ pub struct Setup {
     /// Of the cluster. An empty store is made for it; another cluster's store is refused.
     pub fsid: Uuid,
     pub listening: node::Listening,
+    /// The monitors by rank, with their addresses: of a new cluster those that found it. Where a name is
+    /// not known it is empty. Nothing here counts once the replicated state says more.
+    pub mons: Vec<(String, types::EntityAddr)>,
+    /// Whether an empty store may begin as one of `mons`, by its place among them. Only the first time: a
+    /// store that was lost has forgotten what it promised, so it has to be taken in by the others.
+    pub founds: bool,
     /// From the configuration file and the command line: (option, value).
     pub options: Vec<(String, String)>,
     pub hostname: String,

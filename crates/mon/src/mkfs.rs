@@ -9,6 +9,7 @@ use types::{MgrMap, MonFeatures, MonInfo, MonMap, features};
 use crate::change::{Change, Space};
 use crate::commands::auth::{Entity, Key};
 use crate::core::{Cx, Mon};
+use crate::members::mgr_metadata;
 use crate::state::meta;
 
 impl Mon {
@@ -27,17 +28,18 @@ impl Mon {
     }
 
     fn first_monmap(&self, now: types::UTime) -> MonMap {
-        let name = self.setup.name.clone();
-        let info =
-            MonInfo { name: name.clone(), public_addrs: self.setup.listening.public.into(), ..MonInfo::default() };
+        let info = |(name, addr): &(String, types::EntityAddr)| {
+            let info = MonInfo { name: name.clone(), public_addrs: (*addr).into(), ..MonInfo::default() };
+            (name.clone(), info)
+        };
         MonMap {
             epoch: 1,
             fsid: self.setup.fsid,
             last_changed: now,
             created: now,
             persistent_features: MonFeatures::PACIFIC,
-            mons: BTreeMap::from([(name.clone(), info)]),
-            ranks: vec![name],
+            mons: self.setup.mons.iter().map(info).collect(),
+            ranks: self.setup.mons.iter().map(|(name, _)| name.clone()).collect(),
             min_mon_release: 16,
             election_strategy: 1,
             ..MonMap::default()
@@ -50,6 +52,8 @@ impl Mon {
         let monmap = self.first_monmap(now);
         self.pending.put(Space::Meta, meta::FSID, self.setup.fsid.to_string());
         self.pending.put_value(Space::Meta, meta::MONMAP, &monmap);
+        let members: BTreeMap<String, quorum::MemberId> = monmap.ranks.iter().cloned().zip(0..).collect();
+        self.pending.put_value(Space::Meta, meta::MEMBERS, &members);
         self.pending.changes.push(Change::FirstOsdMap(self.first_osdmap(now)));
         for (name, caps) in first_entities() {
             let key = Key::new(now, self.secrets.next());
@@ -98,13 +102,15 @@ impl Mon {
 
     /// Puts the manager of this process into the map, as a new one.
     pub(crate) fn announce_mgr(&mut self, cx: &mut Cx) {
-        let mut map = self.mgrmap();
+        let mut map = self.pending_mgrmap();
         let addr = self.setup.listening.mgr;
+        let runs = self.mgr_stopped.is_none();
         map.epoch += 1;
         map.active_gid = u64::from(addr.nonce) << 16 | u64::from(map.epoch) & 0xffff;
         map.active_addrs = addr.into();
         map.active_name = self.setup.name.clone();
-        map.available = !addr.is_blank();
+        map.available = runs && !addr.is_blank();
+        map.standbys.retain(|_, s| s.name != self.setup.name);
         map.active_change = cx.now.wall;
         map.active_mgr_features = features::ALL;
         map.last_failure_osd_epoch = self.state.osdmap.epoch;
@@ -114,18 +120,12 @@ impl Mon {
     /// What every leader says of itself when it begins: its manager's address, its metadata.
     pub(crate) fn announce(&mut self, cx: &mut Cx) {
         self.announce_mgr(cx);
-        let addr = self.setup.listening.mgr;
-        let metadata = self.own_metadata();
-        self.pending.put_value(Space::MonMetadata, self.setup.name.clone(), &metadata);
-        let mut of_mgr = metadata;
-        of_mgr.insert("addr".to_owned(), addr.sock.map(|s| s.ip().to_string()).unwrap_or_default());
-        of_mgr.insert("addrs".to_owned(), addr.legacy_str());
-        self.pending.put_value(Space::MgrMetadata, self.setup.name.clone(), &of_mgr);
-        let names = format!("{} (ranks 0)", self.setup.name);
-        self.pending.clog(ClogLevel::Info, format!("mon.{} is new leader, mons {names} in quorum", self.setup.name));
+        let hello = self.hello();
+        self.pending.put_value(Space::MonMetadata, self.setup.name.clone(), &hello.metadata);
+        self.pending.put_value(Space::MgrMetadata, self.setup.name.clone(), &mgr_metadata(&hello));
     }
 
-    fn own_metadata(&self) -> BTreeMap<String, String> {
+    pub(crate) fn own_metadata(&self) -> BTreeMap<String, String> {
         let mut m: BTreeMap<String, String> = self.setup.metadata.clone();
         m.insert("hostname".to_owned(), self.setup.hostname.clone());
         m.insert("ceph_version".to_owned(), types::version::full());

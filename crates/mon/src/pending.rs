@@ -6,13 +6,15 @@ use messages::{ClogEntry, ClogLevel, Message};
 use node::ConnId;
 
 use crate::change::{Change, Space};
+use crate::forward::JobId;
 use crate::osd_service::PendingMap;
+use crate::peers::Answer;
 
 /// Who is to be told once the changes are committed.
 #[derive(Debug)]
 pub enum Waiter {
     Message { conn: ConnId, msg: Message },
-    Admin { id: u64, body: String },
+    Job(JobId, Answer),
 }
 
 /// The next proposal.

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use denc::{ByteStr, Encode, from_bytes, to_bytes};
+use denc::{ByteStr, Decoder, Encode, Encoder, from_bytes, to_bytes};
 use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
 use osdmap::{Incremental, OsdMap};
-use quorum::{Entry, Index, Payload};
+use quorum::{Entry, Index, MemberId, Payload, Snapshot};
 use types::{Epoch, GHObject, HObject, UTime};
 
 use crate::change::{Change, Proposal, Space};
@@ -27,11 +27,18 @@ pub mod meta {
     pub const CONFIG_VERSION: &str = "config_version";
     pub const LOG_NEXT: &str = "log_next";
     pub const SERVICEMAP: &str = "servicemap";
+    /// Each monitor's name and the number of its store.
+    pub const MEMBERS: &str = "members";
+    /// See `quorum_record.rs`.
+    pub const QUORUM: &str = "quorum";
 }
 
 const APPLIED: &str = "applied";
 const FIRST_MAP: &str = "osdmap_first";
+/// This store's number in the log; not part of what is replicated.
+const MEMBER: &str = "member";
 const READ_STEP: usize = 512;
+const SNAPSHOT_FORMAT: u8 = 1;
 /// So many epochs are kept (Ceph: `mon_min_osdmap_epochs`), and trimmed by as many at once.
 const KEEP_EPOCHS: Epoch = 500;
 const TRIM_STEP: Epoch = 100;
@@ -72,6 +79,8 @@ pub struct State {
     pub osdmap: Arc<OsdMap>,
     /// The oldest epoch whose map is kept.
     pub first_map: Epoch,
+    /// This store's number in the log, if it has one.
+    pub member: Option<MemberId>,
     kv: BTreeMap<Space, BTreeMap<String, Bytes>>,
     full: BTreeMap<Epoch, Bytes>,
     inc: BTreeMap<Epoch, Bytes>,
@@ -104,6 +113,7 @@ impl Default for State {
             stamp: UTime::ZERO,
             osdmap: Arc::new(OsdMap::default()),
             first_map: 0,
+            member: None,
             kv: BTreeMap::new(),
             full: BTreeMap::new(),
             inc: BTreeMap::new(),
@@ -131,6 +141,7 @@ impl State {
                 let wrong = |source| LoadError::Decode { what: key.to_string(), source };
                 match &*key {
                     APPLIED => (state.applied, state.stamp, epoch) = from_triple(value.clone()).map_err(wrong)?,
+                    MEMBER => state.member = Some(from_bytes(value.clone()).map_err(wrong)?),
                     FIRST_MAP => state.first_map = from_bytes(value.clone()).map_err(wrong)?,
                     _ => state.take(&key, value.clone()),
                 }
@@ -301,6 +312,94 @@ impl State {
             let info = map.info(o);
             info.up_from > 0 && info.lost_at < info.down_at && info.down_at < before
         })
+    }
+
+    /// Writes down the store's number.
+    pub fn keep_member(me: MemberId, txn: &mut Transaction) {
+        let keys = [(MEMBER.into(), to_bytes(&me, 0))].into();
+        txn.push(TxOp::OmapSet { coll: Coll::Meta, oid: kv_object(), keys });
+    }
+
+    /// All of it, for a monitor whom the log does not reach: the keys, the oldest map, and what followed.
+    ///
+    /// # Errors
+    /// If the store cannot read, or a map is missing.
+    pub fn snapshot(&self, store: &dyn ObjectRead) -> Result<Bytes, LoadError> {
+        let mut e = Encoder::new(types::features::ALL);
+        let newest = self.osdmap.epoch;
+        e.u8(SNAPSHOT_FORMAT);
+        e.put(&((self.applied, self.stamp), (self.first_map, newest)));
+        let kv: BTreeMap<String, Bytes> = self
+            .kv
+            .iter()
+            .flat_map(|(space, keys)| keys.iter().map(|(k, v)| (format!("{}/{k}", space.as_str()), v.clone())))
+            .collect();
+        e.put(&kv);
+        if newest > 0 {
+            let first = self.full_map(store, self.first_map)?.ok_or(LoadError::MapMissing(self.first_map))?;
+            e.blob(&first);
+            for epoch in self.first_map + 1..=newest {
+                e.blob(&self.inc_map(store, epoch)?.ok_or(LoadError::MapMissing(epoch))?);
+            }
+        }
+        Ok(e.finish())
+    }
+
+    /// Takes another monitor's state in place of this one; `txn` gets what that changes in the store.
+    ///
+    /// # Errors
+    /// If [`State::snapshot`] did not write it; nothing was changed then.
+    pub fn install(&mut self, snapshot: &Snapshot, txn: &mut Transaction) -> Result<(), LoadError> {
+        let wrong = |source| LoadError::Decode { what: "a snapshot".to_owned(), source };
+        let mut d = Decoder::new(snapshot.data.clone());
+        let mut next = Self { member: self.member, ..Self::default() };
+        let mut added = Transaction::new();
+        next.fill(&mut d, &mut added).map_err(wrong)?;
+        next.applied = snapshot.cut.index;
+        for epoch in self.first_map..=self.osdmap.epoch {
+            txn.push(TxOp::Remove { coll: Coll::Meta, oid: full_object(epoch) });
+            txn.push(TxOp::Remove { coll: Coll::Meta, oid: inc_object(epoch) });
+        }
+        txn.push(TxOp::Remove { coll: Coll::Meta, oid: kv_object() });
+        txn.ops.append(&mut added.ops);
+        if let Some(me) = self.member {
+            Self::keep_member(me, txn);
+        }
+        next.keep(txn, FIRST_MAP, &next.first_map);
+        next.keep(txn, APPLIED, &((next.applied, next.stamp), next.osdmap.epoch));
+        *self = next;
+        Ok(())
+    }
+
+    fn fill(&mut self, d: &mut Decoder, txn: &mut Transaction) -> Result<(), denc::DecodeError> {
+        let format = d.u8()?;
+        if format != SNAPSHOT_FORMAT {
+            return Err(denc::DecodeError::Invalid { what: "snapshot's format", value: format.into() });
+        }
+        let ((applied, stamp), (first, newest)) = d.get::<((Index, UTime), (Epoch, Epoch))>()?;
+        (self.applied, self.stamp, self.first_map) = (applied, stamp, first);
+        let kv: BTreeMap<String, Bytes> = d.get()?;
+        let keys = kv.iter().map(|(k, v)| (ByteStr::from(k.as_str()), v.clone())).collect();
+        txn.push(TxOp::OmapSet { coll: Coll::Meta, oid: kv_object(), keys });
+        kv.into_iter().for_each(|(key, value)| self.take(&key, value));
+        if newest == 0 {
+            return Ok(());
+        }
+        let bytes = d.blob()?;
+        self.new_map(from_bytes::<OsdMap>(bytes.clone())?, bytes, txn);
+        for epoch in first.saturating_add(1)..=newest {
+            let bytes = d.blob()?;
+            let inc = from_bytes::<Incremental>(bytes.clone())?;
+            let mut map = OsdMap::clone(&self.osdmap);
+            if inc.epoch != epoch || map.apply(&inc).is_err() {
+                return Err(denc::DecodeError::Invalid { what: "map in a snapshot", value: epoch.into() });
+            }
+            let full = map.encode_canonical();
+            put_object(txn, inc_object(epoch), bytes.clone());
+            cache(&mut self.inc, epoch, bytes);
+            self.new_map(map, full, txn);
+        }
+        Ok(())
     }
 
     fn keep(&self, txn: &mut Transaction, key: &str, value: &impl Encode) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use msgr::{Policies, Policy};
 use node::{Endpoint, Listening};
-use types::ids::{ENTITY_TYPE_MON, ENTITY_TYPE_OSD};
+use types::ids::ENTITY_TYPE_OSD;
 use types::{EntityAddr, EntityAddrVec};
 
 /// One address to listen at. Port 0 takes any free one. The nonce tells this process from its
@@ -110,12 +110,12 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Ceph: `ceph_osd.cc`, `ceph_mon.cc`, where each messenger's policies are set.
+/// Ceph: `ceph_osd.cc`, `ceph_mon.cc`, where each messenger's policies are set. Unlike Ceph's, our monitors
+/// want nothing resent to each other: their log does that itself.
 pub(crate) fn policies(endpoint: Endpoint, our_type: u8) -> Policies {
     let peers = |by_type| Policies { incoming: Policy::stateless_server(), outgoing: Policy::lossy_client(), by_type };
     match endpoint {
         Endpoint::Cluster => peers(vec![(ENTITY_TYPE_OSD, Policy::lossless_peer())]),
-        Endpoint::Public if our_type == ENTITY_TYPE_MON => peers(vec![(ENTITY_TYPE_MON, Policy::lossless_peer())]),
         Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies {
             incoming: Policy::stateless_registered_server(),
             outgoing: Policy::lossy_client(),

@@ -1,6 +1,6 @@
-//! A cluster of simulated hosts: one monitor, OSDs, clients, and an operator. What scenarios are made of.
+//! A cluster of simulated hosts: monitors, OSDs, clients, and an operator. What scenarios are made of.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use monclient::MonAddr;
 use node::{Endpoint, Input, Listening};
 use rados::{CommandReply, Reply, Request, TellTarget};
 use serde_json::{Value, json};
-use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, PgId, SpgId, Uuid};
+use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EntityAddr, PgId, SpgId, Uuid};
 
 use crate::client::{Desk, Mix, Operator, SharedWork, SimClient, Work};
 use crate::disk::{ModelDisk, SimStore, StoreDisk};
@@ -23,6 +23,7 @@ use crate::world::{HostId, World};
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    pub mons: usize,
     pub osds: usize,
     pub clients: usize,
     /// Of one OSD's store.
@@ -47,6 +48,7 @@ impl Default for Plan {
             ("osd_pool_default_pg_autoscale_mode", "off"),
         ];
         Self {
+            mons: 1,
             osds: 3,
             clients: 2,
             disk_bytes: 256 << 20,
@@ -61,10 +63,11 @@ impl Default for Plan {
 /// See the file's documentation.
 pub struct Cluster {
     pub world: World,
-    pub mon: HostId,
+    pub mons: Vec<HostId>,
     pub osds: Vec<HostId>,
     pub clients: Vec<HostId>,
     pub work: SharedWork,
+    wiped_mons: Vec<Rc<Cell<bool>>>,
     operator: HostId,
     desk: Rc<RefCell<Desk>>,
     next_request: u64,
@@ -108,9 +111,18 @@ impl Cluster {
         let mut rng = world.rng().fork();
         let fsid = uuid(&mut rng);
         let disk = |rng: &mut Rng| new_disk(rng, plan.disk_bytes, plan.model_disks);
-        let mon_disk = disk(&mut rng);
-        let mon = world.add_host((ENTITY_TYPE_MON, "a"), mon_disk, mon_maker(fsid, plan, rng.next()));
-        let mons = vec![MonAddr { rank: 0, addrs: World::addr(mon, Endpoint::Public, 0).into() }];
+        // Monitors are the first hosts, so their addresses are known before they are.
+        let mon_hosts: Vec<HostId> = (0..plan.mons).collect();
+        let mon_addr = |host: HostId| World::addr(host, Endpoint::Public, 0);
+        let places: Vec<_> = mon_hosts.iter().map(|h| (mon_name(*h), mon_addr(*h))).collect();
+        let wiped: Vec<Rc<Cell<bool>>> = mon_hosts.iter().map(|_| Rc::default()).collect();
+        for host in &mon_hosts {
+            let mon_disk = disk(&mut rng);
+            let maker = mon_maker(*host, fsid, plan, &places, wiped[*host].clone(), rng.next());
+            assert_eq!(world.add_host((ENTITY_TYPE_MON, &mon_name(*host)), mon_disk, maker), *host);
+        }
+        let rank = |host: &HostId| MonAddr { rank: *host as i64, addrs: mon_addr(*host).into() };
+        let mons: Vec<MonAddr> = mon_hosts.iter().map(rank).collect();
         let osd_fsids: Vec<Uuid> = (0..plan.osds).map(|_| uuid(&mut rng)).collect();
         let osds: Vec<HostId> = (0..plan.osds)
             .map(|n| {
@@ -142,7 +154,8 @@ impl Cluster {
         let (disk_bytes, model_disks) = (plan.disk_bytes, plan.model_disks);
         let mut cluster = Self {
             world,
-            mon,
+            mons: mon_hosts,
+            wiped_mons: wiped,
             osds,
             clients,
             work,
@@ -163,7 +176,7 @@ impl Cluster {
     }
 
     fn all_hosts(&self) -> Vec<HostId> {
-        let daemons = [self.mon].into_iter().chain(self.osds.iter().copied());
+        let daemons = self.mons.iter().copied().chain(self.osds.iter().copied());
         daemons.chain([self.operator]).chain(self.clients.iter().copied()).collect()
     }
 
@@ -180,6 +193,11 @@ impl Cluster {
         let desk = self.desk.clone();
         self.world.run_while(patience, |_| desk.borrow().replies.contains_key(&number));
         self.desk.borrow_mut().replies.remove(&number)
+    }
+
+    /// Whether the monitors answer a command within this time.
+    pub fn answers(&mut self, json: &Value, within: Duration) -> bool {
+        self.try_ask(Request::MonCommand { cmd: json.to_string(), data: Bytes::new() }, within).is_some()
     }
 
     /// Sends a request as the operator and waits for nothing.
@@ -418,14 +436,14 @@ impl Cluster {
 
     /// All daemons are killed at once; clients live on.
     pub fn power_off(&mut self) {
-        for host in [self.mon].into_iter().chain(self.osds.clone()) {
+        for host in self.mons.iter().copied().chain(self.osds.clone()) {
             self.world.crash(host);
         }
     }
 
     /// The power of all daemons goes at once: nobody tells anybody.
     pub fn black_out(&mut self) {
-        for host in [self.mon].into_iter().chain(self.osds.clone()) {
+        for host in self.mons.iter().copied().chain(self.osds.clone()) {
             self.world.power_loss(host);
         }
     }
@@ -434,6 +452,18 @@ impl Cluster {
     pub fn wipe_osd(&mut self, n: usize) {
         let disk = new_disk(&mut self.new_disks, self.disk_bytes, self.model_disks);
         self.world.replace_disk(self.osds[n], disk);
+    }
+
+    /// A monitor that is down gets an empty disk: it has to be taken in as a new one.
+    pub fn wipe_mon(&mut self, n: usize) {
+        let disk = new_disk(&mut self.new_disks, self.disk_bytes, self.model_disks);
+        self.world.replace_disk(self.mons[n], disk);
+        self.wiped_mons[n].set(true);
+    }
+
+    /// Which monitor leads, as itself sees it.
+    pub fn leader(&self) -> Option<usize> {
+        (0..self.mons.len()).find(|n| self.world.mon(self.mons[*n]).is_some_and(mon::Mon::is_leader))
     }
 
     /// Starts every host that does not run.
@@ -448,7 +478,7 @@ impl Cluster {
     /// Cuts one OSD off from the other daemons. Clients still reach it: a stale answer would get out.
     pub fn cut_off(&mut self, n: usize) {
         let others: Vec<HostId> =
-            [self.mon].into_iter().chain(self.osds.iter().copied()).filter(|h| *h != self.osds[n]).collect();
+            self.mons.iter().copied().chain(self.osds.iter().copied()).filter(|h| *h != self.osds[n]).collect();
         self.world.cut(&[self.osds[n]], &others);
     }
 
@@ -475,13 +505,27 @@ impl Cluster {
     }
 }
 
-fn mon_maker(fsid: Uuid, plan: &Plan, seed: u64) -> Maker {
-    let options = plan.options.clone();
+fn mon_name(n: usize) -> String {
+    char::from(b'a' + n as u8).to_string()
+}
+
+fn mon_maker(
+    n: usize,
+    fsid: Uuid,
+    plan: &Plan,
+    places: &[(String, EntityAddr)],
+    wiped: Rc<Cell<bool>>,
+    seed: u64,
+) -> Maker {
+    let (options, mons) = (plan.options.clone(), places.to_vec());
     Box::new(move |listening: &Listening, life| -> Box<dyn Simulated> {
         Box::new(mon::Mon::new(mon::Setup {
-            name: "a".to_owned(),
+            name: mon_name(n),
             fsid,
             listening: listening.clone(),
+            mons: mons.clone(),
+            // A store that was lost may not begin anew as if nothing had been.
+            founds: !wiped.get(),
             options: options.clone(),
             hostname: "sim".to_owned(),
             entropy: entropy(seed.wrapping_add(life.into())),

@@ -97,7 +97,8 @@ impl Faults {
                 c.power_on();
             }
             Kind::Monitor => {
-                c.world.crash(c.mon);
+                let mon = if c.mons.len() > 1 { *rng.pick(&c.mons) } else { c.mons[0] };
+                c.world.crash(mon);
                 c.world.run_for(Duration::from_millis(rng.between(1, 3_000)));
                 c.power_on();
             }
@@ -120,7 +121,7 @@ impl Faults {
                 c.world.weather = if rng.percent(60) { Weather::stormy() } else { Weather::default() };
             }
             Kind::Clock => {
-                let host = *rng.pick(&[c.mon, c.osds[osd], c.clients[0]]);
+                let host = *rng.pick(&[c.mons[0], c.osds[osd], c.clients[0]]);
                 let far = *rng.pick(&[1_000_000, 10_000_000_000, 86_400_000_000_000]);
                 let by = rng.below(far) as i64;
                 c.world.jump_clock(host, if rng.percent(50) { by } else { -by });
@@ -189,7 +190,7 @@ impl Faults {
 
     /// What one host says does not get to some others; what they say does.
     fn cut_one_way(&mut self, c: &mut Cluster, osd: usize, rng: &mut Rng) {
-        let everyone: Vec<HostId> = [c.mon].into_iter().chain(c.osds.iter().copied()).collect();
+        let everyone: Vec<HostId> = c.mons.iter().copied().chain(c.osds.iter().copied()).collect();
         let some: Vec<HostId> = everyone.into_iter().filter(|h| *h != c.osds[osd] && rng.percent(60)).collect();
         if rng.percent(50) {
             c.world.cut_one_way(&[c.osds[osd]], &some);

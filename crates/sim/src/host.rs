@@ -21,6 +21,10 @@ pub trait Simulated: Node {
         None
     }
 
+    fn as_mon(&self) -> Option<&mon::Mon> {
+        None
+    }
+
     /// What it waits for, for the report of a run that does not end.
     fn describe(&self) -> Vec<String> {
         Vec::new()
@@ -33,7 +37,11 @@ impl Simulated for osd::Osd {
     }
 }
 
-impl Simulated for mon::Mon {}
+impl Simulated for mon::Mon {
+    fn as_mon(&self) -> Option<&mon::Mon> {
+        Some(self)
+    }
+}
 
 /// Makes a host's node each time the host starts: with its addresses and the number of its life.
 pub type Maker = Box<dyn FnMut(&Listening, u32) -> Box<dyn Simulated>>;
@@ -152,7 +160,7 @@ impl Host {
             ENTITY_TYPE_OSD => &[Endpoint::Public, Endpoint::Cluster, Endpoint::HbBack, Endpoint::HbFront],
             _ => &[Endpoint::Public],
         };
-        // A monitor's number is its rank; there is one. A client's is told by the monitors.
+        // A monitor learns its rank from the map. A client's number is told by the monitors.
         let unnamed = if self.entity.0 == ENTITY_TYPE_MON { 0 } else { -1 };
         let num = self.entity.1.parse().unwrap_or(unnamed);
         let kind = self.entity.0;
@@ -217,12 +225,11 @@ pub(crate) fn listener(hosts: usize, sock: SocketAddr) -> Option<(HostId, Endpoi
     Some(((0..hosts).find(|h| ip(*h) == sock.ip())?, *via))
 }
 
-/// The policies that real daemons have (Ceph: `ceph_osd.cc`, `ceph_mon.cc`).
+/// The policies that real daemons have (as in crate `runtime`).
 fn policies(endpoint: Endpoint, our_type: u8) -> Policies {
     let peers = |by_type| Policies { incoming: Policy::stateless_server(), outgoing: Policy::lossy_client(), by_type };
     match endpoint {
         Endpoint::Cluster => peers(vec![(ENTITY_TYPE_OSD, Policy::lossless_peer())]),
-        Endpoint::Public if our_type == ENTITY_TYPE_MON => peers(vec![(ENTITY_TYPE_MON, Policy::lossless_peer())]),
         Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies {
             incoming: Policy::stateless_registered_server(),
             outgoing: Policy::lossy_client(),

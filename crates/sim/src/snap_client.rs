@@ -267,7 +267,7 @@ impl Cluster {
         let work = Rc::new(RefCell::new(SnapWork { running: true, ..SnapWork::default() }));
         let (shared, seed) = (work.clone(), self.world.rng().next());
         let setup = Setup {
-            mons: vec![MonAddr { rank: 0, addrs: World::addr(self.mon, Endpoint::Public, 0).into() }],
+            mons: vec![MonAddr { rank: 0, addrs: World::addr(self.mons[0], Endpoint::Public, 0).into() }],
             hostname: "sim".to_owned(),
             seed,
             op_timeout: None,

@@ -190,6 +190,16 @@ impl World {
         self.hosts[host].node.as_ref()?.as_osd()
     }
 
+    /// The monitor that runs on a host.
+    pub fn mon(&self, host: HostId) -> Option<&mon::Mon> {
+        self.hosts[host].node.as_ref()?.as_mon()
+    }
+
+    /// All monitors that run.
+    pub fn mons(&self) -> impl Iterator<Item = (HostId, &mon::Mon)> {
+        (0..self.hosts.len()).filter_map(|h| Some((h, self.mon(h)?)))
+    }
+
     /// What a host's node waits for.
     pub fn describe(&self, host: HostId) -> Vec<String> {
         self.hosts[host].node.as_ref().map(|n| n.describe()).unwrap_or_default()

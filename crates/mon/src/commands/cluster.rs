@@ -212,7 +212,7 @@ fn node_ls(c: &mut Cmd) -> CmdResult {
 }
 
 fn time_sync_status(c: &mut Cmd) -> CmdResult {
-    let checks = Dump::obj().with("epoch", c.mon.log.term()).with("round", 0u8).with("round_status", "finished");
+    let checks = Dump::obj().with("epoch", c.mon.quorum().epoch).with("round", 0u8).with("round_status", "finished");
     Ok(c.dump("time_sync", &Dump::obj().with("timechecks", checks)))
 }
 
@@ -355,21 +355,17 @@ fn fs_dump(c: &mut Cmd) -> CmdResult {
 }
 
 impl Mon {
-    /// `quorum a (age 2m)`.
-    pub(crate) fn quorum_age(&self, now: node::Now) -> std::time::Duration {
-        self.leading_since.map(|since| now.mono.saturating_sub(since.mono)).unwrap_or_default()
-    }
-
     fn status_dump(&self, now: node::Now) -> Dump {
         let map = &self.state.osdmap;
         let mgr = self.mgrmap();
         let monmap = self.monmap();
+        let quorum = self.quorum();
         Dump::obj()
             .with("fsid", self.setup.fsid)
             .with("health", self.health_dump(now, false))
-            .with("election_epoch", self.log.term())
-            .with("quorum", Dump::arr("rank", [0u8]))
-            .with("quorum_names", Dump::arr("id", [self.setup.name.as_str()]))
+            .with("election_epoch", quorum.epoch)
+            .with("quorum", Dump::arr("rank", self.quorum_ranks()))
+            .with("quorum_names", Dump::arr("id", &quorum.names))
             .with("quorum_age", self.quorum_age(now).as_secs())
             .with(
                 "monmap",
@@ -405,12 +401,16 @@ impl Mon {
         let mut t = format!("  cluster:\n    id:     {}\n    health: ", self.setup.fsid);
         let lines = self.health_summary(now);
         t += &lines.join("\n            ");
+        let (mons, quorum) = (self.monmap().ranks.len(), self.quorum().names.join(","));
         let _ =
-            write!(t, "\n \n  services:\n    mon: {} daemons, quorum {}", self.monmap().ranks.len(), self.setup.name);
-        let _ = writeln!(t, " (age {})", age(self.quorum_age(now)));
+            write!(t, "\n \n  services:\n    mon: {mons} daemons, quorum {quorum} (age {})", age(self.quorum_age(now)));
+        let out = self.out_of_quorum();
+        t += &if out.is_empty() { "\n".to_owned() } else { format!(", out of quorum: {}\n", out.join(", ")) };
         if mgr.available {
             let since = now.wall.since(mgr.active_change);
-            let _ = writeln!(t, "    mgr: {}(active, since {})", mgr.active_name, age(since));
+            let _ = write!(t, "    mgr: {}(active, since {})", mgr.active_name, age(since));
+            let standbys: Vec<_> = mgr.standbys.values().map(|s| s.name.as_str()).collect();
+            t += &if standbys.is_empty() { "\n".to_owned() } else { format!(", standbys: {}\n", standbys.join(", ")) };
         } else {
             t += "    mgr: no daemons active\n";
         }

@@ -6,7 +6,7 @@
 //! table, which is served along with ours.
 
 use bytes::Bytes;
-use messages::{MCommand, MCommandReply, MMonCommand, MMonCommandAck};
+use messages::{MCommand, MCommandReply, MMonCommand, MMonCommandAck, Message};
 use node::{ConnId, Now};
 use types::command::{Args, Command, FLAG_TELL};
 use types::dump::{Dump, Format};
@@ -161,11 +161,21 @@ impl Mon {
         Args::parse(cmd).is_ok_and(|args| own().any(|c| c.is_named(args.prefix()) && c.writes()))
     }
 
+    /// Whether a command that came to this very monitor is for it alone.
+    pub(crate) fn is_local_command(&self, cmd: &[String]) -> bool {
+        let Ok(args) = Args::parse(cmd) else { return true };
+        let of_monitors = args.prefix().starts_with("config ") && args.text("who").is_some();
+        args.prefix() == "get_command_descriptions" || tell::handler(args.prefix()).is_some() && !of_monitors
+    }
+
     pub(crate) fn mon_command(&mut self, cx: &mut Cx, conn: ConnId, tid: u64, m: MMonCommand) {
         let (r, reply) = self.run_command(cx, Some(conn), &m.cmd, m.data);
         self.audit(conn, &m.cmd);
         let ack = MMonCommandAck { paxos: 0.into(), r, rs: reply.rs, cmd: m.cmd.clone(), data: reply.data };
-        self.reply_message(cx, r == 0, conn, tid, ack);
+        if r >= 0 {
+            self.remember(cx, &Message::new(ack.clone()).with_tid(tid));
+        }
+        self.reply_message(cx, r >= 0, conn, tid, ack);
     }
 
     /// Notes in the log who changed what, if something is changed.

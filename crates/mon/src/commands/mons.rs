@@ -52,31 +52,35 @@ fn epoch_is_known(c: &Cmd) -> Result<(), super::Fail> {
 fn mon_dump(c: &mut Cmd) -> CmdResult {
     epoch_is_known(c)?;
     let map = c.mon.monmap();
-    let tree = || map.dump().with("quorum", Dump::arr("mon", [0u8]));
+    let ranks = c.mon.quorum_ranks();
+    let tree = || map.dump().with("quorum", Dump::arr("mon", ranks));
     let reply = c.dump_or("monmap", tree, || map.text());
     Ok(reply.and_says(format!("dumped monmap epoch {}", map.epoch)))
 }
 
 fn mon_stat(c: &mut Cmd) -> CmdResult {
-    let map = c.mon.monmap();
-    let name = c.mon.setup.name.clone();
+    let (map, quorum, ranks) = (c.mon.monmap(), c.mon.quorum(), c.mon.quorum_ranks());
     let tree = || {
-        let quorum = Dump::obj().with("rank", 0u8).with("name", name.as_str());
+        let of = |(rank, name): (&u32, &String)| Dump::obj().with("rank", *rank).with("name", name);
         Dump::obj()
             .with("epoch", map.epoch)
             .with("min_mon_release_name", "pacific")
             .with("num_mons", map.ranks.len())
-            .with("leader", name.as_str())
-            .with("quorum", Dump::arr("mon", [quorum]))
+            .with("leader", &quorum.leader)
+            .with("quorum", Dump::arr("mon", ranks.iter().zip(&quorum.names).map(of)))
     };
     let mons: Vec<_> = map.by_rank().map(|(_, m)| format!("{}={}", m.name, m.public_addrs)).collect();
     let text = || {
         format!(
-            "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch {}, leader 0 {name}, quorum 0 {name}",
+            "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch {}, leader {} {}, quorum {} {}",
             map.epoch,
             map.ranks.len(),
             mons.join(","),
-            c.mon.log.term()
+            quorum.epoch,
+            map.rank_of(&quorum.leader).unwrap_or(0),
+            quorum.leader,
+            ranks.iter().map(u32::to_string).collect::<Vec<_>>().join(","),
+            quorum.names.join(","),
         )
     };
     Ok(c.dump_or("mon_stat", tree, text))
@@ -194,7 +198,18 @@ impl Mon {
         let map = self.monmap();
         let names = || Dump::arr("feature", map.persistent_features.names());
         let none = |item: &'static str| Dump::arr(item, Vec::<Dump>::new());
-        let leads = self.log.is_leading();
+        let state = match (self.log.is_leading(), self.in_quorum()) {
+            (true, _) => "leader",
+            (_, true) => "peon",
+            _ if !self.log.members().contains(self.log.me()) => "synchronizing",
+            _ => "electing",
+        };
+        // One that agrees with nobody knows of no quorum.
+        let is_in = self.in_quorum();
+        let quorum = if is_in { self.quorum_ranks() } else { Vec::new() };
+        let outside = if is_in { self.out_of_quorum() } else { Vec::new() };
+        // Odd while there is no quorum.
+        let epoch = if is_in { self.quorum().epoch } else { self.quorum().epoch | 1 };
         let features = Dump::obj()
             .with("required_con", Dump::text(REQUIRED_FEATURES))
             .with("required_mon", names())
@@ -202,13 +217,13 @@ impl Mon {
             .with("quorum_mon", names());
         Dump::obj()
             .with("name", self.setup.name.as_str())
-            .with("rank", 0u8)
-            .with("state", if leads { "leader" } else { "electing" })
-            .with("election_epoch", self.log.term())
-            .with("quorum", Dump::arr("mon", leads.then_some(0u8)))
+            .with("rank", map.rank_of(&self.setup.name).map_or(-1, |rank| rank as i64))
+            .with("state", state)
+            .with("election_epoch", epoch)
+            .with("quorum", Dump::arr("mon", quorum))
             .with("quorum_age", self.quorum_age(now).as_secs())
             .with("features", features)
-            .with("outside_quorum", none("mon"))
+            .with("outside_quorum", Dump::arr("mon", outside))
             .with("extra_probe_peers", none("peer"))
             .with("sync_provider", none("sync_provider"))
             .with("monmap", map.dump())
@@ -222,12 +237,12 @@ const REQUIRED_FEATURES: u64 = 2_449_958_747_317_026_820;
 
 fn quorum_status(c: &mut Cmd) -> CmdResult {
     let mon: &Mon = c.mon;
-    let name = mon.setup.name.as_str();
+    let quorum = mon.quorum();
     let d = Dump::obj()
-        .with("election_epoch", mon.log.term())
-        .with("quorum", Dump::arr("mon", [0u8]))
-        .with("quorum_names", Dump::arr("mon", [name]))
-        .with("quorum_leader_name", name)
+        .with("election_epoch", quorum.epoch)
+        .with("quorum", Dump::arr("mon", mon.quorum_ranks()))
+        .with("quorum_names", Dump::arr("mon", &quorum.names))
+        .with("quorum_leader_name", &quorum.leader)
         .with("quorum_age", mon.quorum_age(c.cx.now).as_secs())
         .with("features", mon.features_dump())
         .with("monmap", mon.monmap().dump());

@@ -20,6 +20,9 @@ impl Mon {
             epoch,
             response_data: data,
         };
+        if code >= 0 {
+            self.remember(cx, &messages::Message::new(reply.clone()).with_tid(tid));
+        }
         self.reply_message(cx, true, conn, tid, reply);
     }
 

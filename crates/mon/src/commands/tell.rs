@@ -51,14 +51,17 @@ fn version_(c: &mut Cmd) -> CmdResult {
 fn mgr_stop(c: &mut Cmd) -> CmdResult {
     c.mon.mgr.stop(c.cx.out);
     c.mon.mgr_stopped.get_or_insert(c.cx.now.mono);
+    c.mon.say_hello(c.cx);
     Ok(Reply::default())
 }
 
 fn mgr_start(c: &mut Cmd) -> CmdResult {
-    if c.mon.mgr.is_stopped() {
-        c.mon.mgr.start();
-        c.mon.mgr_stopped = None;
-        c.mon.announce_mgr(c.cx);
+    if c.mon.mgr_stopped.take().is_some() {
+        if c.mon.log.is_leading() {
+            c.mon.mgr.start();
+            c.mon.announce_mgr(c.cx);
+        }
+        c.mon.say_hello(c.cx);
     }
     Ok(Reply::default())
 }

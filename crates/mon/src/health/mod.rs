@@ -15,6 +15,7 @@ use crate::core::{Cx, Mon};
 mod flags;
 mod insecure_auth;
 mod mgr_down;
+mod mon_down;
 mod osd_down;
 mod pool_app;
 mod pool_full;
@@ -26,13 +27,14 @@ pub type Checks = BTreeMap<String, HealthCheck>;
 /// A check: adds to `checks` what is wrong.
 type Check = fn(&Mon, Now, &mut Checks);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     osd_down::check,
     flags::check,
     pool_full::check,
     pool_app::check,
     too_few_osds::check,
     mgr_down::check,
+    mon_down::check,
     insecure_auth::check,
 ];
 

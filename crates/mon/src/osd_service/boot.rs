@@ -33,7 +33,7 @@ impl Mon {
             Verdict::Refused(why) => cx.log(Level::Info, format!("osd.{osd} may not boot: {why}")),
             Verdict::Replaces => {
                 self.map().mark_down(cx.now.wall, osd);
-                self.hold_message(conn, messages::Message { tid, ..(*m).into() });
+                self.hold_message(messages::Message { tid, ..(*m).into() });
             }
             Verdict::Welcome => self.take_in(cx, osd, addrs, &m),
         }

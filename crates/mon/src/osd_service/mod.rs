@@ -37,6 +37,8 @@ pub struct OsdService {
     down_since: BTreeMap<OsdId, Duration>,
     /// The epoch in which a PG that is still to be made last changed its primary.
     primary_changed: BTreeMap<PgId, Epoch>,
+    /// Which primaries changed up to this epoch this monitor did not see.
+    pub blind_before: Epoch,
     next_check: Duration,
 }
 
@@ -45,7 +47,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 impl OsdService {
     pub fn on_leading(&mut self, now: Now, state: &State) {
-        *self = Self::default();
+        let (primary_changed, blind_before) = (std::mem::take(&mut self.primary_changed), self.blind_before);
+        *self = Self { primary_changed, blind_before, ..Self::default() };
         let map = &state.osdmap;
         for osd in map.osds() {
             if map.is_up(osd) {
@@ -93,7 +96,7 @@ impl OsdService {
     }
 
     pub fn primary_changed_since(&self, pgid: PgId, start: u64) -> bool {
-        self.primary_changed.get(&pgid).is_some_and(|e| u64::from(*e) >= start)
+        start <= u64::from(self.blind_before) || self.primary_changed.get(&pgid).is_some_and(|e| u64::from(*e) >= start)
     }
 
     pub fn beacon(&mut self, now: Now, osd: OsdId, interval: u32) {

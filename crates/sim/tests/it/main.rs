@@ -2,6 +2,7 @@
 
 mod backfill;
 mod marked_down;
+mod mons;
 mod pg_num;
 mod planted;
 mod scenarios;

@@ -104,7 +104,7 @@ fn a_monitor_that_restarts_interrupts_no_writes() {
     let mut c = cluster(7);
     c.load(true);
     c.run(2);
-    c.world.crash(c.mon);
+    c.world.crash(c.mons[0]);
     work(&mut c, 20);
     c.power_on();
     work(&mut c, 20);

@@ -1,0 +1,100 @@
+//! Several monitors: leaders that die, minorities, stores that are lost.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sim::cluster::{Cluster, Plan};
+
+fn cluster(seed: u64, mons: usize) -> Cluster {
+    let mut c = Cluster::new(seed, &Plan { mons, ..Plan::default() });
+    c.wait_up(3);
+    c
+}
+
+fn quorum(c: &mut Cluster) -> Vec<String> {
+    let reply = c.command(&json!({"prefix": "quorum_status"}));
+    let status: Value = serde_json::from_slice(&reply.data).expect("JSON");
+    let names = status["quorum_names"].as_array().expect("names");
+    names.iter().map(|n| n.as_str().expect("a name").to_owned()).collect()
+}
+
+/// Until the quorum is this.
+fn wait_quorum(c: &mut Cluster, names: &[&str]) {
+    for _ in 0..60 {
+        if quorum(c) == names {
+            return;
+        }
+        c.run(1);
+    }
+    panic!("the quorum is {:?}, not {names:?}", quorum(c));
+}
+
+#[test]
+fn three_monitors_serve_a_cluster() {
+    let mut c = cluster(1, 3);
+    wait_quorum(&mut c, &["a", "b", "c"]);
+    c.create_pool(4);
+    c.wait_clean();
+    c.load(true);
+    c.run(5);
+    c.settle();
+    assert!(c.acked() > 50);
+}
+
+#[test]
+fn a_leader_that_dies_is_replaced_within_three_seconds() {
+    for seed in 1..=5 {
+        let mut c = cluster(seed, 3);
+        c.create_pool(4);
+        c.wait_clean();
+        c.load(true);
+        let leader = c.leader().expect("there is one");
+        c.world.crash(c.mons[leader]);
+        let before = c.world.now();
+        c.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "min_size", "val": "1"}));
+        let took = c.world.now() - before;
+        assert!(took < Duration::from_secs(3), "seed {seed}: {took:?}");
+        c.run(10);
+        c.power_on();
+        wait_quorum(&mut c, &["a", "b", "c"]);
+        c.settle();
+    }
+}
+
+#[test]
+fn without_a_majority_nothing_is_answered_and_io_goes_on() {
+    let mut c = cluster(2, 3);
+    c.create_pool(4);
+    c.wait_clean();
+    c.load(true);
+    c.run(2);
+    let leader = c.leader().expect("there is one");
+    let (one, other) = (c.mons[(leader + 1) % 3], c.mons[(leader + 2) % 3]);
+    c.world.crash(one);
+    c.world.crash(other);
+    c.run(1);
+    let answered = c.answers(&json!({"prefix": "osd tree"}), Duration::from_secs(30));
+    assert!(!answered, "a command was answered by one monitor of three");
+    let before = c.acked();
+    c.run(10);
+    assert!(c.acked() > before + 50, "clients that have the maps go on");
+    c.power_on();
+    c.settle();
+}
+
+#[test]
+fn a_monitor_whose_store_was_lost_is_taken_in_again() {
+    let mut c = cluster(3, 3);
+    c.create_pool(4);
+    c.wait_clean();
+    for n in 0..3 {
+        c.world.crash(c.mons[n]);
+        c.wipe_mon(n);
+        c.run(5);
+        c.world.start(c.mons[n]);
+        wait_quorum(&mut c, &["a", "b", "c"]);
+        let members: Vec<_> = c.world.mons().map(|(_, m)| m.raft().members().len()).collect();
+        assert_eq!(members, [3, 3, 3]);
+    }
+    c.settle();
+}
