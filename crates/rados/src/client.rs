@@ -224,10 +224,11 @@ impl Client {
                 let fsid = self.fsid;
                 self.ask_mon(MStatfs { fsid, data_pool: pool, ..MStatfs::default() }.into(), out)
             }
-            Request::PoolOp { pool, op, name } => {
+            Request::PoolOp { pool, op, name, snap } => {
                 let fsid = self.fsid;
                 let pool = pool as u32;
-                self.ask_mon(MPoolOp { fsid, pool, op, name, crush_rule: -1, ..MPoolOp::default() }.into(), out)
+                let m = MPoolOp { fsid, pool, op, name, snapid: snap, crush_rule: -1, ..MPoolOp::default() };
+                self.ask_mon(m.into(), out)
             }
             Request::Watch { object, timeout } => {
                 let mut to = Sender { objecter: &mut self.objecter, out };

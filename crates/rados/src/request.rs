@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use messages::{ClogEntry, MGetPoolStatsReply, MStatfsReply, PoolOp};
 use osdmap::OsdMap;
-use types::{EntityAddrVec, HObject, ListObject, NotifyReplies, OsdId, PoolId};
+use types::{EntityAddrVec, HObject, ListObject, NotifyReplies, OsdId, PoolId, SnapId};
 
 use crate::op::{ObjectOp, OpReply};
 
@@ -46,7 +46,7 @@ pub enum Request {
     /// Of these pools by name. Answered by [`Reply::PoolStats`].
     PoolStats(Vec<String>),
     /// Makes or removes a snapshot of a pool. Answered by [`Reply::Map`], with one that shows it.
-    PoolOp { pool: PoolId, op: PoolOp, name: String },
+    PoolOp { pool: PoolId, op: PoolOp, name: String, snap: SnapId },
     /// Watches the object of an operation without ops: [`Event::Notify`] tells of notifies. Answered by
     /// [`Reply::Watching`].
     Watch { object: Box<ObjectOp>, timeout: Duration },

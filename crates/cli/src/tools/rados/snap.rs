@@ -50,7 +50,7 @@ fn change(ctx: &mut Ctx, make: bool) -> Outcome {
         (false, Err(errno)) => return Err(error(errno)),
         _ => {}
     }
-    match ctx.session.call(Request::PoolOp { pool: ctx.pool, op, name: name.clone() })? {
+    match ctx.session.call(Request::PoolOp { pool: ctx.pool, op, name: name.clone(), snap: 0 })? {
         Reply::Failed(errno) => return Err(error(errno)),
         _ if make => outln!("created pool {pool} snap {name}"),
         _ => outln!("removed pool {pool} snap {name}"),
