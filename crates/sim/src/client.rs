@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use messages::PoolOp;
 use node::{Input, Node, Now, Output};
 use os::ObjectRead;
 use rados::{Client, ObjectOp, Reply, Request, RequestId, Setup};
-use types::{PoolId, errno};
+use types::{PoolId, SnapId, errno};
 
 use crate::history::{History, OpId};
 use crate::host::Simulated;
@@ -28,11 +29,23 @@ pub struct Mix {
     pub think: Duration,
     /// Bytes of an ordinary write, at most; one in a while is larger.
     pub bytes: u64,
+    pub snaps: Snaps,
+}
+
+/// Whose snapshots are taken meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Snaps {
+    #[default]
+    None,
+    /// The clients' own: all of them write with these from then on, read at them and roll back to them.
+    OfClients,
+    /// The pool's, by a client that does nothing else ([`crate::snap_client`]).
+    OfPool,
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { objects: 6, depth: 4, think: Duration::from_millis(40), bytes: 600 }
+        Self { objects: 6, depth: 4, think: Duration::from_millis(40), bytes: 600, snaps: Snaps::None }
     }
 }
 
@@ -45,6 +58,8 @@ pub struct Work {
     pub running: bool,
     /// Where; set once there are pools.
     pub pools: Vec<PoolId>,
+    /// The snapshots there are, newest first.
+    pub snaps: BTreeMap<PoolId, Vec<SnapId>>,
     /// Operations without an outcome, by client.
     pub in_flight: BTreeMap<usize, usize>,
     /// Makes what is written unique.
@@ -60,9 +75,13 @@ pub struct SimClient {
     rng: Rng,
     work: SharedWork,
     flying: BTreeMap<RequestId, (OpId, Op)>,
+    /// It asked for a new snapshot of this pool.
+    snapping: Option<(RequestId, PoolId)>,
     think_until: Duration,
 }
 
+/// So many snapshots a pool.
+const SNAPS_MAX: usize = 6;
 /// The attribute that is compared and set.
 const GUARD: &str = "guard";
 
@@ -77,6 +96,7 @@ impl SimClient {
             rng: Rng::new(seed),
             work,
             flying: BTreeMap::new(),
+            snapping: None,
             think_until: Duration::ZERO,
         }
     }
@@ -100,8 +120,13 @@ impl SimClient {
         while running && now.mono >= self.think_until && self.flying.len() < mix.depth {
             let object = self.rng.below(mix.objects);
             let pools = self.work.borrow().pools.clone();
-            let op = self.some_op(&mix);
-            self.begin(now, pools[object as usize % pools.len()], &format!("hot-{object}"), op);
+            let pool = pools[object as usize % pools.len()];
+            let managed = mix.snaps == Snaps::OfClients;
+            if managed && self.snapping.is_none() && self.rng.percent(1) {
+                self.take_snapshot(pool);
+            }
+            let op = if managed { self.some_op_with_snaps(&mix, pool) } else { self.some_op(&mix) };
+            self.begin(now, pool, &format!("hot-{object}"), op);
             self.think_until = now.mono + Duration::from_micros(self.rng.below(mix.think.as_micros() as u64 + 1));
         }
     }
@@ -138,10 +163,14 @@ impl SimClient {
                 vec![Action::OmapSet((0..n).map(|_| (self.key(), self.unique())).collect())]
             }
             78..82 => vec![Action::Touch, Action::OmapRm(vec![self.key(), self.key()])],
-            82..84 => vec![Action::Touch, Action::OmapClear],
+            // The attribute makes it a write also where nothing was to be cleared.
+            82..84 => vec![Action::Touch, Action::OmapClear, Action::SetXattr("cleared", self.unique())],
             84..86 => vec![Action::OmapHeader(self.unique()), Action::Append(self.unique())],
             86..91 => vec![Action::Remove],
             91..94 => vec![Action::Create, Action::SetXattr("made", self.unique())],
+            // What a comparison finds of an object that was removed depends on whether a snapshot holds it, and nobody
+            // knows when one of the pool's begins to.
+            _ if mix.snaps == Snaps::OfPool => vec![Action::Append(self.unique())],
             _ => {
                 // Of those who found the attribute absent, one may set it; somebody takes it away again.
                 if self.rng.percent(35) {
@@ -153,6 +182,42 @@ impl SimClient {
         }
     }
 
+    /// The same by one who knows the snapshots there are.
+    fn some_op_with_snaps(&mut self, mix: &Mix, pool: PoolId) -> Op {
+        let known = self.work.borrow().snaps.get(&pool).cloned().unwrap_or_default();
+        let some = (!known.is_empty()).then(|| *self.rng.pick(&known));
+        let mut op = match (self.rng.below(100), some) {
+            (0..12, Some(snap)) => return vec![Action::ReadAt(snap)],
+            // The attribute makes it a write also where there is nothing, before and after.
+            (12..16, Some(snap)) => vec![Action::RollBack(snap), Action::SetXattr("back", self.unique())],
+            _ => self.some_op(mix),
+        };
+        if model::is_write(&op) {
+            op.insert(0, Action::Knowing(known));
+        }
+        op
+    }
+
+    fn take_snapshot(&mut self, pool: PoolId) {
+        if self.work.borrow().snaps.get(&pool).is_some_and(|s| s.len() >= SNAPS_MAX) {
+            return;
+        }
+        let request = Request::PoolOp { pool, op: PoolOp::CreateUnmanagedSnap, name: String::new(), snap: 0 };
+        self.snapping = Some((self.client.submit(request), pool));
+    }
+
+    /// The newest snapshot of a pool is known to all from now on; what is under way does not know it.
+    fn snapshot_taken(&mut self, pool: PoolId, reply: &Reply) {
+        // Without an answer it may be there or not; nobody uses it.
+        let Reply::Map(map) = reply else { return };
+        let Some(newest) = map.pool(pool).map(|p| p.snap_seq).filter(|s| *s > 0) else { return };
+        let mut work = self.work.borrow_mut();
+        let known = work.snaps.entry(pool).or_default();
+        if known.first().is_none_or(|s| newest > *s) {
+            known.insert(0, newest);
+        }
+    }
+
     /// Reads everything there is, for the last check.
     fn read_all(&mut self, now: Now) {
         let objects = self.work.borrow().history.objects();
@@ -160,7 +225,9 @@ impl SimClient {
             if let Some((pool, name)) = object.split_once('/')
                 && let Ok(pool) = pool.parse()
             {
-                self.begin(now, pool, name, vec![Action::ReadAll]);
+                let snaps = self.work.borrow().snaps.get(&pool).cloned().unwrap_or_default();
+                let reads = std::iter::once(Action::ReadAll).chain(snaps.into_iter().map(Action::ReadAt));
+                reads.for_each(|read| self.begin(now, pool, name, vec![read]));
             }
         }
     }
@@ -188,6 +255,8 @@ impl Node for SimClient {
         while let Some((id, reply)) = self.client.next_reply() {
             if let Some((event, op)) = self.flying.remove(&id) {
                 self.ended(event, &op, &reply);
+            } else if let Some((_, pool)) = self.snapping.take_if(|(asked, _)| *asked == id) {
+                self.snapshot_taken(pool, &reply);
             }
         }
         self.work(now);

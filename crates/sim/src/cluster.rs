@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use monclient::MonAddr;
 use node::{Endpoint, Input, Listening};
-use rados::{CommandReply, Reply, Request, TellTarget};
+use rados::{CommandReply, ObjectOp, Reply, Request, TellTarget};
 use serde_json::{Value, json};
 use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EntityAddr, PgId, SpgId, Uuid};
 
@@ -253,6 +253,35 @@ impl Cluster {
     pub fn set_pg_num(&mut self, pg_num: u32) {
         let val = pg_num.to_string();
         self.command(&json!({"prefix": "osd pool set", "pool": "data", "var": "pg_num", "val": val}));
+    }
+
+    /// A few writes to a pool that is none of the load's, if it is there; nobody waits for them.
+    pub fn write_aside(&mut self, pool: &str, objects: u64) {
+        let found = self.try_ask(Request::FindPool(pool.to_owned()), Duration::from_secs(2));
+        let Some(Reply::Pool(id)) = found else { return };
+        for n in 0..objects {
+            let op = ObjectOp::new(id, format!("aside-{n}")).write_full(Bytes::from(vec![n as u8; 2_000]));
+            self.post(Request::Op(Box::new(op)));
+        }
+    }
+
+    /// Waits until the OSDs hold nothing of pools that are deleted, nor of PGs that were merged.
+    pub fn wait_deleted(&mut self) {
+        let end = self.world.now() + PATIENCE;
+        loop {
+            let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("there is no map") };
+            let stale = |c: &os::Coll| match c {
+                os::Coll::Meta => false,
+                os::Coll::Pg(id) | os::Coll::Temp(id) => !map.pg_exists(id.pgid),
+            };
+            let of = |host: &HostId| self.world.disk(*host).reader().collections().into_iter().filter(stale).collect();
+            let left: Vec<Vec<os::Coll>> = self.osds.iter().map(of).collect();
+            if left.iter().all(Vec::is_empty) {
+                return;
+            }
+            assert!(self.world.now() < end, "of deleted pools there is left {left:?}:\n{}", self.report());
+            self.run(1);
+        }
     }
 
     /// Deletes the clients' pool.

@@ -19,6 +19,15 @@ pub struct Faults {
     pools: Vec<String>,
     /// Orders that take back what an operator did.
     undo: Vec<Value>,
+    /// A pool that comes and goes, with what is done to it next, and how many there were.
+    aside: Option<Aside>,
+    asides: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Aside {
+    Fill,
+    Delete,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +51,7 @@ enum Kind {
     MinSize,
     Flags,
     PgNum,
+    Pool,
     Wipe,
 }
 
@@ -65,6 +75,7 @@ const ALL: &[Kind] = &[
     Kind::MinSize,
     Kind::Flags,
     Kind::PgNum,
+    Kind::Pool,
     Kind::Wipe,
 ];
 
@@ -77,7 +88,7 @@ impl Faults {
         // Something always dies.
         kinds.push(*rng.pick(&[Kind::Kill, Kind::Power, Kind::Blackout]));
         let pools = (0..c.work.borrow().pools.len()).map(Cluster::pool_name).collect();
-        Self { kinds, pools, undo: Vec::new() }
+        Self { kinds, pools, undo: Vec::new(), aside: None, asides: 0 }
     }
 
     /// One more thing goes wrong, or something that did comes right.
@@ -157,6 +168,7 @@ impl Faults {
                 let (pool, val) = (rng.pick(&self.pools).clone(), rng.between(1, 8).to_string());
                 self.order(c, json!({"prefix": "osd pool set", "pool": pool, "var": "pg_num", "val": val}));
             }
+            Kind::Pool => self.pool_aside(c, rng),
             Kind::Wipe => self.wipe(c, osd),
             Kind::Flags => {
                 let flag = *rng.pick(FLAGS);
@@ -199,6 +211,34 @@ impl Faults {
         }
     }
 
+    /// A pool is made, filled, and deleted.
+    fn pool_aside(&mut self, c: &mut Cluster, rng: &mut Rng) {
+        let name = format!("aside{}", self.asides);
+        self.aside = match self.aside {
+            None => {
+                let (size, pg_num) = (rng.between(1, c.osds.len().min(3) as u64), rng.between(1, 8));
+                c.order(&json!({"prefix": "osd pool create", "pool": name, "pg_num": pg_num, "pgp_num": pg_num,
+                    "size": size, "yes_i_really_mean_it": true}));
+                Some(Aside::Fill)
+            }
+            Some(Aside::Fill) => {
+                c.write_aside(&name, rng.between(1, 30));
+                Some(Aside::Delete)
+            }
+            Some(Aside::Delete) => {
+                self.delete_aside(c);
+                None
+            }
+        };
+    }
+
+    fn delete_aside(&mut self, c: &mut Cluster) {
+        let name = format!("aside{}", self.asides);
+        c.order(&json!({"prefix": "osd pool delete", "pool": name, "pool2": name,
+            "yes_i_really_really_mean_it": true}));
+        self.asides += 1;
+    }
+
     /// An operator names other OSDs for a PG.
     fn pg_temp(&mut self, c: &mut Cluster, rng: &mut Rng) {
         let pool = *rng.pick(&c.work.borrow().pools);
@@ -231,6 +271,9 @@ impl Faults {
     pub fn undo(&mut self, c: &mut Cluster) {
         for order in std::mem::take(&mut self.undo) {
             c.order(&order);
+        }
+        if self.aside.take().is_some() {
+            self.delete_aside(c);
         }
     }
 }

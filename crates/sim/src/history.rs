@@ -245,7 +245,7 @@ impl<'a> Search<'a> {
         for n in order.iter().rev().take(12).rev() {
             text += &format!("    {}\n", self.line(*n));
         }
-        let object = state.as_deref().map_or_else(|| "not there".to_owned(), model::describe);
+        let object = model::describe_all(state);
         text += &format!("  Then the object is {object}\n  and next may come none of\n");
         let done: HashSet<usize> = order.iter().copied().collect();
         let rest = (0..self.events.len()).filter(|n| !done.contains(n));
@@ -293,7 +293,7 @@ mod tests {
 
     fn sees(text: &str) -> Answer {
         let object = model::Object { data: text.as_bytes().to_vec(), ..Default::default() };
-        model::apply(&Some(object.into()), &vec![Action::ReadAll]).1
+        model::apply(&Some(model::Family::from(object).into()), &vec![Action::ReadAll]).1
     }
 
     /// Reads the object now.

@@ -1,4 +1,5 @@
-//! What an operation does to an object: the little of RADOS that the load uses, as a pure function.
+//! What an operation does to an object and its snapshots: the little of RADOS that the load uses, as a pure
+//! function.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,8 +8,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use denc::{ByteStr, Decoder};
 use rados::{ObjectOp, OpReply};
-use types::errno;
 use types::osd_op::cmpxattr;
+use types::{SnapContext, SnapId, errno};
 
 /// An object that is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -19,8 +20,48 @@ pub struct Object {
     pub omap: BTreeMap<String, Vec<u8>>,
 }
 
-/// `None`: it is not there.
-pub type State = Option<Rc<Object>>;
+/// An object and what snapshots hold of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Family {
+    /// `None`: it was removed, but snapshots still hold it.
+    head: Option<Rc<Object>>,
+    /// The newest snapshot that any writer of it knew.
+    seq: SnapId,
+    /// Oldest first: the snapshots that a clone stands for, the newest of them last.
+    clones: Vec<(Vec<SnapId>, Rc<Object>)>,
+}
+
+/// `None`: nothing of it is there.
+pub type State = Option<Rc<Family>>;
+
+impl From<Object> for Family {
+    fn from(object: Object) -> Self {
+        Self { head: Some(object.into()), ..Self::default() }
+    }
+}
+
+impl Family {
+    /// What a snapshot holds; what is newer than all that writers knew is the head.
+    fn at(&self, snap: SnapId) -> Option<&Rc<Object>> {
+        if snap > self.seq {
+            return self.head.as_ref();
+        }
+        self.clones.iter().find(|(snaps, _)| snaps.contains(&snap)).map(|(_, object)| object)
+    }
+
+    /// After a write that made `head` of it, by someone who knew these snapshots: before it the object was kept for
+    /// those that were new (Ceph: `make_writeable`).
+    fn written(&self, head: Option<Rc<Object>>, known: &[SnapId]) -> State {
+        let mut next = Self { head, ..self.clone() };
+        let new: Vec<SnapId> = known.iter().copied().filter(|s| *s > self.seq).rev().collect();
+        if let (Some(before), false) = (&self.head, new.is_empty()) {
+            next.clones.push((new, before.clone()));
+        }
+        next.seq = known.first().map_or(self.seq, |newest| self.seq.max(*newest));
+        // With its last member all that was known of it is gone.
+        (next.head.is_some() || !next.clones.is_empty()).then(|| next.into())
+    }
+}
 
 /// A part of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +85,12 @@ pub enum Action {
     OmapRm(Vec<String>),
     OmapClear,
     OmapHeader(Bytes),
+    /// Says first which snapshots the writer knows, newest first.
+    Knowing(Vec<SnapId>),
+    /// All there is to see at a snapshot.
+    ReadAt(SnapId),
+    /// Makes the object what it was at a snapshot.
+    RollBack(SnapId),
 }
 
 /// An operation: its parts happen in order, all or none.
@@ -59,45 +106,54 @@ pub enum Answer {
 }
 
 pub fn is_write(op: &Op) -> bool {
-    op.iter().any(|a| !matches!(a, Action::ReadAll))
+    !op.iter().any(|a| matches!(a, Action::ReadAll | Action::ReadAt(_)))
 }
 
 /// What an operation makes of an object, and answers.
 pub fn apply(state: &State, op: &Op) -> (State, Answer) {
-    let mut next = state.as_deref().cloned();
-    let mut answer = Answer::Ok;
+    let before = state.clone().unwrap_or_default();
+    let (mut head, mut known) = (before.head.clone(), &[][..]);
     for action in op {
-        match act(&mut next, action) {
-            Ok(None) => {}
-            Ok(Some(read)) => answer = read,
-            Err(errno) => return (state.clone(), Answer::Errno(errno)),
+        let done = match action {
+            Action::Knowing(snaps) => {
+                known = snaps;
+                Ok(())
+            }
+            Action::ReadAll => return (state.clone(), seen(before.head.as_ref())),
+            Action::ReadAt(snap) => return (state.clone(), seen(before.at(*snap))),
+            Action::RollBack(snap) => {
+                head = before.at(*snap).cloned();
+                Ok(())
+            }
+            // Of what was removed while a snapshot holds it an empty object is left, which has no attributes. (Ceph, too.)
+            Action::Compare(_, want) if head.is_none() && state.is_some() => {
+                want.is_empty().then_some(()).ok_or(errno::ECANCELED)
+            }
+            action => act(&mut head, action),
+        };
+        if let Err(errno) = done {
+            return (state.clone(), Answer::Errno(errno));
         }
     }
-    if !is_write(op) {
-        return (state.clone(), answer);
-    }
-    (next.map(Rc::new), answer)
+    (before.written(head, known), Answer::Ok)
 }
 
-fn act(state: &mut Option<Object>, action: &Action) -> Result<Option<Answer>, i32> {
+fn seen(object: Option<&Rc<Object>>) -> Answer {
+    object.map_or(Answer::Errno(errno::ENOENT), |o| Answer::Read(digest(o), describe(o)))
+}
+
+fn act(head: &mut Option<Rc<Object>>, action: &Action) -> Result<(), i32> {
     match action {
-        Action::ReadAll => {
-            let object = state.as_ref().ok_or(errno::ENOENT)?;
-            return Ok(Some(Answer::Read(digest(object), describe(object))));
-        }
-        Action::Create if state.is_some() => return Err(errno::EEXIST),
-        Action::Remove => {
-            state.take().ok_or(errno::ENOENT)?;
-            return Ok(None);
-        }
+        Action::Create if head.is_some() => return Err(errno::EEXIST),
+        Action::Remove => return head.take().map(drop).ok_or(errno::ENOENT),
         Action::Compare(name, want) => {
-            let object = state.as_ref().ok_or(errno::ENOENT)?;
+            let object = head.as_ref().ok_or(errno::ENOENT)?;
             let is = object.xattrs.get(*name).map_or(&[][..], |v| v);
-            return if is == &want[..] { Ok(None) } else { Err(errno::ECANCELED) };
+            return if is == &want[..] { Ok(()) } else { Err(errno::ECANCELED) };
         }
         _ => {}
     }
-    let o = state.get_or_insert_default();
+    let o = Rc::make_mut(head.get_or_insert_default());
     match action {
         Action::Append(data) => o.data.extend_from_slice(data),
         Action::WriteFull(data) => o.data = data.to_vec(),
@@ -116,24 +172,37 @@ fn act(state: &mut Option<Object>, action: &Action) -> Result<Option<Answer>, i3
             o.header.clear();
         }
         Action::OmapHeader(header) => o.header = header.to_vec(),
-        Action::ReadAll | Action::Touch | Action::Create | Action::Remove | Action::Compare(..) => {}
+        Action::Touch | Action::Create | Action::Remove | Action::Compare(..) => {}
+        Action::Knowing(_) | Action::ReadAll | Action::ReadAt(_) | Action::RollBack(_) => {
+            unreachable!("these are no changes of the head alone")
+        }
     }
-    Ok(None)
+    Ok(())
 }
 
-fn digest(object: &Object) -> u64 {
+fn digest(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
 }
 
 /// A state's digest, for telling states apart.
 pub fn digest_of(state: &State) -> u64 {
-    state.as_deref().map_or(0, digest)
+    state.as_deref().map_or(0, |family| digest(family))
+}
+
+/// How all of it looks, on a few lines.
+pub fn describe_all(state: &State) -> String {
+    let Some(family) = state else { return "not there".to_owned() };
+    let mut text = family.head.as_ref().map_or_else(|| "removed".to_owned(), |o| describe(o));
+    for (snaps, object) in &family.clones {
+        text += &format!(", at {snaps:?} {}", describe(object));
+    }
+    text + &format!(", snapshots known to {}", family.seq)
 }
 
 /// How an object looks, on one line.
-pub fn describe(o: &Object) -> String {
+fn describe(o: &Object) -> String {
     let show = |v: &[u8]| match std::str::from_utf8(v) {
         Ok(text) if text.len() <= 24 => text.to_owned(),
         _ => format!("{} bytes {:08x}", v.len(), msgr::crc32c(0, v)),
@@ -151,8 +220,15 @@ pub fn describe(o: &Object) -> String {
 
 /// An operation as a client sends it.
 pub fn request(op: &Op, target: ObjectOp) -> ObjectOp {
+    let all = |to: ObjectOp| to.read(0, 0).getxattrs().omap_get_header().omap_get(b"", 10_000);
     op.iter().fold(target, |to, action| match action {
-        Action::ReadAll => to.read(0, 0).getxattrs().omap_get_header().omap_get(b"", 10_000),
+        Action::Knowing(snaps) => {
+            let snapc = SnapContext { seq: snaps.first().copied().unwrap_or(0), snaps: snaps.clone() };
+            ObjectOp { snapc, ..to }
+        }
+        Action::ReadAll => all(to),
+        Action::ReadAt(snap) => ObjectOp { snap: *snap, ..all(to) },
+        Action::RollBack(snap) => to.rollback(*snap),
         Action::Touch => to.create(false),
         Action::Create => to.create(true),
         Action::Remove => to.remove(),
@@ -190,4 +266,47 @@ pub fn answer(op: &Op, reply: &OpReply) -> Answer {
 fn pairs(raw: Bytes) -> BTreeMap<String, Vec<u8>> {
     let map: BTreeMap<ByteStr, Bytes> = Decoder::new(raw).get().expect("a map of names and values");
     map.into_iter().map(|(k, v)| (k.to_string(), v.to_vec())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(text: &'static str, known: &[SnapId]) -> Op {
+        vec![Action::Knowing(known.to_vec()), Action::Append(Bytes::from_static(text.as_bytes()))]
+    }
+
+    fn text(state: &State, read: Action) -> Option<String> {
+        match apply(state, &vec![read]).1 {
+            Answer::Read(_, text) => text.split(']').next().map(|t| t[1..].to_owned()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_holds_what_was_there_before_the_first_write_of_one_who_knew_it() {
+        let mut state = apply(&None, &append("a", &[])).0;
+        state = apply(&state, &append("b", &[3, 2])).0;
+        // Somebody does not know them yet.
+        state = apply(&state, &append("c", &[])).0;
+        let at = |snap| text(&state, Action::ReadAt(snap));
+        assert_eq!([at(2), at(3)], [Some("a".into()), Some("a".into())]);
+        assert_eq!(at(4), Some("abc".into()), "nobody wrote since");
+        assert_eq!(at(1), None);
+        let back = apply(&state, &vec![Action::Knowing(vec![4, 3, 2]), Action::RollBack(2)]).0;
+        assert_eq!(
+            (text(&back, Action::ReadAll), text(&back, Action::ReadAt(4))),
+            (Some("a".into()), Some("abc".into()))
+        );
+    }
+
+    #[test]
+    fn what_was_removed_is_still_there_at_its_snapshots() {
+        let state = apply(&None, &append("a", &[])).0;
+        let gone = apply(&state, &vec![Action::Knowing(vec![1]), Action::Remove]).0;
+        assert_eq!((text(&gone, Action::ReadAll), text(&gone, Action::ReadAt(1))), (None, Some("a".into())));
+        let new = apply(&gone, &append("b", &[2, 1])).0;
+        assert_eq!((text(&new, Action::ReadAt(1)), text(&new, Action::ReadAt(2))), (Some("a".into()), None));
+        assert_eq!(apply(&state, &vec![Action::Remove]).0, None);
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::client::Mix;
+use crate::client::{Mix, Snaps};
 use crate::cluster::{Cluster, Plan, PoolPlan};
 use crate::faults::Faults;
 use crate::history::Counts;
@@ -62,6 +62,7 @@ fn plan(rng: &mut Rng) -> Plan {
             depth: rng.between(1, 4) as usize,
             think: Duration::from_millis(*rng.pick(&[20, 80, 300])),
             bytes: *rng.pick(&[100, 600, 5_000]),
+            snaps: *rng.pick(&[Snaps::None, Snaps::None, Snaps::OfClients, Snaps::OfPool]),
         },
         ..Plan::default()
     };
@@ -101,6 +102,8 @@ fn pools(rng: &mut Rng, osds: usize) -> Vec<PoolPlan> {
 fn play(c: &mut Cluster, rng: &mut Rng) {
     c.load(true);
     c.run(1);
+    let snaps = c.work.borrow().mix.snaps;
+    let snapshots = (snaps == Snaps::OfPool).then(|| c.start_snapshots(0));
     let mut faults = Faults::new(c, rng);
     for _ in 0..rng.between(4, 12) {
         faults.one(c, rng);
@@ -122,7 +125,16 @@ fn play(c: &mut Cluster, rng: &mut Rng) {
         }
         c.run(1);
     }
+    if let Some(work) = &snapshots {
+        c.end_snapshots(work);
+    }
     c.settle();
+    if snaps != Snaps::None {
+        c.remove_snapshots();
+        c.wait_trimmed();
+        c.compare_replicas();
+    }
+    c.wait_deleted();
 }
 
 /// How long after the last fault there must be new writes.

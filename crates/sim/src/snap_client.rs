@@ -17,9 +17,11 @@ use os::ObjectRead;
 use rados::{Client, ObjectOp, OpReply, Reply, Request, Setup};
 use types::{ENTITY_TYPE_CLIENT, PoolId, SNAP_HEAD, SnapId, errno};
 
+use crate::client::Snaps;
 use crate::cluster::Cluster;
 use crate::disk::ModelDisk;
 use crate::host::{Maker, Simulated};
+use crate::invariants::clones;
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -191,12 +193,15 @@ impl SnapClient {
     fn make_snap(&mut self) {
         self.made += 1;
         let name = format!("snap-{}", self.made);
-        self.begin(Step::Make(name.clone()), Request::PoolOp { pool: self.pool, op: PoolOp::CreateSnap, name });
+        self.begin(
+            Step::Make(name.clone()),
+            Request::PoolOp { pool: self.pool, op: PoolOp::CreateSnap, name, snap: 0 },
+        );
     }
 
     fn remove_snap(&mut self, snap: SnapId) {
         let name = self.snaps[&snap].0.clone();
-        self.begin(Step::Remove(snap), Request::PoolOp { pool: self.pool, op: PoolOp::DeleteSnap, name });
+        self.begin(Step::Remove(snap), Request::PoolOp { pool: self.pool, op: PoolOp::DeleteSnap, name, snap: 0 });
     }
 
     fn ended(&mut self, reply: &Reply) {
@@ -262,8 +267,10 @@ impl Node for SnapClient {
 impl Simulated for SnapClient {}
 
 impl Cluster {
-    /// Starts a client that works with snapshots of the pool, until `running` is taken away.
-    pub fn start_snapshots(&mut self, pool: PoolId) -> Rc<RefCell<SnapWork>> {
+    /// Starts a client that works with snapshots of the load's `n`th pool, until `running` is taken away.
+    pub fn start_snapshots(&mut self, n: usize) -> Rc<RefCell<SnapWork>> {
+        let pool = self.work.borrow().pools[n];
+        self.work.borrow_mut().mix.snaps = Snaps::OfPool;
         let work = Rc::new(RefCell::new(SnapWork { running: true, ..SnapWork::default() }));
         let (shared, seed) = (work.clone(), self.world.rng().next());
         let setup = Setup {
@@ -297,5 +304,31 @@ impl Cluster {
         work.borrow_mut().running = false;
         let done = self.world.run_while(Duration::from_secs(300), |_| work.borrow().done);
         assert!(done, "the client with the snapshots does not come to an end: {:?}", work.borrow());
+    }
+
+    /// Removes the snapshots that the load has taken.
+    pub fn remove_snapshots(&mut self) {
+        let all = std::mem::take(&mut self.work.borrow_mut().snaps);
+        for (pool, snap) in all.into_iter().flat_map(|(pool, snaps)| snaps.into_iter().map(move |s| (pool, s))) {
+            let op = PoolOp::DeleteUnmanagedSnap;
+            let reply = self.ask(Request::PoolOp { pool, op, name: String::new(), snap });
+            assert!(matches!(reply, Reply::Map(_)), "snapshot {snap} of pool {pool} is not removed: {reply:?}");
+        }
+    }
+
+    /// Demands that all clones are accounted for, and that nothing is left of the snapshots that were removed.
+    pub fn wait_trimmed(&mut self) {
+        clones::compare_sums(&self.world);
+        let index =
+            |c: &Self, host| pg::clone_index(c.world.disk(host).reader()).expect("a healthy disk reads").0.len();
+        let left = |c: &Self| -> usize { c.osds.iter().map(|host| index(c, *host)).sum() };
+        for _ in 0..150 {
+            let Reply::Map(map) = self.ask(Request::LatestMap) else { panic!("there is no map") };
+            if left(self) == 0 && map.removed_snaps_queue.is_empty() {
+                return;
+            }
+            self.run(2);
+        }
+        panic!("{} clones are left of removed snapshots:\n{}", left(self), self.report());
     }
 }
