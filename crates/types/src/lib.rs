@@ -34,6 +34,7 @@ pub mod pool;
 pub mod pool_opts;
 pub mod recovery;
 pub mod scrub_map;
+pub mod scrub_result;
 pub mod service_map;
 pub mod split;
 pub mod stats;
@@ -71,6 +72,10 @@ pub use pool::{CRUSH_ITEM_NONE, PgPool, PoolSnapInfo};
 pub use pool_opts::{PoolOptValue, PoolOpts};
 pub use recovery::{ObjectRecoveryInfo, ObjectRecoveryProgress, PullOp, PushOp, PushReplyOp};
 pub use scrub_map::{ScrubMap, ScrubObject};
+pub use scrub_result::{
+    InconsistentObject, InconsistentSnapset, ScrubLsArg, ScrubLsResult, ScrubObjectId, ScrubShard, object_error,
+    shard_error, snapset_error,
+};
 pub use service_map::{Service, ServiceDaemon, ServiceMap};
 pub use stats::{ObjectStatCollection, ObjectStatSum, PgStat, PoolStat};
 pub use superblock::{CompatSet, OsdSuperblock};
