@@ -16,6 +16,7 @@ mod mgr;
 mod osd_df;
 mod reweight;
 mod safety;
+mod scrub;
 mod show;
 mod stats;
 pub mod summary;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use denc::Decoder;
 use messages::{
     Body, DaemonHealthMetric, MCommand, MCommandReply, MMgrCommandReply, MMgrConfigure, MMgrOpen, MOSDForceRecovery,
-    Message,
+    MOSDScrub2, Message,
 };
 use node::{ConnId, Dest, Now, Output, Peer};
 use osdmap::OsdMap;
@@ -24,6 +24,7 @@ use crate::health::Thresholds;
 use crate::osd_df::{Filter, OsdDf};
 use crate::reweight::{self, Plan};
 use crate::safety::{self, Destruction};
+use crate::scrub::ScrubOrder;
 use crate::stats::PgMap;
 use crate::summary::Summary;
 use crate::{COMMANDS, health, show};
@@ -363,6 +364,11 @@ impl Mgr {
         if let Some(force) = Force::new(&prefix, &args, map, &self.stats) {
             return Outcome::Done(self.order_recovery(map, &prefix, force, out));
         }
+        match ScrubOrder::new(&prefix, &args, map) {
+            Some(Ok(order)) => return Outcome::Done(self.order_scrub(map, order, out)),
+            Some(Err((errno, why))) => return failed(errno, why),
+            None => (),
+        }
         let format = Format::parse(args.format());
         match self.answer(now, map, &prefix, &args, format.is_some()) {
             Ok(Shown::Monitor(cmd, data)) => Outcome::Monitor { cmd, data },
@@ -389,6 +395,23 @@ impl Mgr {
             force.words.push('\n');
         }
         Reply { r: -force.errno, rs: force.words, data: String::new() }
+    }
+
+    /// Tells primaries which PGs are to be scrubbed.
+    fn order_scrub(&self, map: &OsdMap, order: ScrubOrder, out: &mut Vec<Output>) -> Reply {
+        let mut unreached = Vec::new();
+        for (osd, scrub_pgs) in &order.orders {
+            let daemon = format!("osd.{osd}");
+            let Some(conn) = self.sessions.iter().find(|(_, s)| s.daemon.as_deref() == Some(&daemon)) else {
+                unreached.push(*osd);
+                continue;
+            };
+            let (repair, deep) = (order.verb == "repair", order.verb == "deep-scrub");
+            let order = MOSDScrub2 { fsid: map.fsid, epoch: map.epoch, scrub_pgs: scrub_pgs.clone(), repair, deep };
+            out.push(Output::Send { to: Dest::Conn(*conn.0), msg: order.into(), after: None });
+        }
+        let (errno, rs) = order.told(&unreached);
+        Reply { r: -errno, rs, data: String::new() }
     }
 
     /// `formatted`: a format other than plain was asked for.

@@ -105,6 +105,7 @@ impl Osd {
             Body::MMgrConfigure(m) => self.mgr_configured(now, conn, &m),
             Body::MPGStatsAck(_) => {}
             Body::MOSDForceRecovery(m) if self.report.is_from_mgr(conn) => self.force_recovery(now, store, &m, out),
+            Body::MOSDScrub2(m) if from_mon || self.report.is_from_mgr(conn) => self.order_scrubs(now, store, &m, out),
             Body::MCommand(m) => {
                 let reply = self.command(now, store, &m, out);
                 let reply = Message { tid: msg.tid, ..Message::from(reply) };
@@ -390,6 +391,7 @@ impl Osd {
                 clocks: self.heartbeats.clocks(),
                 tokens: &mut self.tokens,
                 tracker: &mut self.tracker,
+                scrubs: &mut self.scrubs,
                 out: &mut self.pg_out,
             };
             match pg::stray_message(&mut env, from, &msg) {

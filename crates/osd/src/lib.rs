@@ -37,6 +37,7 @@ use maps::Maps;
 use monclient::{MonAddr, MonClient};
 use node::{ConnId, Endpoint, Input, Level, Listening, Node, Now, Output, Peer, Timers, Token};
 use os::ObjectRead;
+use pg::scrub::ScrubSlots;
 use pg::track::Tracker;
 use pg::{Pg, PgConfig, PgOutput, Tokens};
 use reserver::Reserver;
@@ -133,6 +134,7 @@ pub struct Osd {
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
     trim_slots: Reserver<SpgId>,
+    scrubs: ScrubSlots,
     recovery: recovery::RecoveryQueue,
     merges: pg_num::Merges,
     waiting: dispatch::Waiting,
@@ -179,6 +181,7 @@ impl Osd {
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
+            scrubs: ScrubSlots::new(cfg.u64("osd_max_scrubs") as usize),
             recovery: recovery::RecoveryQueue::default(),
             merges: pg_num::Merges::default(),
             waiting: dispatch::Waiting::default(),
@@ -222,6 +225,7 @@ impl Osd {
         self.local_slots.set_max(backfills);
         self.remote_slots.set_max(backfills);
         self.trim_slots.set_max(self.cfg.u64("osd_max_trimming_pgs") as usize);
+        self.scrubs.set_max(self.cfg.u64("osd_max_scrubs") as usize);
         self.plan_tick(now);
     }
 

@@ -39,6 +39,7 @@ impl Osd {
             clocks: self.heartbeats.clocks(),
             tokens: &mut self.tokens,
             tracker: &mut self.tracker,
+            scrubs: &mut self.scrubs,
             out: &mut self.pg_out,
         };
         call(pg, &mut env);
@@ -103,7 +104,7 @@ impl Osd {
                 self.send_merges(out);
             }
             PgOutput::MergeOff => self.merges.forget(id.pgid),
-            PgOutput::ClusterLog { level, text } => self.log.entry(now, level, format!("{id} {text}")),
+            PgOutput::ClusterLog { level, text } => self.log.entry(now, level, text),
             PgOutput::ReserveLocal { priority } => self.local_slots.request(id, priority),
             PgOutput::UpdateLocal { priority } => self.local_slots.update(id, priority),
             PgOutput::CancelLocal => self.local_slots.cancel(id),
@@ -133,6 +134,7 @@ impl Osd {
         self.timers.cancel(&Timer::Pg(id));
         self.local_slots.cancel(id);
         self.trim_slots.cancel(id);
+        self.scrubs.forget(id);
         self.cancel_remote(id);
         self.recovery.forget(id);
         self.pg_temp_wanted.remove(&id.pgid);
@@ -215,6 +217,7 @@ impl Osd {
             clocks: self.heartbeats.clocks(),
             tokens: &mut self.tokens,
             tracker: &mut self.tracker,
+            scrubs: &mut self.scrubs,
             out: &mut self.pg_out,
         }
     }

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use messages::MOSDForceRecovery;
+use messages::{MOSDForceRecovery, MOSDScrub2};
 use node::{Now, Output};
 use os::ObjectRead;
 use pg::Pg;
@@ -191,6 +191,16 @@ impl Osd {
     }
 
     // --- what operators ask for
+
+    /// `pg scrub`, `osd deep-scrub`, `pg repair` and their kin. PGs that are led elsewhere take no notice.
+    pub(crate) fn order_scrubs(&mut self, now: Now, store: &dyn ObjectRead, m: &MOSDScrub2, out: &mut Vec<Output>) {
+        if m.fsid != self.setup.fsid {
+            return;
+        }
+        for id in &m.scrub_pgs {
+            self.with_pg(now, store, *id, out, |pg, env| pg.order_scrub(env, m));
+        }
+    }
 
     /// `pg force-recovery` and its kin, by way of the manager.
     pub(crate) fn force_recovery(

@@ -315,6 +315,7 @@ impl Pg {
         self.forced = Forced::default();
         self.share_info(env);
         self.kick_snap_trim(env);
+        self.plan_scrub(env);
         self.stat_changed(env);
     }
 

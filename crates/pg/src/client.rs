@@ -134,6 +134,8 @@ pub(crate) struct Waiting {
     for_active: VecDeque<ClientOp>,
     /// For a lease, our own or others' to end.
     for_readable: VecDeque<ClientOp>,
+    /// For the end of a chunk of a scrub.
+    for_scrub: VecDeque<ClientOp>,
     // Only ever asked by key, or sorted.
     for_object: HashMap<HObject, VecDeque<ClientOp>>,
     for_lock: HashMap<HObject, VecDeque<ClientOp>>,
@@ -161,6 +163,7 @@ impl Waiting {
         all.extend(std::mem::take(&mut self.for_commit).into_values().flatten());
         all.extend(drain(&mut self.for_object));
         all.extend(drain(&mut self.for_lock));
+        all.append(&mut self.for_scrub);
         all.append(&mut self.ready);
         all.append(&mut self.for_readable);
         all.append(&mut self.for_active);
@@ -168,15 +171,14 @@ impl Waiting {
     }
 
     fn iter(&self) -> impl Iterator<Item = &ClientOp> {
-        let queues = [&self.ready, &self.for_map, &self.for_active, &self.for_readable].into_iter();
+        let queues = [&self.ready, &self.for_map, &self.for_active, &self.for_readable, &self.for_scrub].into_iter();
         let queues = queues.chain(self.for_object.values()).chain(self.for_lock.values());
         queues.flatten().chain(self.for_commit.values().flatten())
     }
 
     fn retain(&mut self, keep: impl Fn(&ClientOp) -> bool) {
-        for list in [&mut self.ready, &mut self.for_map, &mut self.for_active, &mut self.for_readable] {
-            list.retain(&keep);
-        }
+        let queues = [&mut self.ready, &mut self.for_map, &mut self.for_active, &mut self.for_readable];
+        queues.into_iter().chain([&mut self.for_scrub]).for_each(|l| l.retain(&keep));
         self.for_object.values_mut().chain(self.for_lock.values_mut()).for_each(|l| l.retain(&keep));
         self.for_commit.values_mut().for_each(|l| l.retain(&keep));
     }
@@ -240,7 +242,8 @@ impl Pg {
     /// Goes on with what was put off (deletion of a PG); whether there is more.
     pub fn step(&mut self, env: &mut Env) -> bool {
         self.run_ready(env);
-        let more = self.delete_some(env) | self.trim_some(env);
+        let more = self.delete_some(env) | self.trim_some(env) | self.scrub_some(env);
+        self.run_ready(env);
         self.finish(env);
         more
     }
@@ -328,6 +331,10 @@ impl Pg {
         if absent || op.access.write_ordered() && self.missing_loc.needs(&head).is_some() {
             return self.wait_for_object(env, op, head);
         }
+        if op.access.write && self.scrub.blocks(&head) {
+            op.delayed(env.now, "waiting for scrub");
+            return self.waiting.for_scrub.push_back(op);
+        }
         // Behind those who came first.
         if op.access.write && self.gives_way_to_backfill(&head)
             || self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty())
@@ -377,7 +384,7 @@ impl Pg {
             }
             Executed::Blocked(Blocked::Missing(soid)) => self.wait_for_object(env, op, soid),
             Executed::Blocked(Blocked::Read(ranges)) => self.start_reads(env, op, ranges),
-            Executed::Blocked(Blocked::Damaged { soid: _, why }) => self.damaged(env, op, why),
+            Executed::Blocked(Blocked::Damaged { soid, why }) => self.damaged(env, op, &soid, why),
             Executed::Blocked(Blocked::Remote(source)) => {
                 let token = env.tokens.next();
                 env.out.push(PgOutput::Fetch { token, source });
@@ -410,6 +417,8 @@ impl Pg {
             reqid: op.reqid,
             prefetched: &op.prefetched,
             copied: op.copied.as_deref(),
+            scrub_results: self.scrub.results.as_ref(),
+            same_interval_since: self.info.history.same_interval_since,
         };
         f(&mut op_env)
     }
@@ -432,15 +441,14 @@ impl Pg {
 
     /// Our copy of the object cannot be read. If another copy is known to be good we take that; else
     /// the client gets EIO (Ceph: `rep_repair_primary_object`).
-    pub(crate) fn damaged(&mut self, env: &mut Env, mut op: ClientOp, why: String) {
-        let head = op.head();
-        env.cluster_log(Level::Error, format!("{} {head}: {why}", self.id.pgid));
+    pub(crate) fn damaged(&mut self, env: &mut Env, mut op: ClientOp, soid: &HObject, why: String) {
+        env.cluster_log(Level::Error, format!("{} {soid}: {why}", self.id.pgid));
         op.prefetched.clear();
-        if !self.mend_from_peer(env, &head) {
+        if !self.mend_at_read(env, soid) {
             self.unlock(&mut op);
             return self.reply_error(env, op, -EIO);
         }
-        self.wait_for_object(env, op, head);
+        self.wait_for_object(env, op, soid.clone());
     }
 
     /// The op was carried out before, or is under way.
@@ -537,6 +545,10 @@ impl Pg {
 
     pub(crate) fn requeue_for_activation(&mut self) {
         self.waiting.ready.append(&mut self.waiting.for_active);
+    }
+
+    pub(crate) fn release_scrub_waiters(&mut self) {
+        self.waiting.ready.append(&mut self.waiting.for_scrub);
     }
 
     pub(crate) fn requeue_for_lock(&mut self, head: &HObject) {

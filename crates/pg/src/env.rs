@@ -17,6 +17,7 @@ use types::pool::MergeRole;
 use types::{EVersion, Epoch, GHObject, OsdId};
 
 use crate::ops::RemoteCopy;
+use crate::scrub::{ScrubConfig, ScrubSlots};
 use crate::track::Tracker;
 
 /// The world as one call sees it.
@@ -33,6 +34,7 @@ pub struct Env<'a> {
     pub clocks: &'a BTreeMap<OsdId, ClockDelta>,
     pub tokens: &'a mut Tokens,
     pub tracker: &'a mut Tracker,
+    pub scrubs: &'a mut ScrubSlots,
     pub out: &'a mut Vec<PgOutput>,
 }
 
@@ -127,7 +129,7 @@ pub enum PgOutput {
     },
     /// What was said of a merge is void.
     MergeOff,
-    /// A line for the cluster's log, without the PG's name being added.
+    /// A line for the cluster's log, as it is: the PG names itself where that is not plain.
     ClusterLog {
         level: Level,
         text: String,
@@ -226,6 +228,7 @@ pub struct PgConfig {
     pub snap_trim_sleep: Duration,
     /// How many ranges a recovered object may take from its clones; none if that is switched off.
     pub recover_clone_overlap_limit: usize,
+    pub scrub: ScrubConfig,
 }
 
 impl PgConfig {
@@ -280,6 +283,7 @@ impl PgConfig {
                 true => count("osd_recover_clone_overlap_limit"),
                 false => 0,
             },
+            scrub: ScrubConfig::new(c),
             snap_trim_sleep: if sleep.is_zero() { secs(sleep_by_kind) } else { sleep },
         }
     }

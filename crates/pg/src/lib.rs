@@ -48,6 +48,7 @@ mod replicate;
 mod resend;
 mod reserve;
 mod route;
+pub mod scrub;
 mod snap_map;
 mod snap_recovery;
 mod snap_subsets;

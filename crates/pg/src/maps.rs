@@ -130,6 +130,7 @@ impl Pg {
         self.leases.new_interval(&self.ua, primary, env.now.mono, &mut self.info.history);
         self.release_reservations(env);
         self.stop_trimming(env);
+        self.stop_scrub(env);
         self.interrupt_ops(env, was.acting_primary == self.ua.acting_primary);
         self.clear_primary_state();
         if was_primary || primary {

@@ -38,6 +38,7 @@ use crate::recovery::Recovery;
 use crate::replicate::{Reads, RepOps, fits_fast_info};
 use crate::resend::Resend;
 use crate::reserve::{Forced, RemoteSlot, Stage};
+use crate::scrub::Scrub;
 use crate::snap_map::SnapMap;
 use crate::snap_trim::SnapTrim;
 use crate::stats::Published;
@@ -198,6 +199,7 @@ pub struct Pg {
     pub(crate) resend: Resend,
     pub(crate) reads: Reads,
     pub(crate) snap_map: SnapMap,
+    pub(crate) scrub: Scrub,
 
     // The primary's.
     pub(crate) peers: Peers,
@@ -260,6 +262,7 @@ impl Pg {
             resend: Resend::default(),
             reads: Reads::default(),
             snap_map: SnapMap::default(),
+            scrub: Scrub::default(),
             peers: Peers::default(),
             actingbackfill: BTreeSet::new(),
             backfill_targets: BTreeSet::new(),
@@ -366,6 +369,9 @@ impl Pg {
             Body::MOSDRepOpReply(m) => self.on_repop_reply(env, from, tid, &m),
             Body::MOSDPGPush(m) => self.on_push(env, from, m),
             Body::MOSDPGPushReply(m) => self.on_push_reply(env, from, m),
+            Body::MOSDScrubReserve(m) => self.on_scrub_reserve(env, from, &m),
+            Body::MOSDRepScrub(m) => self.on_rep_scrub(from, tid, &m),
+            Body::MOSDRepScrubMap(m) => self.on_rep_scrub_map(env, from, tid, &m),
             Body::MOSDPGPull(m) => self.on_pull(env, from, m),
             Body::MOSDPGRecoveryDelete(m) => self.on_recovery_delete(env, from, m),
             Body::MOSDPGRecoveryDeleteReply(m) => self.on_recovery_delete_reply(env, from, m),
@@ -518,11 +524,14 @@ impl Pg {
         self.run_ready(env);
         self.delete_some(env);
         self.trim_some(env);
+        self.scrub_some(env);
+        self.run_ready(env);
         self.finish(env);
     }
 
     pub fn next_wakeup(&self) -> Option<Duration> {
         let background = [self.delete_wakeup(), self.trim.next_wakeup(), self.resend.at, self.recovery_wakeup()];
+        let background = background.into_iter().chain([self.scrub.next_wakeup()]);
         [self.leases.next_wakeup(), self.watches.next_deadline()].into_iter().chain(background).flatten().min()
     }
 

@@ -41,7 +41,7 @@ impl Pg {
         out.with("info", self.info.dump())
             .with("peer_info", Dump::arr("info", peers.collect::<Vec<_>>()))
             .with("recovery_state", Dump::arr("state", self.states()))
-            .with("scrubber", Dump::obj().with("epoch_start", "0").with("active", false))
+            .with("scrubber", self.dump_scrub())
             .with("agent_state", Dump::obj())
     }
 

@@ -337,7 +337,11 @@ impl Pg {
         let all: BTreeMap<OsdId, Transfer> = replicas
             .into_iter()
             .map(|osd| {
-                let info = self.with_clones_of(env, osd, &family, info.clone());
+                let info = match self.scrub.is_mending(soid) {
+                    // What it holds of the family may be as bad.
+                    true => info.clone(),
+                    false => self.with_clones_of(env, osd, &family, info.clone()),
+                };
                 (osd, Transfer { info, progress: progress.clone() })
             })
             .collect();
@@ -410,6 +414,7 @@ impl Pg {
             self.missing_loc.recovered(soid);
         }
         self.dirty.info = true;
+        self.mend_recovered(env, soid);
         self.backfill_object_done(env, soid);
         self.give_up(env, soid);
         self.requeue_for_object(soid);
@@ -421,6 +426,7 @@ impl Pg {
         if self.recovery.slotted.remove(soid) {
             env.out.push(PgOutput::RecoveryDone { slots: 1 });
         }
+        self.mend_stuck(env, soid);
         match self.stage() {
             Some(Stage::Recovering) => (),
             // Perhaps there is no more to push, but that is for those to say who walk along the lists.

@@ -86,7 +86,8 @@ impl Pg {
 
     /// Whether [`Pg::step`] would do something now.
     pub fn runnable(&self, now: Now) -> bool {
-        self.delete_wakeup().is_some_and(|at| at <= now.mono) || self.trim.is_runnable(now)
+        let due = self.delete_wakeup().is_some_and(|at| at <= now.mono);
+        due || self.trim.is_runnable(now) || self.scrub.is_runnable(now)
     }
 
     /// When the next batch may go.

@@ -81,7 +81,7 @@ pub(crate) struct Reads {
 struct PendingRead {
     op: ClientOp,
     left: BTreeMap<Token, ReadRange>,
-    failed: Option<String>,
+    failed: Option<(HObject, String)>,
 }
 
 impl Reads {
@@ -109,6 +109,7 @@ impl Pg {
         self.info.stats.stats.sum.floor(0);
         if let Some(e) = ws.log.last() {
             self.note_backfill_sums(&e.soid, &ws.stats);
+            self.scrub.wrote(&e.soid, &ws.stats);
         }
         self.calc_trim_to(env);
         self.repops.last_tid += 1;
@@ -415,6 +416,8 @@ impl Pg {
     pub fn read_done(&mut self, env: &mut Env, token: Token, result: Result<Option<Bytes>, ReadError>) {
         if let Some(id) = self.reads.by_token.remove(&token) {
             self.client_read_done(env, id, token, result);
+        } else if self.scrub_read_done(env, token, &result) {
+            self.scrub_some(env);
         } else {
             self.piece_read(env, token, result);
         }
@@ -436,7 +439,7 @@ impl Pg {
         let Some(range) = pending.left.remove(&token) else { return };
         match result {
             Ok(data) => pending.op.prefetched.push((range, data.unwrap_or_default())),
-            Err(e) => pending.failed = Some(e.to_string()),
+            Err(e) => pending.failed = Some((range.soid, e.to_string())),
         }
         if !pending.left.is_empty() {
             return;
@@ -444,7 +447,7 @@ impl Pg {
         let pending = self.reads.ops.remove(&id).expect("it was just looked at");
         match pending.failed {
             None => self.execute(env, pending.op),
-            Some(why) => self.damaged(env, pending.op, why),
+            Some((soid, why)) => self.damaged(env, pending.op, &soid, why),
         }
     }
 

@@ -57,6 +57,7 @@ impl Pg {
             self.resend_repops(env, osd);
             self.reserve_again(env, osd);
             self.transfer_again(env, osd);
+            self.scrub_again(env, osd);
             if self.peers.purged.contains(&osd) {
                 env.send_osd(osd, MOSDPGRemove { epoch: self.map.epoch, pg_list: vec![self.id] });
             }

@@ -133,6 +133,7 @@ impl Pg {
     fn can_trim(&self) -> bool {
         !self.trim.queue.is_empty()
             && self.is_clean()
+            && !self.scrub.is_active()
             && !self.map.test_flag(osdmap_flag::NOSNAPTRIM)
             && self.state() & pg_state::PREMERGE == 0
     }

@@ -88,6 +88,7 @@ impl Pg {
             s |= flag::WAIT;
         }
         s | self.trim.flags()
+            | self.scrub_flags()
             | match &a.stage {
                 Stage::Activating | Stage::Recovered => 0,
                 Stage::WaitLocalRecoveryReserved | Stage::WaitRemoteRecoveryReserved(_) => flag::RECOVERY_WAIT,

@@ -280,6 +280,11 @@ pub mod object_flag {
         "uses_tmap",
         "redirect_has_reference",
     ];
+
+    /// The names of the flags that are set.
+    pub fn names(flags: u32) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().enumerate().filter(move |(bit, _)| flags & 1 << bit != 0).map(|(_, name)| name)
+    }
 }
 
 /// `object_info_t`: kept in the attribute `_` of each object.

@@ -1,7 +1,7 @@
 //! Ceph's options: which there are, what values they take, and the values in force.
 //!
 //! The table is data (`data/options.tsv`): names, types and defaults of release 16.2.15, so that any
-//! option that an operator knows is accepted and checked. Cores read values through [`Config`] when
+//! option that an operator knows is accepted and checked. One default is ours: `osd_scrub_auto_repair` is on. Cores read values through [`Config`] when
 //! they start and when it changes, and keep what a hot path needs.
 
 use std::collections::BTreeMap;

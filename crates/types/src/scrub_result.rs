@@ -234,13 +234,8 @@ impl Decode for InconsistentSnapset {
     const MIN_SIZE: usize = 6;
     fn decode(d: &mut Decoder) -> Result<Self, DecodeError> {
         d.versioned("inconsistent_snapset_t", 2, |d, v| {
-            let mut s = Self {
-                errors: d.u64()?,
-                object: d.get()?,
-                clones: d.get()?,
-                missing: d.get()?,
-                ..Self::default()
-            };
+            let mut s =
+                Self { errors: d.u64()?, object: d.get()?, clones: d.get()?, missing: d.get()?, ..Self::default() };
             if v >= 2 {
                 s.snapset = d.get()?;
             }

@@ -3,7 +3,7 @@
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// `ceph_crc32c`: started at a seed and not inverted at the end.
-pub(super) fn crc32c(seed: u32, data: &[u8]) -> u32 {
+pub(crate) fn crc32c(seed: u32, data: &[u8]) -> u32 {
     let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, seed.into());
     digest.update(data);
     // The crate inverts at the end, as iSCSI wants it.

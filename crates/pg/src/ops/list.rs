@@ -65,7 +65,8 @@ fn run(env: &OpEnv, msg: &MOSDOp, osd_op: &OsdOp) -> Result<(i32, Bytes), Failur
         }
         // No pool has hit sets.
         op::PG_HITSET_LS => Ok((0, to_bytes(&0_u32, 0))),
-        op::PG_HITSET_GET | op::SCRUBLS => Err(ENOENT.into()),
+        op::PG_HITSET_GET => Err(ENOENT.into()),
+        op::SCRUBLS => Ok(crate::scrub::list(env.scrub_results, env.same_interval_since, osd_op.indata.clone())),
         _ => Err(EINVAL.into()),
     }
 }

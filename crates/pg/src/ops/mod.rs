@@ -41,6 +41,7 @@ mod write;
 
 pub use access::Access;
 pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
+pub(crate) use digest::crc32c;
 pub use trim::{TrimError, trim_clone};
 
 /// What the PG knows that ops depend on.
@@ -76,6 +77,9 @@ pub struct OpEnv<'a> {
     pub prefetched: &'a [(ReadRange, Bytes)],
     /// What was fetched because a former call returned [`Blocked::Remote`].
     pub copied: Option<&'a Copied>,
+    /// What the last scrub found, if there was one in this interval.
+    pub scrub_results: Option<&'a crate::scrub::Results>,
+    pub same_interval_since: Epoch,
 }
 
 impl OpEnv<'_> {

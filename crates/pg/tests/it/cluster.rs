@@ -12,6 +12,7 @@ use messages::{Body, MOSDOp, Message};
 use node::{ConnId, Now, Peer, Token};
 use os::{Coll, MemStore, ObjectRead, Transaction, TxOp};
 use osdmap::{Incremental, OsdMap};
+use pg::scrub::ScrubSlots;
 use pg::track::Tracker;
 use pg::{ClockDelta, Env, Pg, PgConfig, PgOutput, Stray, Tokens};
 use types::options::{Config, Source};
@@ -20,6 +21,8 @@ use types::{
     EntityAddr, EntityAddrVec, EntityName, Epoch, GHObject, HObject, OsdId, OsdOp, PgId, PgPool, SNAP_HEAD, SpgId,
     UTime, Uuid, features, op, osd_flag, pg_state,
 };
+
+use crate::faulty::Faulty;
 
 const POOL: i64 = 1;
 
@@ -38,6 +41,9 @@ pub struct Host {
     /// The process runs.
     pub running: bool,
     tokens: Tokens,
+    scrubs: ScrubSlots,
+    /// Objects whose data cannot be read.
+    pub bad: BTreeSet<GHObject>,
     /// Commits do not come.
     pub slow_disk: bool,
     /// New maps do not come.
@@ -96,6 +102,8 @@ impl Cluster {
     pub fn new(osds: i32, size: u8, min_size: u8) -> Self {
         let mut config = Config::daemon();
         config.set("osd_delete_sleep", "0", Source::Override).expect("an option");
+        // Only those that a case asks for.
+        config.set("osd_scrub_min_interval", "1e12", Source::Override).expect("an option");
         let entity = EntityName::client(4100);
         let client = Peer {
             name: entity,
@@ -207,7 +215,8 @@ impl Cluster {
         let host = self.hosts.get_mut(&osd).expect("a host");
         let mut tokens = std::mem::take(&mut host.tokens);
         let mut tracker = Tracker::new(&Config::daemon());
-        let store = host.live.clone();
+        let mut scrubs = std::mem::take(&mut host.scrubs);
+        let store = Faulty { store: host.live.clone(), bad: host.bad.clone() };
         let wall = UTime::from_duration(Duration::from_secs(1_700_000_000) + self.now);
         let mut env = Env {
             now: Now { mono: self.now, wall },
@@ -219,10 +228,12 @@ impl Cluster {
             clocks: &self.clocks,
             tokens: &mut tokens,
             tracker: &mut tracker,
+            scrubs: &mut scrubs,
             out: &mut out,
         };
         let result = f(host, &mut env);
         host.tokens = tokens;
+        host.scrubs = scrubs;
         self.perform(osd, out);
         result
     }
@@ -253,6 +264,14 @@ impl Cluster {
                 }
                 PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
                 PgOutput::Submit { token, txn } => {
+                    // What is written anew can be read.
+                    let removed = |o: &TxOp| match o {
+                        TxOp::Remove { oid, .. } => Some(oid.clone()),
+                        _ => None,
+                    };
+                    for oid in txn.ops.iter().filter_map(removed) {
+                        host.bad.remove(&oid);
+                    }
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
                     host.unsynced.push_back((token, txn));
                 }
@@ -437,7 +456,7 @@ impl Cluster {
         for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
             let host = self.hosts.get_mut(&osd).expect("a host");
             let Some((token, coll, oid, off, len)) = host.reads.pop_front() else { continue };
-            let result = host.live.read(coll, &oid, off, len);
+            let result = Faulty { store: host.live.clone(), bad: host.bad.clone() }.read(coll, &oid, off, len);
             self.with_pg(osd, |pg, env| pg.read_done(env, token, result));
             any = true;
         }
@@ -583,6 +602,91 @@ impl Cluster {
             }
             store.apply(&txn).expect("it is there");
         }
+    }
+
+    /// The names of all objects that are called so on a disk.
+    fn named(&self, osd: OsdId, name: &str) -> Vec<GHObject> {
+        let store = &self.hosts[&osd].live;
+        let (all, _) = store.list(Coll::Pg(pgid()), &GHObject::min(), usize::MAX).expect("memory can be read");
+        all.into_iter().filter(|o| o.hobj.oid == name).collect()
+    }
+
+    /// The data of an object becomes unreadable on a disk.
+    pub fn spoil(&mut self, osd: OsdId, name: &str) {
+        let named = self.named(osd, name);
+        self.hosts.get_mut(&osd).expect("a host").bad.extend(named);
+    }
+
+    /// Changes what a disk holds, without anybody knowing.
+    pub fn tamper(&mut self, osd: OsdId, name: &str, change: impl Fn(Coll, GHObject) -> TxOp) {
+        for oid in self.named(osd, name) {
+            let txn = Transaction { ops: vec![change(Coll::Pg(pgid()), oid)] };
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            host.live.apply(&txn).expect("it is there");
+            host.durable.apply(&txn).expect("it is there");
+        }
+    }
+
+    /// `pg scrub|deep-scrub|repair`.
+    pub fn scrub(&mut self, verb: &str) {
+        let order = messages::MOSDScrub2 {
+            scrub_pgs: vec![pgid()],
+            deep: verb == "deep-scrub",
+            repair: verb == "repair",
+            ..messages::MOSDScrub2::default()
+        };
+        let primary = self.leader();
+        self.with_pg(primary, |pg, env| pg.order_scrub(env, &order));
+    }
+
+    /// What `rados list-inconsistent-obj` and `list-inconsistent-snapset` have to show, in short.
+    pub fn inconsistent(&self) -> String {
+        use types::{object_error as oe, shard_error as se, snapset_error as ss};
+        let Some(results) = self.pg(self.leader()).and_then(Pg::scrub_results) else { return "not scrubbed".into() };
+        let of = |bits: u64, names: &[(u64, &str)]| {
+            names.iter().filter(|(b, _)| bits & b != 0).map(|(_, n)| *n).collect::<Vec<_>>().join("+")
+        };
+        let shard_names = [
+            (se::MISSING, "missing"),
+            (se::STAT_ERROR, "stat_error"),
+            (se::READ_ERROR, "read_error"),
+            (se::DATA_DIGEST_MISMATCH_INFO, "data_digest_mismatch_info"),
+            (se::OMAP_DIGEST_MISMATCH_INFO, "omap_digest_mismatch_info"),
+            (se::SIZE_MISMATCH_INFO, "size_mismatch_info"),
+            (se::INFO_MISSING, "info_missing"),
+            (se::INFO_CORRUPTED, "info_corrupted"),
+            (se::SNAPSET_MISSING, "snapset_missing"),
+            (se::SNAPSET_CORRUPTED, "snapset_corrupted"),
+            (se::OBJ_SIZE_INFO_MISMATCH, "obj_size_info_mismatch"),
+        ];
+        let names = [
+            (oe::OBJECT_INFO_INCONSISTENCY, "object_info_inconsistency"),
+            (oe::DATA_DIGEST_MISMATCH, "data_digest_mismatch"),
+            (oe::OMAP_DIGEST_MISMATCH, "omap_digest_mismatch"),
+            (oe::SIZE_MISMATCH, "size_mismatch"),
+            (oe::ATTR_VALUE_MISMATCH, "attr_value_mismatch"),
+            (oe::ATTR_NAME_MISMATCH, "attr_name_mismatch"),
+            (oe::SNAPSET_INCONSISTENCY, "snapset_inconsistency"),
+        ];
+        let snap_names = [
+            (ss::SNAPSET_MISSING, "snapset_missing"),
+            (ss::SNAPSET_CORRUPTED, "snapset_corrupted"),
+            (ss::CLONE_MISSING, "clone_missing"),
+            (ss::HEADLESS_CLONE, "headless"),
+            (ss::SIZE_MISMATCH, "size_mismatch"),
+            (ss::EXTRA_CLONES, "extra_clones"),
+        ];
+        let object = |o: types::InconsistentObject| {
+            let bad = o.shards.iter().filter(|(_, s)| s.errors != 0);
+            let bad: Vec<String> =
+                bad.map(|(at, s)| format!("osd.{} {}", at.osd, of(s.errors, &shard_names))).collect();
+            format!("{} [{}] {}", o.object.name, of(o.errors, &names), bad.join(" "))
+        };
+        let family = |s: types::InconsistentSnapset| {
+            format!("{}:{:x} [{}]", s.object.name, s.object.snap, of(s.errors, &snap_names))
+        };
+        let all: Vec<String> = results.objects().map(object).chain(results.snapsets().map(family)).collect();
+        all.join("; ")
     }
 
     /// What is held back is lost.
@@ -769,6 +873,8 @@ impl Host {
             pg: None,
             running: true,
             tokens: Tokens::default(),
+            scrubs: ScrubSlots::new(1),
+            bad: BTreeSet::new(),
             slow_disk: false,
             deaf: false,
             reads: VecDeque::new(),

@@ -3,6 +3,7 @@
 //! `PG_REWRITE=1` writes the answers into the files.
 
 mod cluster;
+mod faulty;
 mod pg_num;
 mod query;
 mod show;
@@ -229,6 +230,40 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
                 *inc.new_state.entry(osd).or_default() |= types::osd_state::EXISTS;
             });
         }
+        [verb @ ("scrub" | "deep-scrub" | "repair")] => {
+            c.scrub(verb);
+            c.settle();
+        }
+        ["order", verb] => c.scrub(verb),
+        ["inconsistent"] => return Some(c.inconsistent()),
+        ["spoil", osd, name] => c.spoil(num(osd), name),
+        // Other bytes, with nothing wrong about them.
+        ["corrupt", osd, name, text] => {
+            let data = bytes::Bytes::from((*text).to_owned());
+            c.tamper(num(osd), name, |coll, oid| os::TxOp::Write { coll, oid, off: 0, data: data.clone(), fadvise: 0 });
+        }
+        ["set_attr", osd, name, attr, text] => {
+            let attrs = [((*attr).into(), bytes::Bytes::from((*text).to_owned()))].into();
+            let attrs: std::collections::BTreeMap<denc::ByteStr, bytes::Bytes> = attrs;
+            c.tamper(num(osd), name, |coll, oid| os::TxOp::SetAttrs { coll, oid, attrs: attrs.clone() });
+        }
+        ["rm_attr", osd, name, attr] => {
+            c.tamper(num(osd), name, |coll, oid| os::TxOp::RmAttr { coll, oid, name: (*attr).into() });
+        }
+        ["set_omap", osd, name, key, value] => {
+            let keys: std::collections::BTreeMap<denc::ByteStr, bytes::Bytes> =
+                [((*key).into(), bytes::Bytes::from((*value).to_owned()))].into();
+            c.tamper(num(osd), name, |coll, oid| os::TxOp::OmapSet { coll, oid, keys: keys.clone() });
+        }
+        ["cut_to", osd, name, size] => {
+            let size = num(size) as u64;
+            c.tamper(num(osd), name, |coll, oid| os::TxOp::Truncate { coll, oid, size });
+        }
+        // Routine scrubs come so often.
+        ["routine", secs] => {
+            c.cfg.scrub.min_interval = f64::from(num(secs));
+            c.cfg.scrub.deep_interval = f64::from(num(secs));
+        }
         ["clog"] => return Some(std::mem::take(&mut c.log).join("; ")),
         other => panic!("what is {other:?}?"),
     }
@@ -298,4 +333,7 @@ macro_rules! cases {
     )*};
 }
 
-cases!(plain, peering, recovery, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound);
+cases!(
+    plain, peering, recovery, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound, scrub,
+    repair
+);

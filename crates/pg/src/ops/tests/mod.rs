@@ -161,6 +161,8 @@ impl Rig {
             reqid: OsdReqId { name: EntityName::client(self.client), tid: self.tid, inc: 0 },
             prefetched,
             copied: None,
+            scrub_results: None,
+            same_interval_since: 0,
         }
     }
 

@@ -1,0 +1,351 @@
+//! Mending: copies that were proven bad are written anew from copies that were found sound, or deleted.
+//!
+//! An object that is to be mended counts as missing where its copy is bad, and is recovered at once like one
+//! that a client waits for; so clients wait for it, as they would for any recovery, and never read what is bad.
+//! (Ceph: `PG::repair_object`, `rep_repair_primary_object`)
+//!
+//! Two roads lead here: a scrub's findings, and a client's read that met an unreadable copy.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use node::Level;
+use types::dump::Dump;
+use types::{EVersion, HObject, MissingItem, OsdId};
+
+use super::compare::{Finding, Verdict};
+use crate::env::Env;
+use crate::object::Lock;
+use crate::pg::Pg;
+
+/// So many objects are mended at once.
+const MENDS_MAX: usize = 3;
+/// When an object that a client is at is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// So many reasons are told.
+const REASONS_MAX: usize = 5;
+
+/// One object that is being mended.
+#[derive(Debug, Clone)]
+pub struct Mend {
+    soid: HObject,
+    verdict: Verdict,
+    /// How many errors go with it.
+    shallow: u32,
+    deep: u32,
+}
+
+/// How far a repair has come.
+#[derive(Debug)]
+struct Progress {
+    asked: bool,
+    total: usize,
+    done: usize,
+    /// Why the others were left.
+    left: BTreeMap<String, usize>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Mending {
+    queue: VecDeque<Mend>,
+    flight: BTreeMap<HObject, Mend>,
+    progress: Option<Progress>,
+    retry_at: Option<Duration>,
+    /// Nobody had a copy that could be read; that is not tried again in this interval.
+    hopeless: BTreeSet<HObject>,
+}
+
+impl Mending {
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.flight.is_empty()
+    }
+
+    pub fn is_mending(&self, soid: &HObject) -> bool {
+        self.flight.contains_key(soid)
+    }
+
+    /// Whether somebody asked for it and it is not over.
+    pub fn is_repair(&self) -> bool {
+        self.progress.as_ref().is_some_and(|p| p.asked)
+    }
+
+    pub fn retry_at(&self) -> Option<Duration> {
+        self.retry_at
+    }
+
+    pub fn dump(&self) -> Option<Dump> {
+        let p = self.progress.as_ref()?;
+        Some(Dump::obj().with("objects", p.total).with("repaired", p.done).with("under_way", self.flight.len()))
+    }
+}
+
+impl Pg {
+    /// Begins with what a scrub proved.
+    pub(super) fn start_mending(
+        &mut self,
+        env: &mut Env,
+        asked: bool,
+        findings: Vec<Finding>,
+        snapset_errors: u32,
+        stats_fixed: bool,
+    ) {
+        if findings.is_empty() && snapset_errors == 0 {
+            if stats_fixed {
+                env.cluster_log(
+                    Level::Info,
+                    format!("{} repair: the PG's sums were wrong and are right now", self.id.pgid),
+                );
+            }
+            return;
+        }
+        let mut progress = Progress { asked, total: findings.len(), done: 0, left: BTreeMap::new() };
+        for f in findings {
+            match f.verdict {
+                Verdict::Undecided(why) => {
+                    *progress.left.entry(why.to_owned()).or_default() += 1;
+                    self.say_choices(env, &f);
+                }
+                // Only what its own info says differs, as the size it is allowed to have.
+                Verdict::Sound => *progress.left.entry("its copies are alike".to_owned()).or_default() += 1,
+                verdict => {
+                    self.scrub.mending.queue.push_back(Mend {
+                        soid: f.soid,
+                        verdict,
+                        shallow: f.shallow,
+                        deep: f.deep,
+                    });
+                }
+            }
+        }
+        if snapset_errors > 0 {
+            let why = format!("{snapset_errors} errors in snapsets are not mended by themselves");
+            progress.left.insert(why, 0);
+        }
+        // What a head and its clones share is known by the head.
+        let queue = self.scrub.mending.queue.make_contiguous();
+        queue.sort_by_cached_key(|m| (m.soid.head(), m.soid.is_snap(), m.soid.clone()));
+        self.scrub.mending.progress = Some(progress);
+        self.scrub.mending.retry_at = Some(env.now.mono);
+        self.mend_some(env);
+    }
+
+    /// Each copy of an object that nothing decides, and how to choose.
+    fn say_choices(&self, env: &mut Env, f: &Finding) {
+        let pgid = self.id.pgid;
+        for (at, shard) in &f.report.shards {
+            let oi = shard.attrs.get(crate::object::OI_ATTR.as_bytes());
+            let oi = oi.and_then(|raw| denc::from_bytes::<types::ObjectInfo>(raw.clone()).ok());
+            let digest = shard.data_digest.map_or_else(|| "unread".to_owned(), |d| format!("{d:#010x}"));
+            let what = match oi {
+                Some(oi) => format!("version {} of {} by {}", oi.version, oi.mtime, oi.last_reqid.name),
+                None => "no object info".to_owned(),
+            };
+            let text = format!(
+                "{pgid} {}: osd.{} has {} bytes, digest {digest}, {what}; to keep it: ceph tell {pgid} keep_copy {} {}",
+                f.soid, at.osd, shard.size, f.soid.oid, at.osd
+            );
+            env.cluster_log(Level::Error, text);
+        }
+    }
+
+    /// Starts mends while there is room for them.
+    pub(super) fn mend_some(&mut self, env: &mut Env) {
+        if self.scrub.mending.retry_at.is_none_or(|at| at > env.now.mono) {
+            return;
+        }
+        self.scrub.mending.retry_at = None;
+        if !self.is_primary() || !self.serves() {
+            return;
+        }
+        let mut busy = VecDeque::new();
+        while self.scrub.mending.flight.len() < MENDS_MAX
+            && let Some(mend) = self.scrub.mending.queue.pop_front()
+        {
+            if self.is_mend_busy(&mend.soid) {
+                busy.push_back(mend);
+            } else {
+                self.start_mend(env, mend);
+            }
+        }
+        if !busy.is_empty() {
+            self.scrub.mending.retry_at = Some(env.now.mono + AGAIN);
+            self.scrub.mending.queue.append(&mut busy);
+        }
+        self.check_mended(env);
+    }
+
+    /// Somebody is at the object, or at one of its family.
+    fn is_mend_busy(&mut self, soid: &HObject) -> bool {
+        let head = soid.head();
+        let family = self.recovery.objects().iter().any(|o| o.is_same_family(soid));
+        if family || self.missing_loc.needs(soid).is_some() || !self.contexts.try_lock(&head, Lock::Exclusive) {
+            return true;
+        }
+        if self.contexts.unlock(&head, Lock::Exclusive) {
+            self.requeue_for_lock(&head);
+        }
+        false
+    }
+
+    fn start_mend(&mut self, env: &mut Env, mend: Mend) {
+        let soid = mend.soid.clone();
+        let newest = self.log.entries().rev().find(|e| e.soid == soid && !e.is_error());
+        let now = newest.map(|e| (e.version, e.is_delete()));
+        let (bad, good, version, is_delete) = match &mend.verdict {
+            Verdict::Replace { good, bad, version } => {
+                if matches!(now, Some((_, true))) {
+                    // A client deleted it meanwhile, on all members.
+                    return self.mended(env, mend, false);
+                }
+                (bad.clone(), good.clone(), now.map_or(*version, |(v, _)| v), false)
+            }
+            Verdict::Remove { bad, version } => {
+                if now.is_some_and(|(v, deleted)| !deleted || v != *version) {
+                    return self.mend_failed(env, mend, "it was written meanwhile: scrub again");
+                }
+                (bad.clone(), Vec::new(), *version, true)
+            }
+            _ => return,
+        };
+        self.scrub.mending.flight.insert(soid.clone(), mend);
+        self.set_missing(&soid, &bad, &good, version, is_delete);
+        if is_delete {
+            self.recover_now(env, &soid);
+        } else if bad.contains(&self.whoami) {
+            self.start_pull(env, &soid, version, false);
+        } else {
+            self.recover_now(env, &soid);
+        }
+        if !self.recovery.is_recovering(&soid) {
+            self.unmend(env, &soid, "the sound copy could not be read");
+        }
+    }
+
+    /// The bad copies count as missing.
+    fn set_missing(&mut self, soid: &HObject, bad: &[OsdId], good: &[OsdId], version: EVersion, is_delete: bool) {
+        for osd in bad {
+            if *osd == self.whoami {
+                self.missing.add(soid, version, EVersion::ZERO, is_delete);
+                self.contexts.forget(soid);
+                self.dirty.info = true;
+            } else {
+                self.peers.missing.entry(*osd).or_default().add(soid, version, EVersion::ZERO, is_delete);
+            }
+        }
+        self.missing_loc.need(soid, MissingItem { need: version, is_delete, ..MissingItem::default() });
+        for osd in good {
+            self.missing_loc.add_location(soid, *osd);
+        }
+    }
+
+    /// An object was recovered; perhaps one of ours.
+    pub(crate) fn mend_recovered(&mut self, env: &mut Env, soid: &HObject) {
+        if self.missing_loc.needs(soid).is_some() {
+            return;
+        }
+        if let Some(mend) = self.scrub.mending.flight.remove(soid) {
+            self.mended(env, mend, true);
+            self.scrub.mending.retry_at = Some(env.now.mono);
+        }
+    }
+
+    fn mended(&mut self, env: &mut Env, mend: Mend, written: bool) {
+        if let Some(results) = &mut self.scrub.results {
+            results.mended(&mend.soid);
+        }
+        let sum = &mut self.info.stats.stats.sum;
+        sum.num_shallow_scrub_errors = (sum.num_shallow_scrub_errors - i64::from(mend.shallow)).max(0);
+        sum.num_deep_scrub_errors = (sum.num_deep_scrub_errors - i64::from(mend.deep)).max(0);
+        sum.num_scrub_errors = sum.num_shallow_scrub_errors + sum.num_deep_scrub_errors;
+        sum.num_objects_repaired += i64::from(written);
+        self.dirty.info = true;
+        if written {
+            let (pgid, soid) = (self.id.pgid, &mend.soid);
+            let what = match &mend.verdict {
+                Verdict::Remove { bad, .. } => format!("{soid} was deleted, and is gone from osd {bad:?} too"),
+                Verdict::Replace { good, bad, .. } => {
+                    format!("{soid} on osd {bad:?} was bad, and is written anew from osd {good:?}")
+                }
+                _ => String::new(),
+            };
+            env.cluster_log(Level::Info, format!("{pgid} repair: {what}"));
+        }
+        if let Some(p) = &mut self.scrub.mending.progress {
+            p.done += 1;
+        }
+        self.check_mended(env);
+    }
+
+    fn mend_failed(&mut self, env: &mut Env, mend: Mend, why: &str) {
+        let text = format!("{} repair: {} is not mended: {why}", self.id.pgid, mend.soid);
+        env.cluster_log(Level::Error, text);
+        if let Some(p) = &mut self.scrub.mending.progress {
+            *p.left.entry(why.to_owned()).or_default() += 1;
+        }
+        self.check_mended(env);
+    }
+
+    /// The mend of an object cannot go on: what counts is again what is there.
+    pub(crate) fn unmend(&mut self, env: &mut Env, soid: &HObject, why: &str) {
+        let Some(mend) = self.scrub.mending.flight.remove(soid) else { return };
+        self.missing.remove(soid);
+        for missing in self.peers.missing.values_mut() {
+            missing.remove(soid);
+        }
+        self.missing_loc.recovered(soid);
+        self.dirty.info = true;
+        self.info.last_complete = self.complete_to();
+        self.info.stats.stats.sum.num_objects_missing = self.missing.len() as i64;
+        self.scrub.mending.hopeless.insert(soid.clone());
+        self.mend_failed(env, mend, why);
+        self.scrub.mending.retry_at = Some(env.now.mono);
+        self.requeue_for_object(soid);
+    }
+
+    /// A pull or a push of an object came to nothing.
+    pub(crate) fn mend_stuck(&mut self, env: &mut Env, soid: &HObject) {
+        if self.scrub.mending.is_mending(soid)
+            && self.missing_loc.is_unfound(soid)
+            && !self.recovery.is_recovering(soid)
+        {
+            self.unmend(env, soid, "no other copy could be read");
+        }
+    }
+
+    /// A client's read, or a recovery, met a copy of ours that is unreadable. Whether another is being fetched.
+    pub(crate) fn mend_at_read(&mut self, env: &mut Env, soid: &HObject) -> bool {
+        if self.scrub.mending.is_mending(soid) {
+            return true;
+        }
+        if self.scrub.mending.hopeless.contains(soid) || !self.mend_from_peer(env, soid) {
+            return false;
+        }
+        let Some(version) = self.missing.get(soid).map(|i| i.need) else { return false };
+        let good: Vec<OsdId> = self.missing_loc.locations(soid).collect();
+        let verdict = Verdict::Replace { good, bad: vec![self.whoami], version };
+        let mend = Mend { soid: soid.clone(), verdict, shallow: 0, deep: 0 };
+        self.scrub.mending.flight.insert(soid.clone(), mend);
+        self.contexts.forget(soid);
+        self.start_pull(env, soid, version, false)
+    }
+
+    /// Says how a repair went, once it is over.
+    fn check_mended(&mut self, env: &mut Env) {
+        if !self.scrub.mending.is_idle() {
+            return;
+        }
+        let Some(p) = self.scrub.mending.progress.take() else { return };
+        let mut text = format!("{} repair: repaired {} of {} objects", self.id.pgid, p.done, p.total);
+        let left = p.total - p.done.min(p.total);
+        if !p.left.is_empty() {
+            let reasons: Vec<String> = p.left.keys().take(REASONS_MAX).cloned().collect();
+            text += &format!("; left {left} because {}", reasons.join("; "));
+        }
+        self.scrub.repair_failed = p.asked && !p.left.is_empty();
+        let level = if p.left.is_empty() { Level::Info } else { Level::Error };
+        env.cluster_log(level, text);
+        self.plan_scrub(env);
+        self.share_info(env);
+        self.stat_changed(env);
+    }
+}

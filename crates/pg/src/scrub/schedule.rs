@@ -1,0 +1,169 @@
+//! When a PG is scrubbed: as soon as it can be if somebody asked, else when its time has come.
+//!
+//! A PG's next routine scrub is due `osd_scrub_min_interval` after its last, and a share of
+//! `osd_scrub_interval_randomize_ratio` of that later, which differs from PG to PG; then in the hours and on the
+//! days that are set (in UTC), or at any time once `osd_scrub_max_interval` is over. It is deep if the last deep
+//! one is `osd_deep_scrub_interval` ago, or by chance (`osd_deep_scrub_randomize_ratio`). (Ceph:
+//! `OSDService::ScrubJob`, `PG::sched_scrub`)
+
+use std::time::Duration;
+
+use messages::MOSDScrub2;
+use types::pool::flag;
+use types::{UTime, osdmap_flag};
+
+use super::Kind;
+use crate::env::Env;
+use crate::pg::Pg;
+
+/// How often it is looked whether a PG is due, or whether one that was asked for can begin.
+const LOOK: Duration = Duration::from_secs(30);
+const LOOK_SOON: Duration = Duration::from_millis(500);
+
+/// A number that looks random, the same for the same PG and scrub.
+pub(super) fn chance(parts: &[u64]) -> f64 {
+    let mut h: u64 = 0x9e37_79b9_7f4a_7c15;
+    for p in parts {
+        h = (h ^ p).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        h ^= h >> 29;
+        h = h.wrapping_mul(0x94d0_49bb_1331_11eb);
+        h ^= h >> 32;
+    }
+    (h >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Whether `x` is in `from..until` on a circle; everything if they are the same.
+fn within(x: i64, (from, until): (i64, i64)) -> bool {
+    match from.cmp(&until) {
+        std::cmp::Ordering::Less => (from..until).contains(&x),
+        std::cmp::Ordering::Equal => true,
+        std::cmp::Ordering::Greater => x >= from || x < until,
+    }
+}
+
+impl Pg {
+    /// `pg scrub`, `pg deep-scrub`, `pg repair` (`MOSDScrub2`). Begins at once if the PG is clean.
+    pub fn order_scrub(&mut self, env: &mut Env, m: &MOSDScrub2) {
+        if !self.is_primary() {
+            return;
+        }
+        let kind = Kind { deep: m.deep || m.repair, repair: m.repair, asked: true };
+        self.scrub.asked = Some(kind);
+        self.scrub.look_at = Some(env.now.mono);
+        self.look_for_scrub(env);
+        self.run_ready(env);
+        self.finish(env);
+    }
+
+    /// Starts what was asked for, or is due.
+    pub(super) fn look_for_scrub(&mut self, env: &mut Env) {
+        if self.scrub.look_at.is_none_or(|at| at > env.now.mono) {
+            return;
+        }
+        self.scrub.look_at = None;
+        if !self.is_primary() {
+            return;
+        }
+        self.scrub.look_at = Some(env.now.mono + LOOK);
+        if let Some(kind) = self.scrub.asked {
+            self.scrub.look_at = Some(env.now.mono + LOOK_SOON);
+            // What is routine gives way.
+            if self.scrub.run.as_ref().is_some_and(|r| !r.kind.asked || kind.repair && !r.kind.repair) {
+                self.abort_scrub(env);
+            }
+            if self.can_scrub() && self.scrub.run.is_none() && self.scrub.mending.is_idle() {
+                self.scrub.asked = None;
+                self.start_scrub(env, kind);
+            }
+        } else if self.can_scrub()
+            && self.scrub.run.is_none()
+            && self.scrub.mending.is_idle()
+            && let Some(kind) = self.routine_scrub(env)
+        {
+            self.reserve_scrub(env, kind);
+        }
+    }
+
+    /// All copies are there and whole.
+    pub(super) fn can_scrub(&self) -> bool {
+        self.is_clean() && self.missing_loc.all().next().is_none() && !self.is_premerge()
+    }
+
+    /// Looks again soon: the PG is clean, or a scrub has ended.
+    pub(crate) fn plan_scrub(&mut self, env: &Env) {
+        if self.is_primary() {
+            let spread = chance(&[self.id.pgid.pool.cast_unsigned(), self.id.pgid.seed.into(), 1]);
+            let first = if self.scrub.asked.is_some() { LOOK_SOON } else { LOOK.mul_f64(spread) + LOOK_SOON };
+            self.scrub.look_at = Some(env.now.mono + first);
+        }
+    }
+
+    fn scrub_intervals(&self, env: &Env) -> (f64, f64, f64) {
+        let opt = |name: &str, general: f64| match self.pool.opts.get_f64(name) {
+            Some(own) if own > 0.0 => own,
+            _ => general,
+        };
+        let c = &env.cfg.scrub;
+        (
+            opt("scrub_min_interval", c.min_interval),
+            opt("scrub_max_interval", c.max_interval),
+            opt("deep_scrub_interval", c.deep_interval),
+        )
+    }
+
+    /// The routine scrub that is due, if one is.
+    fn routine_scrub(&self, env: &Env) -> Option<Kind> {
+        let (min, max, deep_after) = self.scrub_intervals(env);
+        let (h, now) = (&self.info.history, env.now.wall);
+        let age = |stamp: UTime| f64::from(now.sec) - f64::from(stamp.sec);
+        let luck = |n| {
+            let last = h.last_scrub_stamp;
+            chance(&[self.id.pgid.pool.cast_unsigned(), self.id.pgid.seed.into(), last.sec.into(), last.nsec.into(), n])
+        };
+        let shallow_ok = !self.map.test_flag(osdmap_flag::NOSCRUB) && !self.pool.has_flag(flag::NOSCRUB);
+        let deep_ok = !self.map.test_flag(osdmap_flag::NODEEP_SCRUB) && !self.pool.has_flag(flag::NODEEP_SCRUB);
+        let wait = min * (1.0 + luck(2) * env.cfg.scrub.randomize_ratio);
+        let must = self.info.stats.stats_invalid;
+        if age(h.last_scrub_stamp) < wait && !must {
+            return None;
+        }
+        let late = max > 0.0 && age(h.last_scrub_stamp) >= max;
+        if !late && !must && !self.is_scrub_time(env) {
+            return None;
+        }
+        let has_deep_errors = self.info.stats.stats.sum.num_deep_scrub_errors > 0;
+        let time_for_deep = age(h.last_deep_scrub_stamp) >= deep_after || has_deep_errors;
+        let deep = deep_ok && (time_for_deep || shallow_ok && luck(3) < env.cfg.scrub.deep_randomize_ratio);
+        // A shallow scrub would forget what a deep one found.
+        if !deep && (!shallow_ok || has_deep_errors) {
+            return None;
+        }
+        Some(Kind { deep, repair: env.cfg.scrub.auto_repair, asked: false })
+    }
+
+    fn is_scrub_time(&self, env: &Env) -> bool {
+        let secs = i64::from(env.now.wall.sec);
+        let (hour, days) = (secs / 3600 % 24, secs / 86400);
+        // The first of January 1970 was a Thursday; Sunday is 0.
+        within(hour, env.cfg.scrub.hours) && within((days + 4) % 7, env.cfg.scrub.week_days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_go_round_midnight_and_equal_ones_are_the_whole_day() {
+        assert!(within(5, (0, 0)) && within(23, (22, 6)) && within(3, (22, 6)) && !within(6, (22, 6)));
+        assert!(within(8, (8, 9)) && !within(9, (8, 9)));
+    }
+
+    #[test]
+    fn chance_spreads_over_the_whole_range() {
+        let all: Vec<f64> = (0..1000).map(|n| chance(&[1, n])).collect();
+        assert!(all.iter().all(|c| (0.0..1.0).contains(c)));
+        let mean = all.iter().sum::<f64>() / 1000.0;
+        assert!((0.45..0.55).contains(&mean), "{mean}");
+    }
+}
