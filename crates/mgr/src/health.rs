@@ -40,6 +40,7 @@ pub struct Thresholds {
     pub stuck_secs: u32,
     /// `mon_osd_snap_trim_queue_warn_on`; never, if zero.
     pub trimq: u32,
+    pub scrub: crate::ScrubThresholds,
 }
 
 /// The checks that the manager raises. `now_secs` and `stuck_secs`: a PG counts as undersized only once
@@ -89,7 +90,7 @@ pub fn slow_snap_trimming(pgs: &PgMap, threshold: u32) -> Option<HealthCheck> {
     })
 }
 
-fn detail(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+pub(crate) fn detail(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
     let more = lines.len().saturating_sub(DETAIL_MAX);
     let mut detail: Vec<String> = lines.take(DETAIL_MAX).collect();
     if more > 0 {

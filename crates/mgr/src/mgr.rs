@@ -27,7 +27,7 @@ use crate::safety::{self, Destruction};
 use crate::scrub::ScrubOrder;
 use crate::stats::PgMap;
 use crate::summary::Summary;
-use crate::{COMMANDS, health, show};
+use crate::{COMMANDS, health, health_scrub, show};
 
 /// Reports beyond this are not asked for (Ceph: `mgr_stats_threshold`).
 const STATS_THRESHOLD: u32 = 5;
@@ -316,6 +316,7 @@ impl Mgr {
     pub fn digest(&self, now: Now, map: &OsdMap, warn: Thresholds) -> Digest {
         let summary = self.summary(map);
         let mut checks = health::checks(&self.stats, now.wall.sec, warn.stuck_secs);
+        checks.extend(health_scrub::checks(&self.stats, map, now.wall.sec, &warn.scrub));
         let slow = self.sessions.values().filter(|s| s.slow.0 > 0);
         let slow = slow.filter_map(|s| Some((s.daemon.clone()?, s.slow))).collect();
         checks.extend(health::slow_ops(&slow).map(|check| ("SLOW_OPS".into(), check)));

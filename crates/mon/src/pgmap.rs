@@ -1,7 +1,7 @@
 //! The manager inside: what it is told, and what the monitor shows of PGs.
 
 use messages::Message;
-use mgr::{Digest, Thresholds, ToMonitor};
+use mgr::{Digest, ScrubThresholds, Thresholds, ToMonitor};
 use node::{ConnId, Now};
 use types::dump::Dump;
 use types::{OsdId, PgId, PoolId};
@@ -52,6 +52,14 @@ impl Mon {
         Thresholds {
             stuck_secs: self.config.u64("mon_pg_stuck_threshold") as u32,
             trimq: self.config.i64("mon_osd_snap_trim_queue_warn_on").max(0) as u32,
+            scrub: ScrubThresholds {
+                scrub: (self.config.f64("osd_scrub_max_interval"), self.config.f64("mon_warn_pg_not_scrubbed_ratio")),
+                deep: (
+                    self.config.f64("osd_deep_scrub_interval"),
+                    self.config.f64("mon_warn_pg_not_deep_scrubbed_ratio"),
+                ),
+                repairs: self.config.u64("mon_osd_warn_num_repaired"),
+            },
         }
     }
 

@@ -201,6 +201,7 @@ impl Osd {
                 internal_metadata: s.internal_metadata as i64,
                 ..StoreStatfs::default()
             },
+            num_shards_repaired: self.scrubs.mended_total(),
             hb_peers: self.heartbeats.peers().into_iter().collect(),
             up_from,
             // Ceph packs the epoch it became up in above the count of reports.

@@ -189,8 +189,8 @@ impl Pg {
             map_epoch: self.map.epoch,
             min_epoch: self.last_peering_reset,
             cost: push.data.len() as u64,
+            is_repair: self.is_primary() && self.scrub.is_mending(&push.soid),
             pushes: vec![push],
-            is_repair: false,
         };
         env.send_osd(to, m);
     }
@@ -306,6 +306,9 @@ impl Pg {
             let info = push.recovery_info.clone();
             if self.write_piece(push, &info) {
                 self.got(&soid, version);
+                if m.is_repair {
+                    env.scrubs.note_mended(self.id);
+                }
             }
             replies.push(PushReplyOp { soid });
         }

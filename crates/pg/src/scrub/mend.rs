@@ -261,6 +261,9 @@ impl Pg {
         self.dirty.info = true;
         if written {
             let (pgid, soid) = (self.id.pgid, &mend.soid);
+            if matches!(&mend.verdict, Verdict::Replace { bad, .. } if bad.contains(&self.whoami)) {
+                env.scrubs.note_mended(self.id);
+            }
             let what = match &mend.verdict {
                 Verdict::Remove { bad, .. } => format!("{soid} was deleted, and is gone from osd {bad:?} too"),
                 Verdict::Replace { good, bad, .. } => {

@@ -52,6 +52,11 @@ impl ScrubSlots {
         self.remote.remove(&id);
     }
 
+    /// A bad copy of the PG's on this OSD was written anew.
+    pub(crate) fn note_mended(&mut self, id: SpgId) {
+        *self.mended.entry(id).or_default() += 1;
+    }
+
     /// How many copies on this OSD were mended since it started.
     pub fn mended_total(&self) -> u64 {
         self.mended.values().sum()
