@@ -32,6 +32,9 @@ impl MOSDFailure {
     pub const FAILED: u8 = 1;
     /// Known (its port refuses), not a timeout.
     pub const IMMEDIATE: u8 = 2;
+    /// Ours; real monitors do not look at it. The reporter has lost most of its peers, so that the fault may be
+    /// its own.
+    pub const ISOLATED: u8 = 4;
 }
 message!(MOSDFailure = 72, v 4 / 4; old 4, paxos, fsid, target_osd, target_addrs, epoch, flags, failed_for);
 

@@ -195,6 +195,12 @@ impl Mgr {
         }
     }
 
+    /// The OSD at the other end, if it is one.
+    pub fn osd_of(&self, conn: ConnId) -> Option<OsdId> {
+        let name = self.sessions.get(&conn)?.peer.as_ref()?.name;
+        OsdId::try_from(name.num).ok().filter(|_| name.is_osd())
+    }
+
     /// A message at the manager's address. Gives what the monitor is to do about it.
     pub fn message(
         &mut self,

@@ -308,6 +308,7 @@ impl Mon {
 
     fn on_reset(&mut self, cx: &mut Cx, conn: ConnId) {
         self.sessions.close(conn);
+        self.osd.look_soon();
         self.forwards.forget(conn);
         self.at_the_door.retain(|a| a.conn != conn);
         self.mgr.reset(cx.now, conn);

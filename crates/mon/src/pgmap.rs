@@ -13,6 +13,9 @@ impl Mon {
     /// A message at the manager's address.
     pub(crate) fn mgr_message(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) {
         let map = self.state.osdmap.clone();
+        if let Some(osd) = self.mgr.osd_of(conn).filter(|osd| map.is_up(*osd)) {
+            self.osd.word(cx.now, osd);
+        }
         if let Some(request) = self.mgr.message(cx.now, &map, conn, msg, cx.out) {
             self.mgr_request(cx, request);
         }

@@ -106,6 +106,9 @@ impl Osd {
         if !self.mon.reset(now, conn, out) && !self.mgr_reset(now, conn) {
             self.waiting.forget(conn);
             let lost = self.conns.remove(&conn);
+            if let Some(c) = lost.as_ref().filter(|c| matches!(c.via, Endpoint::HbBack | Endpoint::HbFront)) {
+                self.heartbeat_reset(now, c.peer.name, out);
+            }
             if let Some(c) = lost.filter(|c| c.peer.name.is_client() || c.via == Endpoint::Cluster) {
                 self.session_lost(now, store, conn, c.peer.name, out);
             }
@@ -198,13 +201,50 @@ impl Osd {
                 }
                 self.heartbeats.forget();
                 self.close_sessions(&map, out);
-                self.state = State::PreBoot;
-                self.try_boot(now, store, out);
+                if map.state(me) & osdmap::state::STOP != 0 {
+                    self.log(Level::Info, format!("osd.{me} was told to stop (`ceph osd stop`)"), out);
+                    return out.push(Output::Exit { code: 0 });
+                }
+                if let Some(why) = self.markdowns.note(now.mono, &self.cfg) {
+                    return self.stop_flapping(now, why, out);
+                }
+                self.state = State::Waiting;
+                self.heartbeat_peers_changed = true;
+                self.refresh_heartbeat_peers();
+                self.heartbeats.round_now();
+                self.ping_round(now, out);
+                self.boot_if_healthy(now, store, out);
             }
-            State::Active => {}
+            State::Active | State::Waiting => {}
             State::Stopping { .. } if !map.is_up(me) => out.push(Output::Exit { code: 0 }),
             State::Stopping { .. } => {}
         }
+    }
+
+    /// As in Ceph the exit is a clean one: what restarts daemons that fail must not restart this one.
+    fn stop_flapping(&mut self, now: Now, why: String, out: &mut Vec<Output>) {
+        let text = format!("osd.{}: {why}", self.setup.whoami);
+        self.log.entry(now, Level::Error, text.clone());
+        self.log.flush(now, &self.setup, &mut self.mon, out);
+        self.log(Level::Error, text, out);
+        out.push(Output::Exit { code: 0 });
+    }
+
+    /// One that was marked down though it lives asks to be up again only when enough of its peers answer it:
+    /// else it is itself cut off, and would be marked down once more (Ceph: `OSD::start_waiting_for_healthy`).
+    pub(crate) fn boot_if_healthy(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        if self.state != State::Waiting {
+            return;
+        }
+        if let Err((healthy, all)) = self.heartbeats.healthy(now)
+            && self.markdowns.any(now.mono, &self.cfg)
+        {
+            let text = format!("osd.{}: waits to be up: {healthy} of {all} peers answer", self.setup.whoami);
+            return self.log(Level::Debug, text, out);
+        }
+        self.heartbeats.forget();
+        self.state = State::PreBoot;
+        self.try_boot(now, store, out);
     }
 
     fn mark_mounted(&mut self, up_from: types::Epoch, out: &mut Vec<Output>) {

@@ -293,6 +293,7 @@ impl Osd {
             self.maps.as_ref().map_or((0, 0), |m| (m.superblock.oldest_map, m.superblock.newest_map));
         let state = match self.state {
             State::PreBoot => "preboot",
+            State::Waiting => "waiting_for_healthy",
             State::Booting { .. } => "booting",
             State::Active => "active",
             State::Stopping { .. } => "stopping",

@@ -12,7 +12,7 @@ use osdmap::OsdMap;
 use pg::Stray;
 use types::{EntityAddrVec, EntityName, Epoch, OsdId, SpgId};
 
-use crate::heartbeat::{HbAddrs, HbNet, Us};
+use crate::heartbeat::{HbAddrs, HbNet, PingTo, Us, Wanted};
 use crate::maps::Maps;
 use crate::ops::SubOp;
 use crate::{Osd, State};
@@ -79,8 +79,8 @@ impl Osd {
         out: &mut Vec<Output>,
     ) {
         match via {
-            Endpoint::HbBack => self.heartbeat(now, conn, HbNet::Back, &msg, out),
-            Endpoint::HbFront => self.heartbeat(now, conn, HbNet::Front, &msg, out),
+            Endpoint::HbBack => self.heartbeat(now, store, conn, HbNet::Back, &msg, out),
+            Endpoint::HbFront => self.heartbeat(now, store, conn, HbNet::Front, &msg, out),
             Endpoint::Cluster => self.peer_message(now, store, conn, msg, out),
             Endpoint::Public | Endpoint::Mgr => self.public_message(now, store, conn, msg, out),
         }
@@ -415,7 +415,15 @@ impl Osd {
         Us { fsid: self.setup.fsid, epoch: self.epoch(), up_from }
     }
 
-    fn heartbeat(&mut self, now: Now, conn: ConnId, net: HbNet, msg: &Message, out: &mut Vec<Output>) {
+    fn heartbeat(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        net: HbNet,
+        msg: &Message,
+        out: &mut Vec<Output>,
+    ) {
         let Body::MOSDPing(m) = &msg.body else { return };
         let Some(c) = self.conns.get(&conn) else { return };
         if m.fsid != self.setup.fsid || !c.peer.name.is_osd() {
@@ -433,6 +441,7 @@ impl Osd {
                 if let Some(alive) = self.heartbeats.reply(now, us, from, net, m) {
                     self.mon.send(alive, out);
                 }
+                self.boot_if_healthy(now, store, out);
             }
             PingOp::YouDied => self.want_epoch(m.map_epoch, out),
             PingOp::Heartbeat | PingOp::StartHeartbeat | PingOp::StopHeartbeat => {}
@@ -453,14 +462,10 @@ impl Osd {
     }
 
     pub(crate) fn ping_round(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.state != State::Active {
-            return;
-        }
-        for p in self.heartbeats.round(now, self.us()) {
-            for (via, addrs) in [(Endpoint::HbFront, p.addrs.front), (Endpoint::HbBack, p.addrs.back)] {
-                let to = Dest::Peer { via, name: EntityName::osd(p.osd), addrs };
-                out.push(Output::Send { to, msg: p.ping.clone().into(), after: None });
-            }
+        if matches!(self.state, State::Active | State::Waiting) {
+            let pings = self.heartbeats.round(now, self.us());
+            send_pings(pings, out);
+            self.check_heartbeats(now, out);
         }
     }
 
@@ -469,34 +474,63 @@ impl Osd {
             return;
         }
         for report in self.heartbeats.failures(now, self.us()) {
-            self.mon.send(report, out);
+            for why in report.why {
+                self.log.warn(now, why);
+            }
+            self.mon.send(report.failure, out);
         }
     }
 
-    pub(crate) fn peer_refused(&mut self, _now: Now, name: EntityName, addrs: &EntityAddrVec, out: &mut Vec<Output>) {
+    /// A connection for heartbeats is gone: a peer that was killed refuses the next one.
+    pub(crate) fn heartbeat_reset(&mut self, now: Now, from: EntityName, out: &mut Vec<Output>) {
+        if self.state == State::Active && from.is_osd() {
+            let pings = self.heartbeats.hurry(now, self.us(), from.num as OsdId);
+            send_pings(pings, out);
+        }
+    }
+
+    pub(crate) fn peer_refused(&mut self, now: Now, name: EntityName, addrs: &EntityAddrVec, out: &mut Vec<Output>) {
         if self.state != State::Active || !name.is_osd() || !self.cfg.bool("osd_fast_fail_on_connection_refused") {
             return;
         }
-        if let Some(report) = self.heartbeats.refused(self.us(), name.num as OsdId, addrs) {
+        if let Some(report) = self.heartbeats.refused(now, self.us(), name.num as OsdId, addrs) {
             self.mon.send(report, out);
         }
     }
 
     /// Chooses whom to ping: the PGs' members, the neighbours by id, and enough others.
     pub(crate) fn refresh_heartbeat_peers(&mut self) {
-        if !std::mem::take(&mut self.heartbeat_peers_changed) || self.state != State::Active {
+        if !matches!(self.state, State::Active | State::Waiting) || !std::mem::take(&mut self.heartbeat_peers_changed) {
             return;
         }
         let Some(map) = self.maps.as_ref().map(Maps::current).cloned() else { return };
         let me = self.setup.whoami;
+        let level = self.cfg.str("mon_osd_reporter_subtree_level");
+        let place = |osd: OsdId| {
+            let location = map.crush.full_location(osd);
+            location.into_iter().find(|(kind, _)| kind == level).map_or_else(|| format!("osd.{osd}"), |(_, name)| name)
+        };
+        let here = place(me);
         let mut wanted: Vec<OsdId> = self.pgs.values().flat_map(|pg| pg.heartbeat_peers()).collect();
         let up: Vec<OsdId> = map.osds().filter(|o| *o != me && map.is_up(*o)).collect();
         wanted.extend(up.iter().find(|o| **o > me).or(up.first()));
         wanted.extend(up.iter().rev().find(|o| **o < me).or(up.last()));
         let enough =
             (self.cfg.u64("osd_heartbeat_min_peers") as usize).max(self.cfg.u64("mon_osd_min_down_reporters") as usize);
-        let after_me = up.iter().filter(|o| **o > me).chain(up.iter().filter(|o| **o < me));
-        for osd in after_me {
+        let after_me: Vec<OsdId> =
+            up.iter().filter(|o| **o > me).chain(up.iter().filter(|o| **o < me)).copied().collect();
+        // Enough different places must be able to say that they do not hear us, and we of them.
+        let mut places: BTreeSet<String> = wanted.iter().map(|o| place(*o)).collect();
+        let needed = self.cfg.u64("mon_osd_min_down_reporters") as usize + 1;
+        for osd in &after_me {
+            if places.len() >= needed {
+                break;
+            }
+            if places.insert(place(*osd)) {
+                wanted.push(*osd);
+            }
+        }
+        for osd in &after_me {
             if wanted.len() >= enough {
                 break;
             }
@@ -511,8 +545,22 @@ impl Osd {
                 cluster: map.cluster_addrs(o),
                 public: map.addrs(o),
             };
-            (o, addrs)
+            (o, Wanted { addrs, elsewhere: place(o) != here })
         });
         self.heartbeats.set_peers(peers.collect());
+    }
+}
+
+fn send_pings(pings: Vec<PingTo>, out: &mut Vec<Output>) {
+    for p in pings {
+        let via = match p.net {
+            HbNet::Back => Endpoint::HbBack,
+            HbNet::Front => Endpoint::HbFront,
+        };
+        if p.anew {
+            out.push(Output::ClosePeer { via, addrs: p.addrs.clone() });
+        }
+        let to = Dest::Peer { via, name: EntityName::osd(p.osd), addrs: p.addrs };
+        out.push(Output::Send { to, msg: p.ping.into(), after: None });
     }
 }

@@ -20,6 +20,7 @@ mod copies;
 mod dispatch;
 pub mod heartbeat;
 mod maps;
+mod markdowns;
 mod ops;
 pub mod pace;
 mod pg_num;
@@ -73,6 +74,8 @@ impl Setup {
 enum State {
     /// Finding out what the newest map is.
     PreBoot,
+    /// Marked down though it lives: waits until enough peers answer.
+    Waiting,
     /// `MOSDBoot` is sent; again if nothing comes of it.
     Booting { until: Duration },
     /// Up in the map.
@@ -128,6 +131,7 @@ pub struct Osd {
     timers: Timers<Timer>,
     heartbeats: Heartbeats,
     heartbeat_peers_changed: bool,
+    markdowns: markdowns::Markdowns,
     /// So full (`osd_failsafe_full_ratio`) that only what frees space is taken, whatever the map says.
     failsafe_full: bool,
     failsafe_ratio: f64,
@@ -176,6 +180,7 @@ impl Osd {
             timers: Timers::default(),
             heartbeats: Heartbeats::new(&cfg),
             heartbeat_peers_changed: false,
+            markdowns: markdowns::Markdowns::default(),
             failsafe_full: false,
             failsafe_ratio: cfg.f64("osd_failsafe_full_ratio"),
             local_slots: Reserver::new(backfills),
@@ -267,6 +272,7 @@ impl Osd {
         self.plan_tick(now);
         match self.state {
             State::PreBoot => self.try_boot(now, store, out),
+            State::Waiting => self.boot_if_healthy(now, store, out),
             State::Booting { until } if now.mono >= until => {
                 self.state = State::PreBoot;
                 self.try_boot(now, store, out);
@@ -333,7 +339,11 @@ impl Node for Osd {
     }
 
     fn next_wakeup(&self) -> Option<Duration> {
-        let heartbeat = (self.state == State::Active).then(|| self.heartbeats.next_wakeup());
+        let heartbeat = match self.state {
+            State::Active => Some(self.heartbeats.next_wakeup()),
+            State::Waiting => Some(self.heartbeats.next_round()),
+            _ => None,
+        };
         [self.timers.next(), self.mon.next_wakeup(), heartbeat].into_iter().flatten().min()
     }
 

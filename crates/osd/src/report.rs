@@ -203,6 +203,7 @@ impl Osd {
             },
             num_shards_repaired: self.scrubs.mended_total(),
             hb_peers: self.heartbeats.peers().into_iter().collect(),
+            hb_pingtime: self.heartbeats.ping_times(),
             up_from,
             // Ceph packs the epoch it became up in above the count of reports.
             seq: u64::from(up_from) << 32 | u64::from(self.report.seq),

@@ -44,6 +44,8 @@ impl Default for Plan {
             ("mon_osd_reporter_subtree_level", "osd"),
             ("mon_osd_min_down_reporters", "1"),
             ("mon_osd_down_out_interval", "0"),
+            // An operator who marks OSDs down in rows does not want them to give up.
+            ("osd_max_markdown_count", "1000"),
             ("mon_allow_pool_delete", "true"),
             ("osd_pool_default_pg_autoscale_mode", "off"),
         ];

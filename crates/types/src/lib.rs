@@ -64,7 +64,7 @@ pub use op_reply::{
     PgLsResponse, PgNlsResponse, WatchItem,
 };
 pub use osd_op::{OpArgs, OsdOp, op, op_flag, osd_flag};
-pub use osd_stat::{ObjectStorePerfStat, OsdStat, Pow2Hist, StoreStatfs};
+pub use osd_stat::{HbPing, PingTimes, ObjectStorePerfStat, OsdStat, Pow2Hist, StoreStatfs};
 pub use past_intervals::{CompactInterval, PastIntervals, PgInterval};
 pub use pg_info::{PgFastInfo, PgHistory, PgInfo, PgLease, PgLeaseAck, PgNotify, PgQuery, PgQueryKind};
 pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData};

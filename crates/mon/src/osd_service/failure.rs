@@ -1,35 +1,50 @@
 //! Is an OSD down? Its peers report that it does not answer; enough of them, from different places,
 //! for long enough, and it is (Ceph: `OSDMonitor::check_failure`).
+//!
+//! Unlike in Ceph, words are weighed:
+//! - A reporter that has lost most of its own peers ([`MOSDFailure::ISOLATED`]) is more likely the one that is cut
+//!   off. Its word counts only against an OSD that has said nothing to us, monitor or manager, since it is said
+//!   to have failed: two healthy OSDs that cannot reach each other both report it.
+//! - That a connection was refused is a fact about the network between two hosts. It proves a death at once if the
+//!   OSD's session with us is gone as well, or if reporters from enough places say so.
+//!
+//! All of this is in the leader's memory: OSDs repeat their reports, so a new leader learns them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use messages::{ClogLevel, MOSDBeacon, MOSDFailure};
 use node::ConnId;
-use osdmap::{flag, state};
+use osdmap::{OsdMap, flag, state};
 use types::OsdId;
 
 use super::location;
 use crate::core::{Cx, Mon};
 
-/// The reports against one OSD: by whom, and since when it has been silent according to them.
-#[derive(Debug, Default)]
-pub struct Failure {
-    reporters: BTreeMap<OsdId, Duration>,
+/// What one reporter says.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    /// Since when the OSD is silent.
+    since: Duration,
+    isolated: bool,
+    /// Since when connections are refused, if they are.
+    refused: Option<Duration>,
 }
 
-impl Failure {
-    /// The latest moment that any reporter names: all agree that it is silent since then.
-    fn since(&self) -> Duration {
-        self.reporters.values().copied().max().unwrap_or_default()
-    }
+/// The reports against one OSD.
+#[derive(Debug, Default)]
+pub struct Failure {
+    words: BTreeMap<OsdId, Word>,
 }
+
+/// A refused connection to an OSD whose session with us stands is believed after so long a silence.
+const SILENT_AFTER_REFUSAL: Duration = Duration::from_secs(6);
 
 impl Mon {
     pub(super) fn osd_failure(&mut self, cx: &mut Cx, conn: ConnId, m: &MOSDFailure) {
         let target = m.target_osd;
         let Some(reporter) = self.reporter(conn) else { return };
-        if m.fsid != self.setup.fsid {
+        if m.fsid != self.setup.fsid || reporter == target {
             return;
         }
         let map = self.state.osdmap.clone();
@@ -38,32 +53,30 @@ impl Mon {
             return self.send_maps(cx, conn, m.epoch + 1);
         }
         if m.flags & MOSDFailure::FAILED == 0 {
-            if let Some(failure) = self.osd.failures.get_mut(&target) {
-                failure.reporters.remove(&reporter);
-                if failure.reporters.is_empty() {
-                    self.osd.failures.remove(&target);
-                }
-            }
-            return;
-        }
-        if m.flags & MOSDFailure::IMMEDIATE != 0 {
-            if self.can_mark_down(target) {
-                let text = format!("osd.{target} reported immediately failed by osd.{reporter}");
-                self.pending.clog(ClogLevel::Info, text);
-                let base = self.state.osdmap.clone();
-                let map = self.map();
-                map.mark_down(cx.now.wall, target);
-                // Nobody listens there any more, so no PG has to wait for leases that it may hold
-                // (Ceph: OSDMonitor::force_failure).
-                map.inc.xinfo_mut(&base, target).dead_epoch = base.epoch + 1;
-            }
-            return;
+            return self.take_back(target, reporter);
         }
         let silent = Duration::from_secs(u64::try_from(m.failed_for).unwrap_or(0));
         let since = cx.now.mono.saturating_sub(silent);
+        let isolated = m.flags & MOSDFailure::ISOLATED != 0;
+        let refused = (m.flags & MOSDFailure::IMMEDIATE != 0).then_some(cx.now.mono);
         let failure = self.osd.failures.entry(target).or_default();
-        failure.reporters.entry(reporter).or_insert(since);
+        let word = failure.words.entry(reporter).or_insert(Word { since, isolated, refused });
+        word.isolated = isolated;
+        word.refused = word.refused.or(refused);
+        if isolated {
+            // Whatever it said before it knew of its state was said in the same state.
+            self.osd.failures.values_mut().filter_map(|f| f.words.get_mut(&reporter)).for_each(|w| w.isolated = true);
+        }
         self.check_failure(cx, target);
+    }
+
+    fn take_back(&mut self, target: OsdId, reporter: OsdId) {
+        if let Some(failure) = self.osd.failures.get_mut(&target) {
+            failure.words.remove(&reporter);
+            if failure.words.is_empty() {
+                self.osd.failures.remove(&target);
+            }
+        }
     }
 
     pub(super) fn check_failures(&mut self, cx: &mut Cx) {
@@ -78,32 +91,76 @@ impl Mon {
         }
         let map = self.state.osdmap.clone();
         let Some(failure) = self.osd.failures.get_mut(&osd) else { return };
-        failure.reporters.retain(|reporter, _| map.exists(*reporter));
-        if failure.reporters.is_empty() {
-            return;
+        failure.words.retain(|reporter, _| map.exists(*reporter));
+        if let Some(by) = self.refusal(cx, osd) {
+            let text = format!("osd.{osd} failed ({}) (connection refused reported by osd.{by})", location(&map, osd));
+            self.pending.clog(ClogLevel::Info, text);
+            let next = self.map();
+            next.mark_down(cx.now.wall, osd);
+            // Nobody listens there any more, so no PG has to wait for leases that it may hold
+            // (Ceph: OSDMonitor::force_failure).
+            next.inc.xinfo_mut(&map, osd).dead_epoch = map.epoch + 1;
+        } else if let Some(why) = self.silence(cx, osd, false).or_else(|| self.silence(cx, osd, true)) {
+            self.pending.clog(ClogLevel::Info, format!("osd.{osd} failed ({}) ({why})", location(&map, osd)));
+            self.map().mark_down(cx.now.wall, osd);
         }
-        let failed_for = cx.now.mono.saturating_sub(failure.since()).as_secs_f64();
-        let reporters: Vec<OsdId> = failure.reporters.keys().copied().collect();
-        let level = self.config.str("mon_osd_reporter_subtree_level").to_owned();
-        let places: BTreeSet<String> = reporters
-            .iter()
-            .map(|r| {
-                let place = map.crush.full_location(*r).into_iter().find(|(kind, _)| *kind == level);
-                place.map_or_else(|| format!("osd.{r}"), |(_, name)| name)
-            })
-            .collect();
-        let grace = self.grace(cx, osd, &reporters, failed_for);
-        let needed = self.config.u64("mon_osd_min_down_reporters");
-        if failed_for < grace || (places.len() as u64) < needed {
-            return;
+    }
+
+    /// Who says that nobody listens at the OSD's address any more, if that proves its death.
+    fn refusal(&self, cx: &Cx, osd: OsdId) -> Option<OsdId> {
+        let words = &self.osd.failures.get(&osd)?.words;
+        let refused: BTreeMap<OsdId, Duration> =
+            words.iter().filter(|(_, w)| !w.isolated).filter_map(|(r, w)| Some((*r, w.refused?))).collect();
+        let (by, first) = refused.iter().min_by_key(|(_, at)| **at)?;
+        let heard_since = self.osd.words.get(&osd).is_some_and(|at| at > first);
+        let long_ago = cx.now.mono.saturating_sub(*first) >= SILENT_AFTER_REFUSAL && !heard_since;
+        let needed = self.config.u64("mon_osd_min_down_reporters").max(2);
+        let agreed = self.places(refused.keys()).len() as u64 >= needed;
+        (!self.is_connected(osd) || agreed || long_ago).then_some(*by)
+    }
+
+    /// Whether the very instance that is up has a session with this monitor.
+    fn is_connected(&self, osd: OsdId) -> bool {
+        let addrs = self.state.osdmap.addrs(osd);
+        self.sessions.iter().any(|(_, s)| s.peer.name == types::EntityName::osd(osd) && s.peer.addrs == addrs)
+    }
+
+    /// The different places that these OSDs stand in.
+    fn places<'a>(&self, osds: impl IntoIterator<Item = &'a OsdId>) -> BTreeSet<String> {
+        let level = self.config.str("mon_osd_reporter_subtree_level");
+        osds.into_iter().map(|osd| place(&self.state.osdmap, *osd, level)).collect()
+    }
+
+    /// Why the OSD has been silent for too long, according to enough others. `all`: those that are themselves
+    /// isolated count as well, if there is reason to believe them.
+    fn silence(&self, cx: &Cx, osd: OsdId, all: bool) -> Option<String> {
+        let words = &self.osd.failures.get(&osd)?.words;
+        let counted = words.iter().filter(|(_, w)| all || !w.isolated);
+        let since = counted.clone().map(|(_, w)| w.since).max()?;
+        let reporters: Vec<OsdId> = counted.map(|(reporter, _)| *reporter).collect();
+        let places = self.places(&reporters).len();
+        let failed_for = cx.now.mono.saturating_sub(since).as_secs_f64();
+        let mut grace = self.grace(cx, osd, &reporters, failed_for);
+        if all {
+            // Time for a healthy one to contradict.
+            grace *= 1.25;
         }
-        let text = format!(
-            "osd.{osd} failed ({}) ({} reporters from different {level} after {failed_for:.6} >= grace {grace:.6})",
-            location(&map, osd),
-            places.len(),
-        );
-        self.pending.clog(ClogLevel::Info, text);
-        self.map().mark_down(cx.now.wall, osd);
+        let enough = failed_for >= grace && places as u64 >= self.config.u64("mon_osd_min_down_reporters");
+        if !enough || all && !self.is_silent_here(cx, osd, since) {
+            return None;
+        }
+        let level = self.config.str("mon_osd_reporter_subtree_level");
+        Some(format!("{places} reporters from different {level} after {failed_for:.6} >= grace {grace:.6}"))
+    }
+
+    /// Whether the OSD has said nothing to us either since it is said to be silent. Its reports to the manager
+    /// are its most frequent words; without a manager, or so soon after we began to lead, silence proves nothing.
+    fn is_silent_here(&self, cx: &Cx, osd: OsdId, since: Duration) -> bool {
+        let grace = self.config.secs("osd_heartbeat_grace");
+        let listening = !self.mgr.is_stopped()
+            && self.leading_since.is_some_and(|began| cx.now.mono.saturating_sub(began.mono) >= grace * 2);
+        // What it said within a round of pings after the last answered one, it may have said before it failed.
+        listening && self.osd.words.get(&osd).is_none_or(|at| *at <= since + grace / 4)
     }
 
     /// How long an OSD may be silent: longer if it, or those who report it, were wrongly suspected
@@ -113,15 +170,17 @@ impl Mon {
         if !self.config.bool("mon_osd_adjust_heartbeat_grace") {
             return grace;
         }
-        let decay = 0.5f64.ln() / self.config.f64("mon_osd_laggy_halflife").max(1.0);
         let map = &self.state.osdmap;
-        let lag = |osd: OsdId, age: f64| {
-            let x = map.xinfo(osd);
-            (age * decay).exp() * f64::from(x.laggy_interval) * f64::from(x.laggy_probability)
-        };
         let age = |osd: OsdId| cx.now.wall.since(map.xinfo(osd).down_stamp).as_secs_f64();
-        let peers: f64 = reporters.iter().map(|r| lag(*r, age(*r))).sum();
-        grace + lag(osd, failed_for) + peers / reporters.len() as f64
+        let peers: f64 = reporters.iter().map(|r| self.lag(*r, age(*r))).sum();
+        grace + self.lag(osd, failed_for) + peers / reporters.len().max(1) as f64
+    }
+
+    /// For how many seconds this OSD is likely to be silent without being dead.
+    pub(super) fn lag(&self, osd: OsdId, age: f64) -> f64 {
+        let decay = 0.5f64.ln() / self.config.f64("mon_osd_laggy_halflife").max(1.0);
+        let x = self.state.osdmap.xinfo(osd);
+        (age * decay).exp() * f64::from(x.laggy_interval) * f64::from(x.laggy_probability)
     }
 
     /// Ceph: `OSDMonitor::can_mark_down`: unless forbidden, or too few would be left.
@@ -163,4 +222,10 @@ impl Mon {
             }
         }
     }
+}
+
+/// Where an OSD stands, by the name of its bucket of this type; by itself if there is none.
+fn place(map: &OsdMap, osd: OsdId, level: &str) -> String {
+    let place = map.crush.full_location(osd).into_iter().find(|(kind, _)| kind == level);
+    place.map_or_else(|| format!("osd.{osd}"), |(_, name)| name)
 }

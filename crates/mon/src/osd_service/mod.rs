@@ -31,6 +31,8 @@ pub use pools::{NewPool, autoscale_mode};
 #[derive(Debug, Default)]
 pub struct OsdService {
     failures: BTreeMap<OsdId, failure::Failure>,
+    /// When each OSD last said anything, to us or to the manager.
+    words: BTreeMap<OsdId, Duration>,
     /// When each OSD was last heard of, and how often it says that it reports.
     heard: BTreeMap<OsdId, (Duration, u32)>,
     /// Since when an OSD that is in is down.
@@ -82,6 +84,7 @@ impl OsdService {
         self.down_since.retain(|osd, _| new.exists(*osd));
         self.failures.retain(|osd, _| new.exists(*osd));
         self.heard.retain(|osd, _| new.exists(*osd));
+        self.words.retain(|osd, _| new.is_up(*osd));
         self.primary_changed.retain(|pgid, _| new.pools.contains_key(&pgid.pool));
     }
 
@@ -97,6 +100,18 @@ impl OsdService {
 
     pub fn primary_changed_since(&self, pgid: PgId, start: u64) -> bool {
         start <= u64::from(self.blind_before) || self.primary_changed.get(&pgid).is_some_and(|e| u64::from(*e) >= start)
+    }
+
+    /// An OSD that is up has said something.
+    pub fn word(&mut self, now: Now, osd: OsdId) {
+        self.words.insert(osd, now.mono);
+    }
+
+    /// A session ended: if somebody is suspected, it may have been its.
+    pub fn look_soon(&mut self) {
+        if !self.failures.is_empty() {
+            self.next_check = Duration::ZERO;
+        }
     }
 
     pub fn beacon(&mut self, now: Now, osd: OsdId, interval: u32) {
@@ -128,6 +143,9 @@ impl Mon {
     /// What an OSD tells the monitors. Gives back what is not for this service.
     pub(crate) fn osd_message(&mut self, cx: &mut Cx, conn: ConnId, msg: Message) -> Option<Message> {
         let tid = msg.tid;
+        if let Some(osd) = self.reporter(conn) {
+            self.osd.word(cx.now, osd);
+        }
         match msg.body {
             Body::MOSDBoot(m) => self.osd_boot(cx, conn, tid, m),
             Body::MOSDAlive(m) => self.osd_alive(cx, conn, &m),

@@ -1,6 +1,8 @@
 //! What time alone brings: an OSD that stays down is marked out, blocked clients are let in again,
 //! pools reach or leave their quota.
 
+use std::time::Duration;
+
 use messages::ClogLevel;
 use osdmap::{flag, state};
 use types::{OsdId, pool};
@@ -11,32 +13,47 @@ use crate::core::{Cx, Mon};
 impl Mon {
     /// Ceph: `OSDMonitor::tick`, down to out.
     pub(super) fn check_down_out(&mut self, cx: &mut Cx) {
-        let wait = self.config.secs("mon_osd_down_out_interval");
-        if wait.is_zero() {
-            return;
-        }
-        let due = |since: &std::time::Duration| cx.now.mono.saturating_sub(*since) >= wait;
-        let late: Vec<OsdId> = self.osd.down_since.iter().filter(|(_, s)| due(s)).map(|(o, _)| *o).collect();
-        for osd in late {
+        let limit = self.config.str("mon_osd_down_out_subtree_limit").to_owned();
+        for (osd, since) in self.osd.down_since.clone() {
             if !self.can_mark_out(osd) {
                 continue;
             }
-            let secs = cx.now.mono.saturating_sub(self.osd.down_since[&osd]).as_secs();
+            if self.subtree_is_down(osd, &limit) {
+                // When the first of them comes back, the others have the whole time again.
+                self.osd.down_since.insert(osd, cx.now.mono);
+                continue;
+            }
+            let down_for = cx.now.mono.saturating_sub(since);
+            if self.out_after(osd, down_for).is_none_or(|wait| down_for < wait) {
+                continue;
+            }
             let base = self.state.osdmap.clone();
             let map = self.map();
             map.inc.xinfo_mut(&base, osd).old_weight = base.weight(osd);
             map.inc.new_weight.insert(osd, 0);
             map.set_state(osd, state::AUTOOUT, true);
-            let text = format!("Marking osd.{osd} out (has been down for {secs} seconds), in {}", location(&base, osd));
+            let (secs, place) = (down_for.as_secs(), location(&base, osd));
+            let text = format!("Marking osd.{osd} out (has been down for {secs} seconds), in {place}");
             self.pending.clog(ClogLevel::Info, text);
         }
     }
 
+    /// How long the OSD may be down before it is out; `None` for ever. Longer for one that was wrongly down before.
+    fn out_after(&self, osd: OsdId, down_for: Duration) -> Option<Duration> {
+        let map = &self.state.osdmap;
+        let destroyed = map.is_destroyed(osd);
+        let option = if destroyed { "mon_osd_destroyed_out_interval" } else { "mon_osd_down_out_interval" };
+        let wait = Some(self.config.secs(option)).filter(|wait| !wait.is_zero())?;
+        if destroyed || !self.config.bool("mon_osd_adjust_down_out_interval") {
+            return Some(wait);
+        }
+        let lag = self.lag(osd, down_for.as_secs_f64()).clamp(0.0, 86_400.0);
+        Some(wait + Duration::from_secs_f64(lag))
+    }
+
     fn can_mark_out(&mut self, osd: OsdId) -> bool {
         let least = self.config.f64("mon_osd_min_in_ratio");
-        let limit = self.config.str("mon_osd_down_out_subtree_limit").to_owned();
-        let base = self.state.osdmap.clone();
-        if base.is_forbidden(osd, flag::NOOUT, state::NOOUT) || self.subtree_is_down(osd, &limit) {
+        if self.state.osdmap.is_forbidden(osd, flag::NOOUT, state::NOOUT) {
             return false;
         }
         let map = self.map();
@@ -48,13 +65,13 @@ impl Mon {
         all > 0 && inside as f64 / all as f64 >= least
     }
 
-    /// Whether everything in the OSD's rack (or whatever the limit names) is down: then the rack is
-    /// what failed, and moving all its data would be wrong.
+    /// Whether everything in the OSD's rack (or whatever the limit names, or what is above it) is down: then the
+    /// rack is what failed, and moving all its data would be wrong (Ceph: `OSDMap::containing_subtree_is_down`).
     fn subtree_is_down(&self, osd: OsdId, limit: &str) -> bool {
         let map = &self.state.osdmap;
         let Some(limit) = map.crush.type_id(limit) else { return false };
         let ancestors = map.crush.ancestors(osd);
-        let place = ancestors.into_iter().find(|id| map.crush.item_type(*id) == limit);
+        let place = ancestors.into_iter().find(|id| map.crush.item_type(*id) >= limit);
         place.is_some_and(|place| map.crush.devices_below(place).into_iter().all(|o| map.is_down(o)))
     }
 

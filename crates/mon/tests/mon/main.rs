@@ -1,6 +1,7 @@
 //! The monitor as a value: inputs in, outputs looked at.
 
 mod commands;
+mod failures;
 mod harness;
 mod osds;
 mod placement;

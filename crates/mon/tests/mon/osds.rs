@@ -97,6 +97,7 @@ fn a_refused_connection_is_a_failure_at_once_unless_nodown_is_set() {
     c.send(conns[0], failure(1, 0, MOSDFailure::FAILED | MOSDFailure::IMMEDIATE));
     assert_eq!(osd(&mut c, 1)["up"], 1);
     c.ok(r#"{"prefix":"osd unset","key":"nodown"}"#);
+    c.input(node::Input::Reset { conn: conns[1] });
     c.send(conns[0], failure(1, 0, MOSDFailure::FAILED | MOSDFailure::IMMEDIATE));
     assert_eq!(osd(&mut c, 1)["up"], 0);
 }
