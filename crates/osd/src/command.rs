@@ -70,6 +70,10 @@ static COMMANDS: &[Command] = &[
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
     read("dump_pg_recovery_stats", "recovery counters"),
     read("dump_recovery_reservations", "who holds and who waits for a slot to recover or backfill"),
+    read(
+        "dump_osd_network name=value,type=CephInt,req=false",
+        "heartbeats that took at least so many milliseconds on average; without a number, those that are too slow",
+    ),
     read("dump_ops_in_flight name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
     read("ops name=filterstr,type=CephString,n=N,req=false", "operations that are under way"),
     read(
@@ -248,6 +252,11 @@ impl Osd {
                     .with("local_reservations", self.local_slots.dump())
                     .with("remote_reservations", self.remote_slots.dump()),
             ),
+            "dump_osd_network" => {
+                let times = self.heartbeats.ping_times();
+                let entries = types::network::entries([(self.setup.whoami, &times)].into_iter());
+                Reply::Tree(types::network::dump(entries, &self.cfg, args.i64("value"), now.wall.sec))
+            }
             "dump_pg_recovery_stats" => Reply::Text(String::new()),
             "dump_ops_in_flight"
             | "ops"

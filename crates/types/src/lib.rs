@@ -22,6 +22,7 @@ pub mod interval_set;
 pub mod mgr_map;
 pub mod missing;
 pub mod mon_map;
+pub mod network;
 pub mod object;
 pub mod op_reply;
 pub mod options;
@@ -64,7 +65,7 @@ pub use op_reply::{
     PgLsResponse, PgNlsResponse, WatchItem,
 };
 pub use osd_op::{OpArgs, OsdOp, op, op_flag, osd_flag};
-pub use osd_stat::{HbPing, PingTimes, ObjectStorePerfStat, OsdStat, Pow2Hist, StoreStatfs};
+pub use osd_stat::{HbPing, ObjectStorePerfStat, OsdStat, PingTimes, Pow2Hist, StoreStatfs};
 pub use past_intervals::{CompactInterval, PastIntervals, PgInterval};
 pub use pg_info::{PgFastInfo, PgHistory, PgInfo, PgLease, PgLeaseAck, PgNotify, PgQuery, PgQueryKind};
 pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData};

@@ -8,7 +8,9 @@ use super::{Checks, report};
 use crate::core::Mon;
 
 fn names(bits: u32) -> String {
-    state::names(bits).collect::<Vec<_>>().join(",")
+    let mut names: Vec<_> = state::names(bits).collect();
+    names.sort_unstable();
+    names.join(",")
 }
 
 pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
@@ -25,9 +27,14 @@ pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
         .filter(|osd| map.state(*osd) & bits != 0)
         .map(|osd| format!("osd.{osd} has flags {}", names(map.state(osd) & bits)))
         .collect();
-    for (id, flags) in &map.crush_node_flags {
-        let name = map.crush.item_name(*id).unwrap_or_default();
-        lines.push(format!("{name} has flags {}", names(*flags)));
+    for (id, flags) in map.crush_node_flags.iter().filter(|(_, flags)| **flags != 0) {
+        let Some(name) = map.crush.item_name(*id) else { continue };
+        let kind = map.crush.type_names.get(&map.crush.item_type(*id)).map_or("node", |kind| kind.as_str());
+        lines.push(format!("{kind} {name} has flags {}", names(*flags)));
+    }
+    for (class, flags) in map.device_class_flags.iter().filter(|(_, flags)| **flags != 0) {
+        let Some(name) = map.crush.class_name(*class) else { continue };
+        lines.push(format!("device class '{name}' has flags {}", names(*flags)));
     }
     if !lines.is_empty() {
         let n = lines.len();

@@ -13,12 +13,23 @@ use crate::change::Space;
 use crate::core::{Cx, Mon};
 
 mod flags;
+mod full_order;
 mod insecure_auth;
 mod mgr_down;
+mod misplaced;
+mod mon_disk;
 mod mon_down;
+mod no_down_out;
 mod osd_down;
+mod osd_full;
+mod osd_orphan;
+mod pg_count;
+mod pg_full;
 mod pool_app;
 mod pool_full;
+mod pool_quota;
+mod pool_redundancy;
+mod slow_ping;
 mod too_few_osds;
 
 /// What is wrong, by code.
@@ -27,10 +38,21 @@ pub type Checks = BTreeMap<String, HealthCheck>;
 /// A check: adds to `checks` what is wrong.
 type Check = fn(&Mon, Now, &mut Checks);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 19] = [
     osd_down::check,
+    osd_full::check,
+    full_order::check,
+    osd_orphan::check,
+    slow_ping::check,
+    no_down_out::check,
+    pg_full::check,
+    pg_count::check,
+    misplaced::check,
+    pool_redundancy::check,
+    mon_disk::check,
     flags::check,
     pool_full::check,
+    pool_quota::check,
     pool_app::check,
     too_few_osds::check,
     mgr_down::check,
@@ -82,6 +104,8 @@ impl Decode for Mute {
 /// What the log was last told.
 #[derive(Debug, Default)]
 pub struct HealthWatch {
+    /// Of this monitor's disk.
+    pub disk_avail_percent: Option<u8>,
     told: Option<Checks>,
     /// When a change of a check's wording was last told (Ceph: `mon_health_log_update_period`).
     updated: BTreeMap<String, std::time::Duration>,
@@ -136,7 +160,11 @@ impl Mon {
         let heard = checks.iter().filter(|(code, _)| !mutes.contains_key(*code));
         lines.extend(heard.map(|(_, c)| c.summary.clone()));
         if !mutes.is_empty() {
-            let codes: Vec<_> = mutes.keys().map(String::as_str).collect();
+            let left = |m: &Mute| match m.until {
+                UTime::ZERO => String::new(),
+                until => format!("({})", mgr::text::age(until.since(now.wall).as_secs())),
+            };
+            let codes: Vec<_> = mutes.iter().map(|(code, m)| format!("{code}{}", left(m))).collect();
             lines.push(format!("(muted: {})", codes.join(" ")));
         }
         lines
@@ -164,6 +192,8 @@ impl Mon {
 
     /// Notes in the cluster log what has become wrong, other, or right again.
     pub(crate) fn watch_health(&mut self, cx: &mut Cx) {
+        let disk = cx.store.statfs();
+        self.health.disk_avail_percent = (disk.available * 100).checked_div(disk.total).map(|p| p as u8);
         let now = self.health_checks(cx.now);
         let before = self.health.told.clone().unwrap_or_default();
         let mut told = now.clone();
@@ -191,13 +221,37 @@ impl Mon {
         if now.is_empty() && !before.is_empty() {
             self.pending.clog(ClogLevel::Info, "Cluster is now healthy".to_owned());
         }
-        for (code, mute) in self.mutes() {
-            let over = !mute.until.is_zero() && mute.until < cx.now.wall;
-            if over || !mute.sticky && !now.contains_key(&code) {
-                self.pending.rm(Space::HealthMute, code);
-            }
-        }
+        self.check_mutes(cx, &now);
         self.health.updated.retain(|code, _| now.contains_key(code));
         self.health.told = Some(told);
+    }
+
+    /// Mutes end by themselves: with their time, with what they silence, or when that gets worse
+    /// (Ceph: `HealthMonitor::check_mutes`).
+    fn check_mutes(&mut self, cx: &mut Cx, now: &Checks) {
+        for (code, mut mute) in self.mutes() {
+            let check = now.get(&code).filter(|_| !mute.sticky);
+            let why = if !mute.until.is_zero() && mute.until <= cx.now.wall {
+                Some(format!("passed TTL {}", mute.until))
+            } else if mute.sticky {
+                None
+            } else if check.is_none() {
+                Some("health alert cleared".to_owned())
+            } else if mute.count > 0 {
+                let count = check.map_or(0, |c| c.count);
+                (count > mute.count).then(|| format!("count increased from {} to {count}", mute.count))
+            } else {
+                let changed = check.is_some_and(|c| c.summary != mute.summary);
+                changed.then(|| "summary changed".to_owned())
+            };
+            if let Some(why) = why {
+                self.pending.clog(ClogLevel::Info, format!("Health alert mute {code} cleared ({why})"));
+                self.pending.rm(Space::HealthMute, code);
+            } else if let Some(count) = check.map(|c| c.count).filter(|n| *n < mute.count) {
+                // What has become better is silenced no further than that.
+                mute.count = count;
+                self.pending.put_value(Space::HealthMute, code, &mute);
+            }
+        }
     }
 }

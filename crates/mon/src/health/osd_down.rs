@@ -1,4 +1,4 @@
-//! `OSD_DOWN`, and `OSD_HOST_DOWN` and its kin where all of a place is down; `OSD_FULL` and its kin.
+//! `OSD_DOWN`, and `OSD_HOST_DOWN` and its kin where all of a place is down.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,6 @@ use crate::core::Mon;
 
 pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
     down(mon, checks);
-    full(mon, checks);
 }
 
 fn down(mon: &Mon, checks: &mut Checks) {
@@ -33,7 +32,10 @@ fn down(mon: &Mon, checks: &mut Checks) {
             .map(|id| {
                 let name = map.crush.item_name(id).unwrap_or_default();
                 let osds = map.crush.devices_below(id).len();
-                format!("{kind} {name} ({}) ({osds} osds) is down", place(mon, id))
+                let place = place(mon, id);
+                // What is at the top is nowhere.
+                let at = if place.is_empty() { place } else { format!(" ({place})") };
+                format!("{kind} {name}{at} ({osds} osds) is down")
             })
             .collect();
         if !lines.is_empty() {
@@ -57,28 +59,4 @@ fn place(mon: &Mon, id: i32) -> String {
     let mut parts = mon.state.osdmap.crush.full_location_ordered(id);
     parts.reverse();
     parts.into_iter().map(|(kind, name)| format!("{kind}={name}")).collect::<Vec<_>>().join(",")
-}
-
-fn full(mon: &Mon, checks: &mut Checks) {
-    let map = &mon.state.osdmap;
-    for (code, bit, severity, word) in [
-        ("OSD_FULL", state::FULL, Severity::Err, "full"),
-        ("OSD_BACKFILLFULL", state::BACKFILLFULL, Severity::Warn, "backfillfull"),
-        ("OSD_NEARFULL", state::NEARFULL, Severity::Warn, "nearfull"),
-    ] {
-        let osds: Vec<OsdId> = map.osds().filter(|osd| map.state(*osd) & bit != 0).collect();
-        if osds.is_empty() {
-            continue;
-        }
-        let lines = osds.iter().map(|osd| {
-            let what = match word {
-                "nearfull" => "near full",
-                "backfillfull" => "backfill full",
-                other => other,
-            };
-            format!("osd.{osd} is {what}")
-        });
-        let summary = format!("{} {word} osd(s)", osds.len());
-        report(checks, code, severity, summary, osds.len() as u64, lines.collect());
-    }
 }

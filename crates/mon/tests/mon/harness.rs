@@ -217,3 +217,39 @@ impl Cluster {
         c
     }
 }
+
+// --- the manager
+
+impl Cluster {
+    /// An OSD's report to the manager.
+    pub fn report(&mut self, osd: i32, stats: messages::MPGStats) {
+        let conn = ConnId(10_000 + osd as u64);
+        let peer = Peer {
+            name: EntityName::osd(osd),
+            addrs: addr(7000 + osd as u16 * 4, 9).into(),
+            features: features::ALL,
+            global_id: 4300 + osd as u64,
+            entity: format!("osd.{osd}"),
+        };
+        self.input(Input::Connected { conn, via: Endpoint::Mgr, peer, incoming: true });
+        self.input(Input::Message { conn, via: Endpoint::Mgr, msg: stats.into() });
+    }
+
+    /// The codes of what is wrong, after a moment.
+    pub fn codes(&mut self) -> Vec<String> {
+        self.pass(1);
+        let health = self.json(r#"{"prefix":"health","format":"json"}"#);
+        health["checks"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    /// Severity, summary and details of one check.
+    pub fn check(&mut self, code: &str) -> (String, String, Vec<String>) {
+        self.pass(1);
+        let health = self.json(r#"{"prefix":"health","detail":"detail","format":"json"}"#);
+        let check = &health["checks"][code];
+        assert!(check.is_object(), "{code} is not raised: {health}");
+        let text = |v: &serde_json::Value| v.as_str().unwrap().to_owned();
+        let lines = check["detail"].as_array().unwrap().iter().map(|line| text(&line["message"])).collect();
+        (text(&check["severity"]), text(&check["summary"]["message"]), lines)
+    }
+}

@@ -3,6 +3,7 @@
 mod commands;
 mod failures;
 mod harness;
+mod health;
 mod osds;
 mod placement;
 mod restart;

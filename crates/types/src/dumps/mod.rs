@@ -7,6 +7,7 @@ mod osd;
 mod pg;
 mod pool;
 
+pub(crate) use osd::ctime;
 pub use pool::pg_autoscale_mode_name;
 
 use crate::dump::Dump;

@@ -35,7 +35,7 @@ impl Pow2Hist {
 }
 
 /// `ctime`'s form: `Sat Nov 21 02:23:07 2026`.
-fn ctime(sec: u32) -> String {
+pub(crate) fn ctime(sec: u32) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (year, month, day, h, m, s) = UTime { sec, nsec: 0 }.civil();
@@ -45,10 +45,16 @@ fn ctime(sec: u32) -> String {
 
 impl PingTimes {
     fn dump(&self, interface: &'static str) -> Dump {
+        let mut d = Dump::obj().with("interface", interface);
+        d.extend(self.dump_times());
+        d
+    }
+
+    /// In milliseconds.
+    pub fn dump_times(&self) -> Dump {
         let ms = |us: u32| f64::from(us) / 1000.0;
         let three = |v: [u32; 3]| Dump::obj().with("1min", ms(v[0])).with("5min", ms(v[1])).with("15min", ms(v[2]));
         Dump::obj()
-            .with("interface", interface)
             .with("average", three(self.pingtime))
             .with("min", three(self.min))
             .with("max", three(self.max))
