@@ -49,12 +49,13 @@ struct Progress {
     answered: Round,
 }
 
-/// Without rounds and times: safety does not rest on them (see [`Raft`]'s `Hash`).
+/// Without rounds and times, and without what is only a guess of where to go on sending: safety does not
+/// rest on them (see [`Raft`]'s `Hash`).
 impl Hash for Leading {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.opening.hash(state);
         for (id, p) in &self.progress {
-            (id, p.matched, p.next, p.probing, p.waiting, p.snapshot.is_some()).hash(state);
+            (id, p.matched).hash(state);
         }
     }
 }

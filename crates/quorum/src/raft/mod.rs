@@ -470,7 +470,7 @@ impl Raft {
 impl Hash for Raft {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Timing { election, .. } = self.setup.timing;
-        (&self.role, self.term, self.vote, &self.log, self.commit, self.given, self.leader).hash(state);
+        (&self.role, self.term, self.vote, &self.log, self.commit, self.given).hash(state);
         (self.quiet.min(election), self.stable).hash(state);
         self.writes.iter().for_each(|(seq, index)| (self.last_seq - seq, index).hash(state));
     }
