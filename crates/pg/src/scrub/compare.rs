@@ -186,9 +186,17 @@ fn judge(copies: &[Copy], absent: &[OsdId], logged: Logged) -> (Verdict, Vec<Osd
     }
     let mut good: Vec<&Copy> = copies.iter().filter(|c| c.errors == 0 && !c.contradicted).collect();
     if let Logged::At(v) = logged
-        && good.iter().any(|c| c.version() == v)
+        && good.iter().any(|c| c.version() != v)
     {
+        let alike = good.len() == all && good.iter().all(|c| c.is_like(good[0]));
         good.retain(|c| c.version() == v);
+        if good.is_empty() && !alike {
+            // An older one must not replace what may yet be rescued of the last write.
+            return (Verdict::Undecided("no sound copy has the last write that the log knows"), Vec::new());
+        }
+        if good.is_empty() {
+            return (Verdict::Sound, everyone());
+        }
     }
     if good.is_empty() {
         let why = match copies.first() {
@@ -417,4 +425,33 @@ pub(crate) fn describe(oi: &ObjectInfo) -> String {
     }
     let hint = (oi.expected_object_size, oi.expected_write_size, oi.alloc_hint_flags);
     s + &format!(" alloc_hint [{} {} {}])", hint.0, hint.1, hint.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy_at(version: u64, read_error: bool) -> ScrubObject {
+        let soid = HObject { oid: "a".into(), pool: 1, snap: types::SNAP_HEAD, ..HObject::default() };
+        let oi = ObjectInfo { soid, version: EVersion { epoch: 3, version }, size: 0, ..ObjectInfo::default() };
+        let attrs = [
+            (OI_ATTR.into(), denc::to_bytes(&oi, u64::MAX)),
+            (SS_ATTR.into(), denc::to_bytes(&SnapSet::default(), u64::MAX)),
+        ];
+        ScrubObject { size: 0, attrs: attrs.into_iter().collect(), read_error, ..ScrubObject::default() }
+    }
+
+    /// What two members hold of one object whose last write in the log is 3'2.
+    fn verdict(copies: [ScrubObject; 2]) -> Verdict {
+        let oi: ObjectInfo = from_bytes(copies[0].attrs[OI_ATTR.as_bytes()].clone()).expect("just made");
+        let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
+        judge(&copies, &[], Logged::At(EVersion { epoch: 3, version: 2 })).0
+    }
+
+    #[test]
+    fn a_copy_that_missed_the_last_write_does_not_replace_the_one_that_cannot_be_read() {
+        assert!(matches!(verdict([copy_at(2, true), copy_at(1, false)]), Verdict::Undecided(_)));
+        assert!(matches!(verdict([copy_at(2, false), copy_at(1, false)]), Verdict::Replace { .. }));
+        assert_eq!(verdict([copy_at(2, false), copy_at(2, false)]), Verdict::Sound);
+    }
 }
