@@ -49,6 +49,10 @@ impl GlobalIds {
         self.max = self.max.max(max);
     }
 
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+
     /// Whether there are too few left.
     pub fn wants_more(&self) -> bool {
         self.ranges.iter().map(|(from, to)| to - from).sum::<u64>() < GRANT / 2
@@ -69,6 +73,11 @@ impl GlobalIds {
     pub fn is_given(&self, id: u64) -> bool {
         (FIRST..self.max).contains(&id) && !self.ranges.iter().any(|(from, to)| (*from..*to).contains(&id))
     }
+}
+
+/// The id that a client says it has; 0 if it has none.
+pub fn claimed_id(payload: &bytes::Bytes) -> u64 {
+    Request::decode(payload.clone()).map_or(0, |r| r.global_id)
 }
 
 /// Monitors need no id, and talk to each other before there is a quorum that could give one.

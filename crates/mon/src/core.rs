@@ -57,6 +57,7 @@ pub enum Held {
 #[derive(Debug)]
 pub struct AtTheDoor {
     pub conn: ConnId,
+    pub since: Duration,
     pub method: u32,
     pub payload: bytes::Bytes,
 }
@@ -71,6 +72,8 @@ pub struct Flight {
 /// How often failures, time-outs and health are looked at (Ceph: `mon_tick_interval` is 5 s; a second
 /// makes failures show sooner and costs nothing).
 const TICK: Duration = Duration::from_secs(1);
+/// A client's id that we do not know may be of a grant that reaches us later, but not later than this.
+const ID_PATIENCE: Duration = Duration::from_secs(2);
 /// A monitor that is out of the quorum for so long sends its clients to another one (Ceph: twice
 /// `mon_lease`).
 const OUT_TOO_LONG: Duration = Duration::from_secs(5);
@@ -252,7 +255,7 @@ impl Mon {
         if let Some(reply) = auth::answer_mon(method, &payload) {
             return cx.out.push(Output::AuthReply { conn, reply });
         }
-        self.at_the_door.push_back(AtTheDoor { conn, method, payload });
+        self.at_the_door.push_back(AtTheDoor { conn, since: cx.now.mono, method, payload });
     }
 
     /// Lets clients in while this monitor can serve them. Those who cannot wait go to another.
@@ -260,10 +263,15 @@ impl Mon {
         if !self.in_quorum() || self.state.is_new() {
             return;
         }
-        while let Some(AtTheDoor { conn, method, payload }) = self.at_the_door.front() {
-            let Some(reply) = auth::answer(&mut self.ids, *method, payload) else { return };
-            cx.out.push(Output::AuthReply { conn: *conn, reply });
-            self.at_the_door.pop_front();
+        for at in std::mem::take(&mut self.at_the_door) {
+            // Another monitor gave it an id, of which this one is yet to hear: another id would make
+            // another client of it, whose repeated requests nobody knows.
+            let early = auth::claimed_id(&at.payload) >= self.ids.max();
+            let patient = cx.now.mono.saturating_sub(at.since) < ID_PATIENCE;
+            match auth::answer(&mut self.ids, at.method, &at.payload).filter(|_| !(early && patient)) {
+                Some(reply) => cx.out.push(Output::AuthReply { conn: at.conn, reply }),
+                None => self.at_the_door.push_back(at),
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! Invariants:
 //! - A command that was given a tid is answered once, or asked again for ever.
 //! - What is subscribed is asked for in each new session, from where [`MonClient::sub_got`] says.
+//! - Where there is more than one monitor, none keeps a session by saying nothing.
 
 #![forbid(unsafe_code)]
 
@@ -80,10 +81,20 @@ pub struct MonClient {
     queue: Vec<Message>,
     next_tid: u64,
     hunt_interval: Duration,
+    /// Whether the session said anything since it was last looked at.
+    heard: bool,
+    /// It did not, and was asked for a sign of life.
+    asked: bool,
+    look_at: Option<Duration>,
 }
 
 /// Ceph: `mon_client_hunt_interval`.
 const HUNT_INTERVAL: Duration = Duration::from_secs(3);
+/// A monitor that says nothing for so long is asked a question, and left if it has not answered after as
+/// long again (Ceph: `mon_client_ping_interval` and `_timeout`, 10 s and 30 s).
+const SILENCE: Duration = Duration::from_secs(5);
+/// The question's number.
+const SIGN_OF_LIFE: u64 = u64::MAX;
 
 impl MonClient {
     /// `seed` chooses the first monitor to ask.
@@ -102,6 +113,9 @@ impl MonClient {
             queue: Vec::new(),
             next_tid: 1,
             hunt_interval: HUNT_INTERVAL,
+            heard: false,
+            asked: false,
+            look_at: None,
         }
     }
 
@@ -148,6 +162,7 @@ impl MonClient {
             return false;
         }
         self.session = Session::Open { conn };
+        (self.heard, self.asked, self.look_at) = (true, false, None);
         if self.subs_changed {
             self.renew(out);
         }
@@ -198,11 +213,37 @@ impl MonClient {
     pub fn next_wakeup(&self) -> Option<Duration> {
         match self.session {
             Session::Hunting { give_up } => Some(give_up),
+            Session::Open { .. } if self.mons.len() > 1 => Some(self.look_at.unwrap_or_default()),
             _ => None,
         }
     }
 
+    /// Looks whether the session is alive.
+    fn look(&mut self, now: Now, conn: ConnId, out: &mut Vec<Output>) {
+        let due = *self.look_at.get_or_insert(now.mono + SILENCE);
+        if due > now.mono {
+            return;
+        }
+        self.look_at = Some(now.mono + SILENCE);
+        if std::mem::take(&mut self.heard) {
+            self.asked = false;
+        } else if self.asked {
+            out.push(Output::Close { conn });
+            self.next_mon();
+            self.hunt(now, out);
+        } else {
+            self.asked = true;
+            let msg = MMonGetVersion { handle: SIGN_OF_LIFE, what: "monmap".to_owned() };
+            out.push(Output::Send { to: Dest::Conn(conn), msg: msg.into(), after: None });
+        }
+    }
+
     pub fn wake(&mut self, now: Now, out: &mut Vec<Output>) {
+        if let Session::Open { conn } = self.session
+            && self.mons.len() > 1
+        {
+            self.look(now, conn, out);
+        }
         if let Session::Hunting { give_up } = self.session
             && now.mono >= give_up
         {
@@ -282,6 +323,7 @@ impl MonClient {
         if self.conn() != Some(conn) {
             return None;
         }
+        self.heard = true;
         match &msg.body {
             Body::MMonMap(m) => Some(Event::MonMap(m.map.clone())),
             Body::MConfig(m) => Some(Event::Config(m.config.clone())),
@@ -349,6 +391,23 @@ mod tests {
         c.wake(at(9), &mut out);
         assert!(matches!(&out[..], [Output::ClosePeer { .. }, Output::Send { to: Dest::Peer { name, .. }, .. }]
             if *name == EntityName::mon(1)));
+    }
+
+    #[test]
+    fn a_session_that_says_nothing_is_left() {
+        let mut c = client(2);
+        let mut out = Vec::new();
+        c.start(at(1), &mut out);
+        assert!(c.connected(ConnId(1), &mon(0), &mut out));
+        for secs in [1, 6, 11] {
+            c.wake(at(secs), &mut out);
+            assert_eq!(c.conn(), Some(ConnId(1)));
+        }
+        c.wake(at(16), &mut out);
+        assert!(out.iter().any(|o| matches!(o, Output::Close { conn: ConnId(1) })));
+        assert!(
+            matches!(out.last(), Some(Output::Send { to: Dest::Peer { name, .. }, .. }) if *name == EntityName::mon(1))
+        );
     }
 
     #[test]

@@ -197,6 +197,22 @@ impl Cluster {
         self.desk.borrow_mut().replies.remove(&number)
     }
 
+    /// Sends a command to the monitors; its number is for [`Self::wait_reply`].
+    pub fn post_command(&mut self, json: &Value) -> u64 {
+        self.post(Request::MonCommand { cmd: json.to_string(), data: Bytes::new() })
+    }
+
+    /// Whether a command is answered within this time.
+    pub fn wait_reply(&mut self, number: u64, within: Duration) -> bool {
+        let desk = self.desk.clone();
+        self.world.run_while(within, |_| desk.borrow().replies.contains_key(&number))
+    }
+
+    /// Everyone who takes part.
+    pub fn everyone(&self) -> Vec<HostId> {
+        self.all_hosts()
+    }
+
     /// Whether the monitors answer a command within this time.
     pub fn answers(&mut self, json: &Value, within: Duration) -> bool {
         self.try_ask(Request::MonCommand { cmd: json.to_string(), data: Bytes::new() }, within).is_some()

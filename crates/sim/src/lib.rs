@@ -4,7 +4,7 @@
 //! as a seed says. The same seed gives the same run, event for event ([`Trace::hash`]).
 //!
 //! [`Cluster`] is a cluster of the real monitor, OSDs and stores with clients under load, whose every
-//! reply the [`History`] keeps and judges; [`scenario::run`] plays a random one. Scenarios are in `tests/it`.
+//! reply the [`History`] keeps and judges; [`scenario::run`] plays a random one, [`mon_scenario`] one about monitors. Scenarios are in `tests/it`.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod history;
 pub mod host;
 pub mod invariants;
 pub mod model;
+pub mod mon_scenario;
 mod net;
 pub mod rng;
 pub mod scenario;

@@ -20,6 +20,7 @@ mod config;
 mod config_key;
 mod crush;
 mod df;
+mod mon_change;
 mod mons;
 mod osd;
 mod osd_change;
@@ -145,6 +146,7 @@ pub type Handler = fn(&mut Cmd) -> CmdResult;
 fn handler(prefix: &str) -> Option<Handler> {
     cluster::handler(prefix)
         .or_else(|| mons::handler(prefix))
+        .or_else(|| mon_change::handler(prefix))
         .or_else(|| osd::handler(prefix))
         .or_else(|| osd_change::handler(prefix))
         .or_else(|| osd_place::handler(prefix))

@@ -19,9 +19,6 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "mon count-metadata" => mon_count_metadata,
         "mon versions" => mon_versions,
         "mon feature ls" => mon_features,
-        "mon ok-to-stop" => ok_to_stop,
-        "mon ok-to-add-offline" => ok_to_add,
-        "mon ok-to-rm" => ok_to_rm,
         "mon enable-msgr2" => nothing,
         "quorum_status" => quorum_status,
         "mgr dump" => mgr_dump,
@@ -159,31 +156,6 @@ fn mon_features(c: &mut Cmd) -> CmdResult {
         )
     };
     Ok(c.dump_or("features", tree, text))
-}
-
-fn ok_to_stop(c: &mut Cmd) -> CmdResult {
-    let ids = c.args.list("ids");
-    let map = c.mon.monmap();
-    let left: Vec<&String> = map.ranks.iter().filter(|n| !ids.contains(n)).collect();
-    let names = left.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(",");
-    let stopped = ids.join(",");
-    if left.len() * 2 > map.ranks.len() {
-        return Ok(Reply::says(format!("quorum should be preserved ({names}) after stopping [{stopped}]")));
-    }
-    let text = format!("not enough monitors would be available ({names}) after stopping mons [{stopped}]");
-    fail(errno::EBUSY, text)
-}
-
-fn ok_to_add(_: &mut Cmd) -> CmdResult {
-    fail(errno::EBUSY, "adding a monitor is not safe as the quorum would be lost until it comes up")
-}
-
-fn ok_to_rm(c: &mut Cmd) -> CmdResult {
-    let id = c.arg("id")?;
-    if c.mon.monmap().rank_of(&id).is_none() {
-        return Ok(Reply::says(format!("mon.{id} does not exist")));
-    }
-    fail(errno::EBUSY, format!("removing mon.{id} would leave no monitor"))
 }
 
 impl Mon {

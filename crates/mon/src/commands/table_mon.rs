@@ -1,6 +1,6 @@
 //! Commands about the cluster as a whole, its monitors and its manager.
 
-use types::command::{Command, FLAG_HIDDEN, FLAG_TELL};
+use types::command::{Command, FLAG_DEPRECATED, FLAG_HIDDEN, FLAG_TELL};
 
 use super::cmd;
 
@@ -39,6 +39,13 @@ pub const COMMANDS: &[Command] = &[
         "print which releases are connected", "mon", "r", 0),
     cmd("quorum_status",
         "print who is in the quorum", "mon", "r", 0),
+    cmd("mon add name=name,type=CephString name=addr,type=CephIPAddr \
+        name=location,type=CephString,n=N,goodchars=[A-Za-z0-9-_.=],req=false",
+        "put a monitor into the map; it joins when it is started", "mon", "rw", 0),
+    cmd("mon rm name=name,type=CephString",
+        "take a monitor out of the map", "mon", "rw", 0),
+    cmd("mon remove name=name,type=CephString",
+        "take a monitor out of the map", "mon", "rw", FLAG_DEPRECATED),
     cmd("mon ok-to-stop name=ids,type=CephString,n=N",
         "say whether these monitors can stop without losing the quorum", "mon", "r", 0),
     cmd("mon ok-to-add-offline",

@@ -1,4 +1,5 @@
-//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N]`.
+//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1]`.
+//! With `--mons 1` the scenarios are those about monitors.
 //!
 //! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and says where. A seed
 //! that breaks a rule is run again with its trace, of which the last lines are printed.
@@ -10,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sim::{Trace, scenario};
+use sim::{Trace, mon_scenario, scenario};
 
 struct Args {
     seeds: u64,
@@ -18,13 +19,15 @@ struct Args {
     /// Lines of the trace of a seed that fails.
     trace: usize,
     jobs: usize,
+    /// Scenarios about monitors.
+    mons: bool,
 }
 
-const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N]";
+const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1]";
 
 fn args() -> Option<Args> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores };
+    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false };
     let mut rest = std::env::args().skip(1);
     while let Some(flag) = rest.next() {
         let value: u64 = rest.next()?.parse().ok()?;
@@ -34,6 +37,7 @@ fn args() -> Option<Args> {
             "--seed" => (args.seeds, args.from) = (1, Some(value)),
             "--trace" => args.trace = value as usize,
             "--jobs" => args.jobs = (value as usize).max(1),
+            "--mons" => args.mons = value > 0,
             _ => return None,
         }
     }
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
                     if n >= args.seeds {
                         return;
                     }
-                    if !one(first.wrapping_add(n), args.trace) {
+                    if !one(first.wrapping_add(n), &args) {
                         failed.lock().unwrap_or_else(|e| e.into_inner()).push(first.wrapping_add(n));
                     }
                 }
@@ -80,9 +84,14 @@ fn main() -> ExitCode {
 }
 
 /// Runs a seed; gives whether it broke no rule.
-fn one(seed: u64, lines: usize) -> bool {
+fn one(seed: u64, args: &Args) -> bool {
     let start = Instant::now();
-    match catch_unwind(|| scenario::run(seed)) {
+    let lines = args.trace;
+    let play = |trace: Trace, show: &mut dyn FnMut(&Trace)| match args.mons {
+        true => mon_scenario::run(seed, trace, show),
+        false => scenario::run_traced(seed, trace, show),
+    };
+    match catch_unwind(AssertUnwindSafe(|| play(Trace::default(), &mut |_| {}))) {
         Ok(s) => {
             println!(
                 "seed {seed}: {} acked, {} failed, {} unknown, {} reads in {:.0} s of theirs, {:.2} s of ours",
@@ -99,7 +108,7 @@ fn one(seed: u64, lines: usize) -> bool {
             let mut text = format!("seed {seed}: FAILED: {}\n", PANIC.with_borrow(String::clone));
             if lines > 0 {
                 let mut show = |trace: &Trace| trace.lines().for_each(|line| text += &format!("  {line}\n"));
-                let again = AssertUnwindSafe(|| scenario::run_traced(seed, Trace::keeping(lines), &mut show));
+                let again = AssertUnwindSafe(|| play(Trace::keeping(lines), &mut show));
                 let _ = catch_unwind(again);
             }
             println!("{text}again: cargo xtask sim --seed {seed} [--trace LINES]");

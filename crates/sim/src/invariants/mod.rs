@@ -12,6 +12,7 @@ pub mod clones;
 mod durable_acks;
 mod epochs;
 mod logs;
+mod monitors;
 mod one_primary;
 pub mod replicas;
 mod up_thru;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<wire::Wire>::default(),
         Box::new(durable_acks::DurableAcks),
         Box::<epochs::Epochs>::default(),
+        Box::<monitors::Monitors>::default(),
         Box::new(logs::Logs),
         Box::new(one_primary::OnePrimary),
         Box::new(up_thru::UpThru),
