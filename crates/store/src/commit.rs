@@ -225,6 +225,7 @@ impl Committer {
             let mut state = self.shared.write_state();
             base.refresh().map_err(|e| self.fail("a checkpoint cannot be read", e))?;
             state.layers.frozen.pop_front();
+            state.layers.base_ids = overlay.next_id;
             for &run in &overlay.freed {
                 state.alloc.free(run);
             }

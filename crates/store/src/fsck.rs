@@ -13,7 +13,7 @@ use crate::device::Devices;
 use crate::key;
 use crate::kv::{KvBase, KvError, RedbBase, Table};
 use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, Onode};
-use crate::overlay::{Layers, Overlay};
+use crate::overlay::Layers;
 use crate::scratch;
 use crate::state::{Options, decode_row};
 use crate::store::{OpenError, recover};
@@ -81,7 +81,7 @@ impl Check<'_> {
             self.say("metadata: its tree was damaged (checked on a copy; nothing was changed)".to_owned());
         }
         recover(&self.devices, &base, superblock)?;
-        let layers = Layers { active: Overlay::default(), frozen: Default::default(), base: Arc::new(base) };
+        let layers = Layers::over(Arc::new(base));
         self.rows(&layers)
     }
 

@@ -25,6 +25,7 @@ mod key;
 mod kv;
 mod onode;
 mod overlay;
+mod presence;
 mod scratch;
 pub mod sim;
 mod stage;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::key;
 use crate::kv::{KvBase, KvError, Table};
+use crate::presence::Presence;
 
 /// Rows that were set (`Some`) or removed (`None`), and numbered things that are gone.
 #[derive(Debug, Default)]
@@ -101,9 +102,34 @@ pub struct Layers {
     /// Oldest first.
     pub frozen: VecDeque<Arc<Overlay>>,
     pub base: Arc<dyn KvBase>,
+    /// Which objects the base may have; `None` if that was not looked at.
+    pub present: Option<Presence>,
+    /// The base has no chunk or omap of this number or a later one.
+    pub base_ids: u64,
 }
 
 impl Layers {
+    pub fn over(base: Arc<dyn KvBase>) -> Self {
+        Self { active: Overlay::default(), frozen: VecDeque::new(), base, present: None, base_ids: u64::MAX }
+    }
+
+    /// Takes over what a transaction changed.
+    pub fn merge(&mut self, changes: Overlay) {
+        if let Some(present) = &mut self.present {
+            changes.rows(Table::Object).filter(|(_, row)| row.is_some()).for_each(|(key, _)| present.insert(key));
+        }
+        self.active.merge(changes);
+    }
+
+    /// Whether the base need not be asked.
+    fn is_new(&self, table: Table, key: &[u8]) -> bool {
+        match table {
+            Table::Coll => false,
+            Table::Object => self.present.as_ref().is_some_and(|p| !p.may_hold(key)),
+            Table::Chunk | Table::Omap => key::parse_numbered(key).is_some_and(|(id, _)| id >= self.base_ids),
+        }
+    }
+
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         if let Some(found) = self.active.get(table, key) {
             return Ok(found.clone());
@@ -112,6 +138,9 @@ impl Layers {
             if let Some(found) = overlay.get(table, key) {
                 return Ok(found.clone());
             }
+        }
+        if self.is_new(table, key) {
+            return Ok(None);
         }
         self.base.get(table, key)
     }

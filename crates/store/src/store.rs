@@ -20,6 +20,7 @@ use crate::key;
 use crate::kv::{KvBase, KvError, RedbBase, Table};
 use crate::onode::{BLOCK, Chunk, Onode};
 use crate::overlay::{Layers, Overlay};
+use crate::presence::Presence;
 use crate::stage::{Stage, SubmitError};
 use crate::state::{Options, Shared, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
@@ -177,9 +178,12 @@ impl Store {
         let base: Arc<dyn KvBase> = Arc::new(RedbBase::open(devices.kv.clone(), options.kv_cache_bytes)?);
         let wal = recover(&devices, &*base, superblock)?;
         let mark = base.mark()?;
-        let layers = Layers { active: Overlay::default(), frozen: Default::default(), base };
+        let mut layers = Layers::over(base);
+        let (alloc, present) = claim_blocks(&layers, superblock.size)?;
+        layers.present = Some(present);
+        layers.base_ids = mark.next_id;
         let state = State {
-            alloc: claim_blocks(&layers, superblock.size)?,
+            alloc,
             colls: read_colls(&layers)?,
             layers,
             next_id: mark.next_id,
@@ -251,7 +255,7 @@ impl Store {
         }
         drop(cache);
         state.quarantined += staged.changes.freed.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
-        state.layers.active.merge(staged.changes);
+        state.layers.merge(staged.changes);
         state.colls = staged.colls.unwrap_or_else(|| std::mem::take(&mut state.colls));
         state.next_txn += 1;
         // A batch of its own takes up to 128 bytes more.
@@ -356,20 +360,23 @@ pub(crate) fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superbl
     Ok(wal)
 }
 
-fn claim_blocks(layers: &Layers, size: u64) -> Result<Allocator, OpenError> {
+/// Which blocks are in use, and which objects are there.
+fn claim_blocks(layers: &Layers, size: u64) -> Result<(Allocator, Presence), OpenError> {
     let mut alloc = Allocator::new(size / BLOCK);
+    let mut present = Presence::default();
     let mut claim = |chunk: &Chunk, owner: &dyn Fn() -> String| {
         let bad = chunk.blocks().find(|b| !alloc.claim(b.phys));
         bad.map_or(Ok(()), |b| Err(OpenError::BadBlock { block: b.phys, owner: owner() }))
     };
     layers.scan_all::<OpenError>(Table::Object, &mut |key, row| {
+        present.insert(key);
         let onode: Onode = decode_row(Table::Object, row.clone())?;
         claim(&onode.inline, &|| key::parse_object(key).map_or(String::new(), |(c, o)| format!("{c} {o}")))
     })?;
     layers.scan_all::<OpenError>(Table::Chunk, &mut |key, row| {
         claim(&decode_row(Table::Chunk, row.clone())?, &|| format!("chunk {key:02x?}"))
     })?;
-    Ok(alloc)
+    Ok((alloc, present))
 }
 
 fn read_colls(layers: &Layers) -> Result<BTreeMap<Coll, u32>, OpenError> {
