@@ -215,8 +215,13 @@ fn store_target() -> Target {
         wal_ring: 256 << 10,
         meta: Default::default(),
     };
-    let options =
-        || Options { onode_cache_bytes: 4096, kv_cache_bytes: 1 << 20, overlay_bytes: 32 << 10, large_write: 32 << 10 };
+    let options = || Options {
+        onode_cache_bytes: 4096,
+        kv_cache_bytes: 1 << 20,
+        overlay_bytes: 32 << 10,
+        large_write: 32 << 10,
+        unsettled_bytes: 16 << 10,
+    };
     let object = |n: u64| -> GHObject {
         HObject { pool: 1, hash: n as u32, snap: types::SNAP_HEAD, oid: "o".into(), ..HObject::default() }.into()
     };

@@ -3,8 +3,9 @@
 //! The order that the format's crash argument rests on:
 //!
 //! ```text
-//! commit      large data → sync block → log record → sync log → report → small data to its place
-//! checkpoint  all its transactions committed → sync block → rows and mark, as one → free blocks → trim log
+//! commit      large data → sync block → log record → sync log → report
+//! settling    small data to its place, some while after its log record
+//! checkpoint  all its transactions committed and settled → sync block → rows and mark, as one → free blocks → trim log
 //! ```
 
 use std::collections::VecDeque;
@@ -43,8 +44,19 @@ pub struct Queue {
     stopping: bool,
     /// Nothing more will be committed.
     ended: bool,
-    /// The last transaction whose data is at its place.
-    settled_txn: u64,
+    /// The last transaction that is committed. What of its data is not at its place is among the unsettled.
+    committed_txn: u64,
+}
+
+/// Small data that is in the log, and not yet at its place.
+///
+/// It waits for more: blocks of one commit after the other lie in a row, and one large write costs a third of many
+/// small ones. Reads find it in `Shared::pending`; after a crash, replay brings it to its place.
+#[derive(Debug, Default)]
+struct Unsettled {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    buf: BytesMut,
 }
 
 #[derive(Debug)]
@@ -54,7 +66,9 @@ pub struct Committer {
     /// Something was queued, or the store stops.
     queued: Condvar,
     wal: Mutex<Wal>,
-    /// An overlay was frozen, settled or checkpointed, or the store stops.
+    /// Held while its pieces are written, so that who finds it empty knows that they are.
+    unsettled: Mutex<Unsettled>,
+    /// An overlay was frozen, committed or checkpointed, or the store stops.
     moved: Condvar,
     /// How often, so that no move is missed between looking and waiting.
     moves: Mutex<u64>,
@@ -66,8 +80,8 @@ pub struct Committed {
     pub tokens: Vec<u64>,
 }
 
-/// Writes pieces to their places, those that lie in a row at once.
-fn write_small(device: &dyn BlockDevice, pieces: &[&Piece], buf: &mut BytesMut) -> std::io::Result<()> {
+/// Writes pieces, sorted by their places, those that lie in a row at once.
+fn write_small(device: &dyn BlockDevice, pieces: &[Piece], buf: &mut BytesMut) -> std::io::Result<()> {
     for row in pieces.chunk_by(|a, b| a.phys + a.blocks == b.phys) {
         if let [piece] = row {
             piece.write_to(device)?;
@@ -90,12 +104,13 @@ fn locked<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Committer {
     pub fn new(shared: Arc<Shared>, wal: Wal) -> Self {
-        let settled_txn = wal.next_txn() - 1;
+        let committed_txn = wal.next_txn() - 1;
         Self {
             shared,
-            queue: Mutex::new(Queue { settled_txn, ..Queue::default() }),
+            queue: Mutex::new(Queue { committed_txn, ..Queue::default() }),
             queued: Condvar::new(),
             wal: Mutex::new(wal),
+            unsettled: Mutex::default(),
             moved: Condvar::new(),
             moves: Mutex::new(0),
         }
@@ -175,15 +190,16 @@ impl Committer {
     }
 
     /// Makes a batch durable; `report` is told as soon as it is.
-    fn commit(&self, batch: Vec<Queued>, buf: &mut BytesMut, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
+    fn commit(&self, batch: Vec<Queued>, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
         let block = &*self.shared.devices.block;
-        let mut settled: Vec<u32> = Vec::new();
+        let mut direct: Vec<u32> = Vec::new();
         for piece in batch.iter().flat_map(|q| &q.direct) {
             piece.write_to(block).map_err(|e| self.fail("data cannot be written", e))?;
-            settled.push(piece.phys);
+            direct.push(piece.phys);
         }
-        if !settled.is_empty() {
+        if !direct.is_empty() {
             block.sync().map_err(|e| self.fail("data cannot be synced", e))?;
+            self.arrived(direct.into_iter());
         }
         let last_txn = {
             let mut wal = locked(&self.wal);
@@ -193,14 +209,37 @@ impl Committer {
         };
         self.shared.devices.wal.sync().map_err(|e| self.fail("the log cannot be synced", e))?;
         report(Committed { tokens: batch.iter().map(|q| q.token).collect() });
-        let pieces: Vec<_> = batch.iter().flat_map(|q| &q.record.pieces).collect();
-        write_small(block, &pieces, buf).map_err(|e| self.fail("data cannot be written", e))?;
-        settled.extend(pieces.iter().map(|p| p.phys));
-        let mut pending = self.shared.lock_pending();
-        settled.iter().for_each(|phys| drop(pending.remove(phys)));
-        drop(pending);
-        locked(&self.queue).settled_txn = last_txn;
+        let enough = {
+            let mut unsettled = locked(&self.unsettled);
+            for piece in batch.into_iter().flat_map(|q| q.record.pieces) {
+                unsettled.bytes += piece.blocks as usize * BLOCK as usize;
+                unsettled.pieces.push(piece);
+            }
+            unsettled.bytes >= self.shared.options.unsettled_bytes
+        };
+        locked(&self.queue).committed_txn = last_txn;
+        if enough { self.settle() } else { Ok(()) }
+    }
+
+    /// Brings what is committed to its place.
+    fn settle(&self) -> Result<(), String> {
+        let mut unsettled = locked(&self.unsettled);
+        let Unsettled { pieces, bytes, buf } = &mut *unsettled;
+        pieces.sort_unstable_by_key(|p| p.phys);
+        let written = write_small(&*self.shared.devices.block, pieces, buf);
+        written.map_err(|e| self.fail("data cannot be written", e))?;
+        self.arrived(pieces.drain(..).map(|p| p.phys));
+        *bytes = 0;
+        if buf.capacity() > 2 * BATCH_MAX {
+            *buf = BytesMut::new();
+        }
         Ok(())
+    }
+
+    /// These pieces are where reads will find them.
+    fn arrived(&self, pieces: impl Iterator<Item = u32>) {
+        let mut pending = self.shared.lock_pending();
+        pieces.for_each(|phys| drop(pending.remove(&phys)));
     }
 
     fn has_room(&self, batch: &[Queued]) -> bool {
@@ -214,9 +253,10 @@ impl Committer {
     /// Checkpoints the oldest frozen overlay. `false` if there is none that could be.
     fn checkpoint(&self) -> Result<bool, String> {
         let Some(overlay) = self.oldest_frozen() else { return Ok(false) };
-        if locked(&self.queue).settled_txn < overlay.last_txn {
+        if locked(&self.queue).committed_txn < overlay.last_txn {
             return Ok(false);
         }
+        self.settle()?;
         self.shared.devices.block.sync().map_err(|e| self.fail("data cannot be synced", e))?;
         let mark = locked(&self.wal).mark_after(overlay.last_txn, overlay.next_id);
         let base = self.shared.read_state().layers.base.clone();
@@ -241,7 +281,6 @@ impl Committer {
     /// Commits everything queued, and makes those checkpoints that are due.
     pub fn step(&self) -> Result<Committed, String> {
         let mut done = Committed::default();
-        let mut buf = BytesMut::new();
         self.kick();
         loop {
             if let Some(why) = self.shared.failed.get() {
@@ -256,7 +295,7 @@ impl Committer {
                     return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
                 }
             }
-            self.commit(batch, &mut buf, &mut |c| done.tokens.extend(c.tokens))?;
+            self.commit(batch, &mut |c| done.tokens.extend(c.tokens))?;
             while self.checkpoint()? {}
         }
     }
@@ -279,7 +318,6 @@ impl Committer {
     }
 
     fn commit_all(&self, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
-        let mut buf = BytesMut::new();
         loop {
             let batch = {
                 let mut queue = locked(&self.queue);
@@ -294,10 +332,7 @@ impl Committer {
                 self.take(&mut queue)
             };
             self.wait_for_room(&batch)?;
-            self.commit(batch, &mut buf, report)?;
-            if buf.capacity() > 2 * BATCH_MAX {
-                buf = BytesMut::new();
-            }
+            self.commit(batch, report)?;
             self.notify_if_frozen();
         }
     }
@@ -331,14 +366,14 @@ impl Committer {
     /// Whether changes pile up in memory while a checkpoint could be made, though the log has room: large ones take
     /// little of it.
     fn checkpoints_lag(&self) -> bool {
-        let settled = locked(&self.queue).settled_txn;
+        let committed = locked(&self.queue).committed_txn;
         let state = self.shared.read_state();
         let frozen = &state.layers.frozen;
         let bytes: usize = frozen.iter().map(|o| o.bytes).sum();
-        bytes > FROZEN_MAX && frozen.front().is_some_and(|o| o.last_txn <= settled)
+        bytes > FROZEN_MAX && frozen.front().is_some_and(|o| o.last_txn <= committed)
     }
 
-    /// A frozen overlay may have waited for its last transactions to settle.
+    /// A frozen overlay may have waited for its last transactions to commit.
     fn notify_if_frozen(&self) {
         if !self.shared.read_state().layers.frozen.is_empty() {
             self.notify_moved();

@@ -31,11 +31,19 @@ pub struct Options {
     pub overlay_bytes: usize,
     /// Writes from this size on go to the block device before they are logged, instead of through the log.
     pub large_write: usize,
+    /// Of smaller ones so much is gathered after it was logged, before it goes to its place.
+    pub unsettled_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { onode_cache_bytes: 16 << 20, kv_cache_bytes: 24 << 20, overlay_bytes: 12 << 20, large_write: 64 << 10 }
+        Self {
+            onode_cache_bytes: 16 << 20,
+            kv_cache_bytes: 24 << 20,
+            overlay_bytes: 12 << 20,
+            large_write: 64 << 10,
+            unsettled_bytes: 1 << 20,
+        }
     }
 }
 

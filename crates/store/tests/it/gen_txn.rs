@@ -59,7 +59,13 @@ pub fn superblock() -> Superblock {
 }
 
 pub fn options() -> Options {
-    Options { onode_cache_bytes: 4096, kv_cache_bytes: 1 << 20, overlay_bytes: 32 << 10, large_write: 32 << 10 }
+    Options {
+        onode_cache_bytes: 4096,
+        kv_cache_bytes: 1 << 20,
+        overlay_bytes: 32 << 10,
+        large_write: 32 << 10,
+        unsettled_bytes: 16 << 10,
+    }
 }
 
 pub fn open(disk: &SimDisk) -> Result<Store, store::OpenError> {
