@@ -58,7 +58,7 @@ pub trait Disk {
     /// [`Completion::Committed`], in the order of submission.
     fn submit(&mut self, token: Token, txn: Transaction);
 
-    /// The driver's turn ends: what was submitted since the last call may go to disk as one group.
+    /// The driver has nothing more at hand: what was submitted since the last call may go to disk as one group.
     fn flush(&mut self) {}
 
     /// The state that all submitted transactions have made.

@@ -110,6 +110,8 @@ const UNSENT_MAX: usize = 64 << 20;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a node may go on by itself before sockets are looked at again.
 const CONTINUE_MAX: usize = 64;
+/// How many turns may pass before what they submitted and sent goes out.
+const GATHER_MAX: usize = 4;
 /// How long an ending node waits for its last writes.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Numbers of listening sockets.
@@ -224,8 +226,20 @@ impl<N: Node, D: Disk> Driver<N, D> {
 
     async fn run(mut self) -> anyhow::Result<i32> {
         self.inbox.push_back(Input::Start);
+        let mut gathered = 0;
         loop {
             let more = self.turn();
+            // Lets tokio look at the sockets, and what it finds join: each commit and each write to a socket costs
+            // as much as all of an operation's own work.
+            if self.exit.is_none() && gathered < GATHER_MAX {
+                gathered += 1;
+                tokio::task::yield_now().await;
+                if more || self.has_input() {
+                    continue;
+                }
+            }
+            gathered = 0;
+            self.hand_out();
             if let Some(code) = self.exit_code() {
                 if let Err(why) = self.disk.close() {
                     tracing::error!("the store did not close: {why}");
@@ -233,10 +247,20 @@ impl<N: Node, D: Disk> Driver<N, D> {
                 return Ok(code);
             }
             if more || !self.wait().await {
-                // Lets tokio look at the sockets even when we never have to wait.
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Whether sockets or the disk have something for us.
+    fn has_input(&self) -> bool {
+        self.ready.any() || !self.completions.0.is_empty()
+    }
+
+    /// What the turns since the last call submitted goes to disk as one group, what they sent to the sockets.
+    fn hand_out(&mut self) {
+        self.disk.flush();
+        self.flush();
     }
 
     /// One turn: everything that is there is handled. Gives whether there is more to do at once.
@@ -251,8 +275,6 @@ impl<N: Node, D: Disk> Driver<N, D> {
             self.input(Input::Continue);
             rounds += 1;
         }
-        self.disk.flush();
-        self.flush();
         !self.inbox.is_empty() || self.node.runnable()
     }
 

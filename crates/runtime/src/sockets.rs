@@ -41,6 +41,10 @@ impl Ready {
         into.append(&mut inner.list);
     }
 
+    pub fn any(&self) -> bool {
+        !self.0.lock().expect("nobody panics with the list").list.is_empty()
+    }
+
     /// Whether any is ready; else the task is woken when one is.
     pub fn poll_any(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.0.lock().expect("nobody panics with the list");

@@ -30,10 +30,10 @@ fn places(key: &[u8], lines: usize) -> (usize, impl Iterator<Item = (usize, u64)
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let hash = hasher.finish();
-    let line = ((hash >> 32) * lines as u64 >> 32) as usize;
+    let line = (((hash >> 32) * lines as u64) >> 32) as usize;
     // Nine bits each, of the half that did not choose the line, stirred: it has only 32.
     let stirred = (hash & 0xffff_ffff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (line, (0..PROBES).map(move |i| stirred >> (10 + 9 * i) & 511).map(|bit| ((bit / 64) as usize, 1 << (bit % 64))))
+    (line, (0..PROBES).map(move |i| (stirred >> (10 + 9 * i)) & 511).map(|bit| ((bit / 64) as usize, 1 << (bit % 64))))
 }
 
 impl Presence {
