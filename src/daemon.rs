@@ -81,14 +81,40 @@ fn write_pid(dir: &ClusterDir, daemon: &Daemon) -> Result<()> {
     write_file(&dir.pid_file(daemon), &format!("{}\n", std::process::id()))
 }
 
-fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
-    let common = common(dir, daemon)?;
+/// Where a monitor listens.
+fn mon_addr(dir: &ClusterDir, common: &Common, daemon: &Daemon) -> Result<EntityAddr> {
     let own = match common.conf.get(&daemon.to_string(), "mon_addr") {
         Some(text) => parse_mon_host(text)?.first().copied(),
         // Clusters of the time when there was one monitor.
         None => common.mons.first().copied(),
     };
-    let port = own.with_context(|| format!("{} says no address of {daemon}", dir.conf_file().display()))?.port();
+    own.with_context(|| format!("{} says no address of {daemon}", dir.conf_file().display()))
+}
+
+/// The cluster of a folder, and where one of its monitors listens.
+pub fn mon_identity(dir: &ClusterDir, daemon: &Daemon) -> Result<(Uuid, EntityAddr)> {
+    let common = common(dir, daemon)?;
+    Ok((common.fsid, mon_addr(dir, &common, daemon)?))
+}
+
+/// An empty store for a monitor that founds a cluster alone.
+pub fn make_mon_store(data: &Path, fsid: Uuid, daemon: &Daemon, name: &str) -> Result<()> {
+    make_store(&data.join("store"), fsid, MON_STORE_BYTES, daemon, fsid, name)
+}
+
+fn make_store(path: &Path, uuid: Uuid, size: u64, owner: &Daemon, fsid: Uuid, founders: &str) -> Result<()> {
+    let mut meta: std::collections::BTreeMap<String, String> =
+        [("daemon".to_owned(), owner.to_string()), ("fsid".to_owned(), fsid.to_string())].into();
+    if !founders.is_empty() {
+        meta.insert(FOUNDERS.to_owned(), founders.to_owned());
+    }
+    store::Store::mkfs(path, &store::Geometry::new(uuid, size), meta)
+        .with_context(|| format!("cannot make a store in {}", path.display()))
+}
+
+fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
+    let common = common(dir, daemon)?;
+    let port = mon_addr(dir, &common, daemon)?.port();
     let endpoints =
         Endpoints::bind(&[listen(Endpoint::Public, port, 0), listen(Endpoint::Mgr, port + 1, std::process::id())])?;
     let data = dir.data(daemon);
@@ -190,13 +216,7 @@ fn open_store(
 ) -> Result<(StoreDisk, CompletionQueue)> {
     let path = dir.join("store");
     if !path.join("superblock").exists() {
-        let mut meta: std::collections::BTreeMap<String, String> =
-            [("daemon".to_owned(), owner.to_string()), ("fsid".to_owned(), common.fsid.to_string())].into();
-        if !founders.is_empty() {
-            meta.insert(FOUNDERS.to_owned(), founders.to_owned());
-        }
-        store::Store::mkfs(&path, &store::Geometry::new(uuid, size), meta)
-            .with_context(|| format!("cannot make a store in {}", path.display()))?;
+        make_store(&path, uuid, size, owner, common.fsid, founders)?;
     }
     StoreDisk::open(&path, store::Options::default())
         .with_context(|| format!("cannot open the store in {}", path.display()))

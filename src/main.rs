@@ -3,6 +3,7 @@
 
 mod daemon;
 mod machine;
+mod mon_tools;
 mod store_tools;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::Programs;
-use cli::args::{Cli, Command, StoreCommand};
+use cli::args::{Cli, Command, MonCommand, StoreCommand};
 use cli::dir::{ClusterDir, Daemon};
 
 /// A daemon's thread spends its time in small allocations; measured beside glibc's in docs/PERFORMANCE.md.
@@ -22,6 +23,10 @@ struct Binary;
 impl Programs for Binary {
     fn run_daemon(&self, dir: &ClusterDir, daemon: &Daemon) -> anyhow::Result<i32> {
         daemon::run(dir, daemon)
+    }
+
+    fn mon(&self, command: &MonCommand) -> anyhow::Result<i32> {
+        mon_tools::run(command)
     }
 
     fn store(&self, command: &StoreCommand) -> anyhow::Result<i32> {

@@ -34,7 +34,7 @@ const CORRUPT_BYTES: usize = 4096;
 const LIST_BATCH: usize = 512;
 
 /// An OSD's folder, or the store's own.
-fn store_dir(dir: &Path) -> Result<PathBuf> {
+pub fn store_dir(dir: &Path) -> Result<PathBuf> {
     for candidate in [dir.join("store"), dir.to_owned()] {
         if candidate.join("superblock").exists() {
             return Ok(candidate);

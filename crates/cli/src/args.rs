@@ -68,6 +68,18 @@ pub enum Command {
         #[command(flatten)]
         dir: DirArg,
     },
+    /// Add one more monitor to a cluster and start it; prints its name
+    AddMon {
+        #[command(flatten)]
+        dir: DirArg,
+    },
+    /// Take a monitor out of a cluster for good, with its data
+    RmMon {
+        /// Such as mon.c
+        daemon: String,
+        #[command(flatten)]
+        dir: DirArg,
+    },
     /// Play a failure on a throw-away cluster, with its PG states as they happen; without a name, list them
     Drill {
         name: Option<String>,
@@ -78,6 +90,9 @@ pub enum Command {
     /// Look into a stopped OSD's store
     #[command(subcommand)]
     Store(StoreCommand),
+    /// What monitors need in an emergency
+    #[command(subcommand)]
+    Mon(MonCommand),
     /// Compile, decompile and try out CRUSH maps, as `crushtool` does
     #[command(subcommand)]
     Crush(crate::crush::CrushCommand),
@@ -125,6 +140,22 @@ pub enum StoreCommand {
         dir: PathBuf,
         pgid: String,
         object: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MonCommand {
+    /// All monitors are lost: make the store of one from the maps that stopped OSDs hold; says what could not
+    /// be recovered
+    Rebuild {
+        #[command(flatten)]
+        dir: DirArg,
+        /// Which monitor
+        #[arg(long, default_value = "mon.a")]
+        daemon: String,
+        /// The folders of all OSDs that are left, such as spirula-data/osd.*
+        #[arg(long, required = true, num_args = 1..)]
+        from_osds: Vec<PathBuf>,
     },
 }
 

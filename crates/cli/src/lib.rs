@@ -12,6 +12,7 @@ pub mod dir;
 pub mod drill;
 pub mod interrupt;
 pub mod lock;
+pub mod mons;
 pub mod process;
 pub mod suggest;
 pub mod tools;
@@ -28,6 +29,7 @@ use dir::{ClusterDir, Daemon};
 /// process's exit code.
 pub trait Programs {
     fn run_daemon(&self, dir: &ClusterDir, daemon: &Daemon) -> Result<i32>;
+    fn mon(&self, command: &args::MonCommand) -> Result<i32>;
     fn store(&self, command: &StoreCommand) -> Result<i32>;
     fn ceph(&self, args: &[String]) -> Result<i32>;
     fn rados(&self, args: &[String]) -> Result<i32>;
@@ -53,11 +55,14 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::Stop { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGTERM, STOP_PATIENCE)?,
         Command::Kill { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGKILL, KILL_PATIENCE)?,
         Command::AddOsd { dir } => println!("{}", up::add_osd(&dir.dir)?),
+        Command::AddMon { dir } => println!("{}", mons::add(&dir.dir)?),
+        Command::RmMon { daemon, dir } => mons::rm(&dir.dir, daemon)?,
         Command::Drill { name, keep } => return drill::run(name.as_deref(), *keep),
         Command::RunDaemon { daemon, dir } => {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }
         Command::Store(command) => return programs.store(command),
+        Command::Mon(command) => return programs.mon(command),
         Command::Crush(command) => crush::run(command)?,
         Command::Ceph { args } => return programs.ceph(args),
         Command::Rados { args } => return programs.rados(args),

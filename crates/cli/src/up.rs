@@ -34,7 +34,7 @@ const PORTS_PER_OSD: u16 = 4;
 /// Room for OSDs that are added later.
 const OSDS_RESERVED: u16 = 32;
 /// Room for monitors: the first one's ports come before the OSDs', the others' behind them.
-const MONS_RESERVED: u16 = 9;
+pub(crate) const MONS_RESERVED: u16 = 9;
 /// What a majority can be told from.
 const MON_COUNTS: [i32; 4] = [1, 3, 5, 7];
 /// Where a free range is looked for when no port was named: below the ports that Linux gives to outgoing
@@ -305,23 +305,23 @@ fn choose_ports(options: &UpOptions) -> Result<u16> {
 pub const FOUNDERS: &str = "founders";
 
 /// The name of the `n`th monitor.
-fn mon_name(n: u16) -> String {
+pub(crate) fn mon_name(n: u16) -> String {
     char::from(b'a' + n as u8).to_string()
 }
 
 /// The port of the `n`th monitor, and behind it its manager's, from the cluster's first.
-fn mon_port(base: u16, n: u16) -> u16 {
+pub(crate) fn mon_port(base: u16, n: u16) -> u16 {
     match n {
         0 => base,
         n => base + PORTS_PER_MON * n + PORTS_PER_OSD * OSDS_RESERVED,
     }
 }
 
-fn mon_addr(port: u16) -> String {
+pub(crate) fn mon_addr(port: u16) -> String {
     format!("v2:127.0.0.1:{port}/0")
 }
 
-fn mon_host(ports: &[u16]) -> String {
+pub(crate) fn mon_host(ports: &[u16]) -> String {
     ports.iter().map(|port| format!("[{}]", mon_addr(*port))).collect::<Vec<_>>().join(",")
 }
 

@@ -32,6 +32,7 @@ mod peers;
 mod pending;
 mod pgmap;
 mod quorum_record;
+pub mod rebuild;
 mod replication;
 mod secrets;
 mod session;

@@ -184,7 +184,9 @@ impl Mon {
 
     /// A store that does not vote asks those whom it knows to be taken in.
     pub(crate) fn ask_to_join(&mut self, cx: &mut Cx) {
-        if self.dead || self.log.members().contains(self.log.me()) {
+        // One that was removed may not know it by its own log.
+        let votes = self.log.members().contains(self.log.me()) && self.watch.refused.is_none();
+        if self.dead || votes {
             return;
         }
         let (name, own) = (self.setup.name.clone(), self.setup.listening.public);
@@ -196,6 +198,11 @@ impl Mon {
             let join = PeerMsg::Join { name: name.clone(), addr: own };
             self.send_peer_at(cx, -1, addr, join, None);
         }
+    }
+
+    /// A leader speaks to us.
+    pub(crate) fn on_accepted(&mut self) {
+        self.watch.refused = None;
     }
 
     pub(crate) fn on_refused_join(&mut self, cx: &mut Cx, why: &str, fatal: bool) {

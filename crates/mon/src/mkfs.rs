@@ -138,7 +138,7 @@ impl Mon {
 }
 
 /// Who may log in from the beginning, and what each may do.
-fn first_entities() -> Vec<(String, BTreeMap<String, String>)> {
+pub fn first_entities() -> Vec<(String, BTreeMap<String, String>)> {
     let caps = |list: &[(&str, &str)]| list.iter().map(|(s, c)| ((*s).to_owned(), (*c).to_owned())).collect();
     let mut all = vec![(
         "client.admin".to_owned(),

@@ -275,6 +275,7 @@ impl Mon {
             self.mgr.stop(cx.out);
         }
         if leader.is_some() {
+            self.on_accepted();
             self.say_hello(cx);
             self.route_all(cx);
         }

@@ -314,6 +314,25 @@ impl State {
         })
     }
 
+    /// What an empty store gets to hold this state, as that of a monitor alone.
+    pub fn write_new(
+        txn: &mut Transaction,
+        stamp: UTime,
+        (first, newest): (Epoch, Epoch),
+        keys: Vec<(Space, String, Bytes)>,
+        full: impl Iterator<Item = (Epoch, Bytes)>,
+        inc: impl Iterator<Item = (Epoch, Bytes)>,
+    ) {
+        full.for_each(|(epoch, bytes)| put_object(txn, full_object(epoch), bytes));
+        inc.for_each(|(epoch, bytes)| put_object(txn, inc_object(epoch), bytes));
+        let mut keys: BTreeMap<ByteStr, Bytes> =
+            keys.into_iter().map(|(space, key, value)| (kv_key(space, &key), value)).collect();
+        keys.insert(FIRST_MAP.into(), to_bytes(&first, 0));
+        keys.insert(APPLIED.into(), to_bytes(&((0 as Index, stamp), newest), 0));
+        txn.push(TxOp::OmapSet { coll: Coll::Meta, oid: kv_object(), keys });
+        Self::keep_member(0, txn);
+    }
+
     /// Writes down the store's number.
     pub fn keep_member(me: MemberId, txn: &mut Transaction) {
         let keys = [(MEMBER.into(), to_bytes(&me, 0))].into();

@@ -98,3 +98,30 @@ fn a_monitor_whose_store_was_lost_is_taken_in_again() {
     }
     c.settle();
 }
+
+#[test]
+fn a_monitor_that_is_removed_goes_and_comes_back_when_it_is_added() {
+    let mut c = cluster(4, 3);
+    wait_quorum(&mut c, &["a", "b", "c"]);
+    c.command(&json!({"prefix": "mon rm", "name": "c"}));
+    wait_quorum(&mut c, &["a", "b"]);
+    c.run(30);
+    assert!(!c.world.is_up(c.mons[2]), "it was told that it is not wanted");
+    let addr = sim::World::addr(c.mons[2], node::Endpoint::Public, 0).to_string();
+    c.command(&json!({"prefix": "mon add", "name": "c", "addr": addr}));
+    c.power_on();
+    wait_quorum(&mut c, &["a", "b", "c"]);
+    // Also the leader may be removed.
+    let leader = c.leader().expect("there is one");
+    let name = ["a", "b", "c"][leader];
+    c.command(&json!({"prefix": "mon rm", "name": name}));
+    let left: Vec<&str> = ["a", "b", "c"].into_iter().filter(|n| *n != name).collect();
+    wait_quorum(&mut c, &left);
+}
+
+#[test]
+fn seeds_of_faults_at_monitors_break_no_rule() {
+    for seed in 1..=8 {
+        sim::mon_scenario::run(seed, sim::Trace::default(), &mut |_| {});
+    }
+}
