@@ -31,6 +31,7 @@ mod osd_service;
 mod peers;
 mod pending;
 mod pgmap;
+pub mod planted;
 mod quorum_record;
 pub mod rebuild;
 mod replication;

@@ -32,3 +32,16 @@ fn a_dropped_dup_is_found() {
     let found = found(Bug::DroppedDup, 1..60).expect("it is found");
     assert!(found.contains("no order of what clients did"), "{found}");
 }
+
+#[test]
+fn a_command_that_is_done_twice_is_found() {
+    mon::planted::forget_answers(true);
+    let found = (1..60).find_map(|seed| {
+        let run = || sim::mon_scenario::run(seed, sim::Trace::default(), &mut |_| {});
+        let panic = catch_unwind(run).err()?;
+        Some(panic.downcast_ref::<String>().cloned().unwrap_or_default())
+    });
+    mon::planted::forget_answers(false);
+    let found = found.expect("it is found");
+    assert!(found.contains("was carried out 2 times"), "{found}");
+}
