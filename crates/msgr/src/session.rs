@@ -62,7 +62,28 @@ pub struct Policies {
     pub by_type: Vec<(u8, Policy)>,
 }
 
+/// What real daemons have at their addresses (Ceph: `ceph_osd.cc`, `ceph_mon.cc`, where they are set). Unlike Ceph's,
+/// our monitors want nothing resent to each other: their log does that itself.
 impl Policies {
+    fn with(incoming: Policy, by_type: Vec<(u8, Policy)>) -> Self {
+        Self { incoming, outgoing: Policy::lossy_client(), by_type }
+    }
+
+    /// Sessions end with their sockets: clients, monitors, managers, heartbeats.
+    pub fn stateless() -> Self {
+        Self::with(Policy::stateless_server(), Vec::new())
+    }
+
+    /// An OSD's for clients: one connection each.
+    pub fn for_clients() -> Self {
+        Self::with(Policy::stateless_registered_server(), Vec::new())
+    }
+
+    /// The cluster network: between OSDs nothing is lost.
+    pub fn between_osds() -> Self {
+        Self::with(Policy::stateless_server(), vec![(types::ENTITY_TYPE_OSD, Policy::lossless_peer())])
+    }
+
     pub(crate) fn of(&self, peer_type: u8, outgoing: bool) -> Policy {
         let other = if outgoing { self.outgoing } else { self.incoming };
         self.by_type.iter().find(|(t, _)| *t == peer_type).map_or(other, |(_, p)| *p)

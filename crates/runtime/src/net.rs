@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use msgr::{Policies, Policy};
+use msgr::Policies;
 use node::{Endpoint, Listening};
 use types::ids::ENTITY_TYPE_OSD;
 use types::{EntityAddr, EntityAddrVec};
@@ -110,18 +110,11 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Ceph: `ceph_osd.cc`, `ceph_mon.cc`, where each messenger's policies are set. Unlike Ceph's, our monitors
-/// want nothing resent to each other: their log does that itself.
 pub(crate) fn policies(endpoint: Endpoint, our_type: u8) -> Policies {
-    let peers = |by_type| Policies { incoming: Policy::stateless_server(), outgoing: Policy::lossy_client(), by_type };
     match endpoint {
-        Endpoint::Cluster => peers(vec![(ENTITY_TYPE_OSD, Policy::lossless_peer())]),
-        Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies {
-            incoming: Policy::stateless_registered_server(),
-            outgoing: Policy::lossy_client(),
-            by_type: Vec::new(),
-        },
-        Endpoint::Public | Endpoint::HbBack | Endpoint::HbFront | Endpoint::Mgr => peers(Vec::new()),
+        Endpoint::Cluster => Policies::between_osds(),
+        Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies::for_clients(),
+        Endpoint::Public | Endpoint::HbBack | Endpoint::HbFront | Endpoint::Mgr => Policies::stateless(),
     }
 }
 

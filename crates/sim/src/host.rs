@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use messages::Wire;
-use msgr::{Config, LinkKey, MessageFrame, Messenger, Policies, Policy};
+use msgr::{Config, LinkKey, MessageFrame, Messenger, Policies};
 use node::{ConnId, Endpoint, Input, Listening, Node, Now};
 use types::{ENTITY_TYPE_CLIENT, ENTITY_TYPE_MON, ENTITY_TYPE_OSD, EntityAddr, EntityAddrVec, EntityName, UTime};
 
@@ -227,15 +227,10 @@ pub(crate) fn listener(hosts: usize, sock: SocketAddr) -> Option<(HostId, Endpoi
 
 /// The policies that real daemons have (as in crate `runtime`).
 fn policies(endpoint: Endpoint, our_type: u8) -> Policies {
-    let peers = |by_type| Policies { incoming: Policy::stateless_server(), outgoing: Policy::lossy_client(), by_type };
     match endpoint {
-        Endpoint::Cluster => peers(vec![(ENTITY_TYPE_OSD, Policy::lossless_peer())]),
-        Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies {
-            incoming: Policy::stateless_registered_server(),
-            outgoing: Policy::lossy_client(),
-            by_type: Vec::new(),
-        },
-        Endpoint::Public | Endpoint::HbBack | Endpoint::HbFront | Endpoint::Mgr => peers(Vec::new()),
+        Endpoint::Cluster => Policies::between_osds(),
+        Endpoint::Public if our_type == ENTITY_TYPE_OSD => Policies::for_clients(),
+        Endpoint::Public | Endpoint::HbBack | Endpoint::HbFront | Endpoint::Mgr => Policies::stateless(),
     }
 }
 
