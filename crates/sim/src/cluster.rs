@@ -408,6 +408,16 @@ impl Cluster {
         self.world.run_for(Duration::from_secs(seconds));
     }
 
+    /// Runs under load until this many more writes are acknowledged.
+    pub fn more_writes(&mut self, writes: u64) {
+        let (goal, end) = (self.acked() + writes, self.world.now() + Duration::from_secs(120));
+        self.load(true);
+        while self.acked() < goal {
+            self.run(1);
+            assert!(self.world.now() < end, "only {} of {goal} writes:\n{}", self.acked(), self.report());
+        }
+    }
+
     pub fn acked(&self) -> u64 {
         self.work.borrow().history.counts.acked
     }

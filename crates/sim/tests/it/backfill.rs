@@ -24,16 +24,6 @@ fn cluster(seed: u64, model_disks: bool) -> Cluster {
     c
 }
 
-fn work(c: &mut Cluster, writes: u64) {
-    let goal = c.acked() + writes;
-    let began = c.world.now().as_secs();
-    c.load(true);
-    while c.acked() < goal {
-        c.run(1);
-        assert!(c.world.now().as_secs() < began + 120, "only {} of {goal} writes", c.acked());
-    }
-}
-
 fn osd(c: &mut Cluster, verb: &str, id: usize) {
     c.command(&json!({"prefix": format!("osd {verb}"), "ids": [id.to_string()]}));
 }
@@ -41,35 +31,35 @@ fn osd(c: &mut Cluster, verb: &str, id: usize) {
 #[test]
 fn an_osd_that_was_away_for_longer_than_the_log_is_backfilled_under_load() {
     let mut c = cluster(11, true);
-    work(&mut c, 200);
+    c.more_writes(200);
     c.kill_osd(1);
-    work(&mut c, 400);
+    c.more_writes(400);
     c.start_osd(1);
-    work(&mut c, 100);
+    c.more_writes(100);
     c.settle();
 }
 
 #[test]
 fn data_leaves_an_osd_that_is_out_and_comes_back_when_it_is_in() {
     let mut c = cluster(12, true);
-    work(&mut c, 200);
+    c.more_writes(200);
     osd(&mut c, "out", 2);
-    work(&mut c, 200);
+    c.more_writes(200);
     c.wait_clean();
     osd(&mut c, "in", 2);
-    work(&mut c, 100);
+    c.more_writes(100);
     c.settle();
 }
 
 #[test]
 fn a_backfill_survives_that_its_target_and_its_source_die() {
     let mut c = cluster(13, true);
-    work(&mut c, 300);
+    c.more_writes(300);
     for round in 0..4 {
         osd(&mut c, if round % 2 == 0 { "out" } else { "in" }, 3);
         c.world.run_for(Duration::from_millis(700));
         c.kill_osd(round % 3);
-        work(&mut c, 60);
+        c.more_writes(60);
         c.start_osd(round % 3);
         c.world.run_for(Duration::from_millis(900));
     }
@@ -79,7 +69,7 @@ fn a_backfill_survives_that_its_target_and_its_source_die() {
 #[test]
 fn a_target_without_room_says_so_and_is_filled_when_there_is_room() {
     let mut c = cluster(14, false);
-    work(&mut c, 200);
+    c.more_writes(200);
     c.load(false);
     c.command(&json!({"prefix": "osd set-nearfull-ratio", "ratio": 0.0001}));
     c.command(&json!({"prefix": "osd set-backfillfull-ratio", "ratio": 0.0002}));
