@@ -16,6 +16,7 @@ use types::{OsdId, PgHistory, PgLease, PgLeaseAck, Timespan};
 use crate::env::{ClockDelta, Env};
 use crate::interval::{UpActing, members};
 use crate::pg::{Pg, Phase};
+use crate::planted;
 
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
@@ -190,7 +191,7 @@ pub(crate) enum Readable {
 
 impl Pg {
     pub(crate) fn readable(&self, now: Duration) -> Readable {
-        if self.leases.prior_readable_until_ub > now {
+        if self.leases.prior_readable_until_ub > now && !planted::has(planted::Bug::IgnoredLease) {
             Readable::Wait
         } else if self.leases.readable_until <= now {
             Readable::Laggy

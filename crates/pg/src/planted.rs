@@ -10,6 +10,23 @@ pub enum Bug {
     SkippedUpThru,
     /// A write that was answered is carried out again when its client repeats it.
     DroppedDup,
+    /// A new primary serves though an earlier one may still hold a lease.
+    IgnoredLease,
+    /// A backfill target keeps the version of an object that it has, though it is an older one.
+    StaleBackfill,
+    /// A deletion leaves nothing to the snapshots that were taken before it.
+    SkippedClone,
+}
+
+impl Bug {
+    pub const ALL: [(&str, Self); 6] = [
+        ("ack-before-commit", Self::AckBeforeCommit),
+        ("skipped-up-thru", Self::SkippedUpThru),
+        ("dropped-dup", Self::DroppedDup),
+        ("ignored-lease", Self::IgnoredLease),
+        ("stale-backfill", Self::StaleBackfill),
+        ("skipped-clone", Self::SkippedClone),
+    ];
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -188,7 +188,7 @@ fn digest(what: &impl Hash) -> u64 {
 
 /// A state's digest, for telling states apart.
 pub fn digest_of(state: &State) -> u64 {
-    state.as_deref().map_or(0, |family| digest(family))
+    state.as_deref().map_or(0, digest)
 }
 
 /// How all of it looks, on a few lines.

@@ -1,8 +1,9 @@
-//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1]`.
+//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--bug NAME]`.
 //! With `--mons 1` the scenarios are those about monitors.
 //!
 //! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and says where. A seed
-//! that breaks a rule is run again with its trace, of which the last lines are printed.
+//! that breaks a rule is run again with its trace, of which the last lines are printed. With a bug that is
+//! put back ([`pg::planted`]) some seeds should fail.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use pg::planted::{Bug, plant};
 use sim::{Trace, mon_scenario, scenario};
 
 struct Args {
@@ -21,16 +23,22 @@ struct Args {
     jobs: usize,
     /// Scenarios about monitors.
     mons: bool,
+    bug: Option<Bug>,
 }
 
-const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1]";
+const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--bug NAME]";
 
 fn args() -> Option<Args> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false };
+    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false, bug: None };
     let mut rest = std::env::args().skip(1);
     while let Some(flag) = rest.next() {
-        let value: u64 = rest.next()?.parse().ok()?;
+        let value = rest.next()?;
+        if flag == "--bug" {
+            args.bug = Some(Bug::ALL.iter().find(|(name, _)| *name == value)?.1);
+            continue;
+        }
+        let value: u64 = value.parse().ok()?;
         match flag.as_str() {
             "--seeds" => args.seeds = value,
             "--from" => args.from = Some(value),
@@ -65,6 +73,7 @@ fn main() -> ExitCode {
     std::thread::scope(|scope| {
         for _ in 0..args.jobs {
             scope.spawn(|| {
+                plant(args.bug);
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= args.seeds {

@@ -45,3 +45,20 @@ fn a_command_that_is_done_twice_is_found() {
     let found = found.expect("it is found");
     assert!(found.contains("was carried out 2 times"), "{found}");
 }
+
+#[test]
+fn a_lease_that_is_ignored_is_found() {
+    let found = found(Bug::IgnoredLease, 40..80).expect("it is found");
+    assert!(found.contains("is read from"), "{found}");
+}
+
+#[test]
+fn a_backfill_that_takes_an_old_version_for_the_newest_is_found() {
+    let found = found(Bug::StaleBackfill, 9..60).expect("it is found");
+    assert!(found.contains("differs"), "{found}");
+}
+
+#[test]
+fn a_deletion_that_leaves_nothing_to_snapshots_is_found() {
+    found(Bug::SkippedClone, 3..30).expect("it is found");
+}
