@@ -55,6 +55,11 @@ static COMMANDS: &[Command] = &[
         "list_unfound name=pgid,type=CephPgid,req=false name=offset,type=CephString,req=false",
         "the objects of a placement group that nobody has",
     ),
+    write(
+        "keep_copy name=object,type=CephString name=osd,type=CephInt name=pgid,type=CephPgid,req=false",
+        "of an object whose copies differ without proof, keep this OSD's copy and write the others anew",
+    ),
+    read("dump_scrubs", "when each PG that is led here was scrubbed, and what is being scrubbed"),
     read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
     read("version", "the version of this daemon"),
     read("status", "where this OSD stands: epochs, state, PGs"),
@@ -221,6 +226,18 @@ impl Osd {
                     }
                     _ => Reply::Tree(self.asked_pg(args)?.query(now)),
                 }
+            }
+            "keep_copy" => {
+                let object = args.str("object").unwrap_or_default().to_owned();
+                let osd = args.i64("osd").and_then(|o| i32::try_from(o).ok()).unwrap_or(-1);
+                let id = self.asked_pg(args)?.id();
+                let mut said = Ok(String::new());
+                self.with_pg(now, store, id, out, |pg, env| said = pg.keep_copy(env, &object, osd));
+                Reply::Said(said?)
+            }
+            "dump_scrubs" => {
+                let led = self.pgs.values().filter(|pg| pg.is_primary());
+                Reply::Tree(Dump::arr("scrub", led.map(pg::Pg::scrub_schedule).collect::<Vec<_>>()))
             }
             "config get" => {
                 let value = self.cfg.get(var()).ok_or_else(|| (ENOENT, format!("no such option: {}", var())))?;

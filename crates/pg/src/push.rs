@@ -201,8 +201,8 @@ impl Pg {
         env.cluster_log(Level::Error, format!("{} cannot read {soid} to recover it: {why}", self.id.pgid));
         if self.is_primary() {
             self.recovery.pushes.remove(soid);
-            if self.mend_from_peer(env, soid) {
-                self.recover_now(env, soid);
+            if !self.mend_at_read(env, soid) {
+                self.lose_own_copy(soid);
             }
             self.give_up(env, soid);
         } else {

@@ -145,7 +145,7 @@ impl Pg {
     }
 
     /// Who of the acting set lacks it, besides us.
-    fn replicas_lacking(&self, soid: &HObject) -> Vec<OsdId> {
+    pub(crate) fn replicas_lacking(&self, soid: &HObject) -> Vec<OsdId> {
         let lacks = |o: &OsdId| self.peers.missing.get(o).is_some_and(|m| m.contains(soid));
         self.actingbackfill.iter().copied().filter(|o| *o != self.whoami && lacks(o)).collect()
     }
@@ -453,6 +453,16 @@ impl Pg {
         self.clear_temp();
     }
 
+    /// What others lack cannot be read here either, nor elsewhere: nobody has it.
+    pub(crate) fn lose_own_copy(&mut self, soid: &HObject) {
+        let Some(need) = self.missing_loc.needs(soid).map(|item| item.need) else { return };
+        self.missing.add(soid, need, EVersion::ZERO, false);
+        self.missing_loc.remove_location(soid, self.whoami);
+        self.contexts.forget(soid);
+        self.info.last_complete = self.complete_to();
+        self.dirty.info = true;
+    }
+
     /// Our copy is damaged: fetch the object from another that should be good. False if there is none.
     pub(crate) fn mend_from_peer(&mut self, env: &mut Env, soid: &HObject) -> bool {
         let Ok(context) = self.contexts.load(env.store, os::Coll::Pg(self.id), soid) else { return false };
@@ -466,6 +476,7 @@ impl Pg {
         self.dirty.info = true;
         let item = self.missing.get(soid).cloned().expect("just added");
         self.missing_loc.need(soid, item);
+        self.missing_loc.remove_location(soid, self.whoami);
         for osd in sources {
             self.missing_loc.add_location(soid, osd);
         }

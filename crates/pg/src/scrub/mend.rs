@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use node::Level;
 use types::dump::Dump;
-use types::{EVersion, HObject, MissingItem, OsdId};
+use types::errno::{EINVAL, ENOENT, EROFS};
+use types::{EVersion, HObject, MissingItem, ObjectInfo, OsdId, PgShard, shard_error as se};
 
 use super::compare::{Finding, Verdict};
 use crate::env::Env;
-use crate::object::Lock;
+use crate::object::{Lock, OI_ATTR};
 use crate::pg::Pg;
 
 /// So many objects are mended at once.
@@ -79,6 +80,14 @@ impl Mending {
     }
 }
 
+/// The version that a copy says it is.
+fn version_of(f: &Finding, osd: OsdId) -> EVersion {
+    let shard = f.report.shards.get(&PgShard::from(osd));
+    let raw = shard.and_then(|s| s.attrs.get(OI_ATTR.as_bytes())).cloned();
+    let oi = raw.and_then(|raw| denc::from_bytes::<ObjectInfo>(raw).ok());
+    oi.map_or(EVersion::ZERO, |oi| oi.version)
+}
+
 impl Pg {
     /// Begins with what a scrub proved.
     pub(super) fn start_mending(
@@ -129,12 +138,58 @@ impl Pg {
         self.mend_some(env);
     }
 
+    /// `keep_copy`: a person says which copy of an object is right, where nothing else does.
+    ///
+    /// # Errors
+    /// If there is no such choice to make.
+    pub fn keep_copy(&mut self, env: &mut Env, name: &str, osd: OsdId) -> Result<String, (i32, String)> {
+        let pgid = self.id.pgid;
+        if !self.is_primary() {
+            return Err((EROFS, "not primary".into()));
+        }
+        let (chosen, rest) = std::mem::take(&mut self.scrub.undecided).into_iter().partition(|f| f.soid.oid == name);
+        self.scrub.undecided = rest;
+        let chosen: Vec<Finding> = chosen;
+        let unusable = se::MISSING | se::READ_ERROR | se::STAT_ERROR | se::INFO_MISSING | se::INFO_CORRUPTED;
+        let holds = |f: &Finding| {
+            f.report
+                .shards
+                .get(&PgShard::from(osd))
+                .is_some_and(|s| s.errors & unusable == 0)
+                .then(|| version_of(f, osd))
+        };
+        if chosen.is_empty() {
+            return Err((
+                ENOENT,
+                format!("no scrub found copies of '{name}' that differ without proof: deep-scrub {pgid} first"),
+            ));
+        }
+        if !chosen.iter().all(|f| holds(f).is_some()) {
+            self.scrub.undecided.extend(chosen);
+            return Err((EINVAL, format!("osd.{osd} has no copy of '{name}' that can be read")));
+        }
+        let count = chosen.len();
+        for mut f in chosen {
+            let bad = f.report.shards.keys().map(|at| at.osd).filter(|o| *o != osd).collect();
+            f.verdict = Verdict::Replace { good: vec![osd], bad, version: version_of(&f, osd) };
+            let mend = Mend { soid: f.soid, verdict: f.verdict, shallow: f.shallow, deep: f.deep };
+            self.scrub.mending.queue.push_back(mend);
+        }
+        let progress = Progress { asked: true, total: count, done: 0, left: BTreeMap::new() };
+        self.scrub.mending.progress.get_or_insert(progress);
+        self.scrub.mending.retry_at = Some(env.now.mono);
+        self.mend_some(env);
+        self.run_ready(env);
+        self.finish(env);
+        Ok(format!("keeping osd.{osd}'s copy of {count} objects; the others are written anew"))
+    }
+
     /// Each copy of an object that nothing decides, and how to choose.
     fn say_choices(&self, env: &mut Env, f: &Finding) {
         let pgid = self.id.pgid;
         for (at, shard) in &f.report.shards {
-            let oi = shard.attrs.get(crate::object::OI_ATTR.as_bytes());
-            let oi = oi.and_then(|raw| denc::from_bytes::<types::ObjectInfo>(raw.clone()).ok());
+            let oi = shard.attrs.get(OI_ATTR.as_bytes());
+            let oi = oi.and_then(|raw| denc::from_bytes::<ObjectInfo>(raw.clone()).ok());
             let digest = shard.data_digest.map_or_else(|| "unread".to_owned(), |d| format!("{d:#010x}"));
             let what = match oi {
                 Some(oi) => format!("version {} of {} by {}", oi.version, oi.mtime, oi.last_reqid.name),
@@ -291,9 +346,14 @@ impl Pg {
     /// The mend of an object cannot go on: what counts is again what is there.
     pub(crate) fn unmend(&mut self, env: &mut Env, soid: &HObject, why: &str) {
         let Some(mend) = self.scrub.mending.flight.remove(soid) else { return };
-        self.missing.remove(soid);
-        for missing in self.peers.missing.values_mut() {
-            missing.remove(soid);
+        if let Verdict::Replace { bad, .. } | Verdict::Remove { bad, .. } = &mend.verdict {
+            for osd in bad {
+                if *osd == self.whoami {
+                    self.missing.remove(soid);
+                } else if let Some(missing) = self.peers.missing.get_mut(osd) {
+                    missing.remove(soid);
+                }
+            }
         }
         self.missing_loc.recovered(soid);
         self.dirty.info = true;
@@ -311,6 +371,14 @@ impl Pg {
             && self.missing_loc.is_unfound(soid)
             && !self.recovery.is_recovering(soid)
         {
+            let Some(mend) = self.scrub.mending.flight.get(soid) else { return };
+            let Verdict::Replace { bad, .. } = &mend.verdict else { return };
+            let others_lack_it = self.replicas_lacking(soid).iter().any(|o| !bad.contains(o));
+            if others_lack_it {
+                // Recovery was to read it: now nobody can, and that is what unfound means.
+                self.scrub.mending.flight.remove(soid);
+                return;
+            }
             self.unmend(env, soid, "no other copy could be read");
         }
     }
@@ -324,7 +392,7 @@ impl Pg {
             return false;
         }
         let Some(version) = self.missing.get(soid).map(|i| i.need) else { return false };
-        let good: Vec<OsdId> = self.missing_loc.locations(soid).collect();
+        let good: Vec<OsdId> = self.missing_loc.locations(soid).filter(|o| *o != self.whoami).collect();
         let verdict = Verdict::Replace { good, bad: vec![self.whoami], version };
         let mend = Mend { soid: soid.clone(), verdict, shallow: 0, deep: 0 };
         self.scrub.mending.flight.insert(soid.clone(), mend);

@@ -123,6 +123,8 @@ pub(crate) struct Scrub {
     remote_slot: bool,
     pub results: Option<Results>,
     mending: Mending,
+    /// What the last scrub found and nothing decides, for a person to do so.
+    undecided: Vec<Finding>,
     /// When it is looked at next whether a scrub is due.
     look_at: Option<Duration>,
     /// A repair left errors that nothing could decide.
@@ -259,6 +261,17 @@ impl Pg {
     /// What the last scrub of this interval found.
     pub fn scrub_results(&self) -> Option<&Results> {
         self.scrub.results.as_ref()
+    }
+
+    /// For `dump_scrubs`.
+    pub fn scrub_schedule(&self) -> Dump {
+        let h = &self.info.history;
+        Dump::obj()
+            .with("pgid", self.id.pgid.to_string())
+            .with("last_scrub_stamp", Dump::text(h.last_scrub_stamp))
+            .with("last_deep_scrub_stamp", Dump::text(h.last_deep_scrub_stamp))
+            .with("forced", self.scrub.asked.is_some())
+            .with("scrubber", self.dump_scrub())
     }
 
     /// For `pg query`.

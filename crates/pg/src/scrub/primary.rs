@@ -18,6 +18,8 @@ use crate::pg::Pg;
 
 /// So many lines of one chunk go to the cluster's log; the rest is counted.
 const LINES_MAX: usize = 32;
+/// So many objects that nothing decides are kept for a person to decide.
+const UNDECIDED_MAX: usize = 1000;
 /// What the smallest chunk is cut down to when writes come between.
 const CHUNK_LEAST: usize = 3;
 
@@ -407,6 +409,8 @@ impl Pg {
         }
         self.say_result(env, &run);
         self.note_result(env, &run);
+        let undecided = run.findings.iter().filter(|f| matches!(f.verdict, Verdict::Undecided(_)));
+        self.scrub.undecided = undecided.take(UNDECIDED_MAX).cloned().collect();
         // A shallow scrub does not know enough to mend; a deep one follows at once.
         let look_closer = kind.repair && !kind.deep && !run.findings.is_empty();
         if look_closer {

@@ -234,6 +234,14 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.scrub(verb);
             c.settle();
         }
+        ["keep", name, "of", osd] => {
+            let mut said = String::new();
+            c.with_pg(primary, |pg, env| {
+                said = pg.keep_copy(env, name, num(osd)).unwrap_or_else(|(e, s)| format!("{e}: {s}"));
+            });
+            c.settle();
+            return Some(said);
+        }
         ["order", verb] => c.scrub(verb),
         ["inconsistent"] => return Some(c.inconsistent()),
         ["spoil", osd, name] => c.spoil(num(osd), name),
