@@ -29,7 +29,8 @@ impl Pg {
 
     /// A primary that holds all its copies to be complete, with no write under way.
     pub fn is_clean_and_idle(&self) -> bool {
-        self.is_primary() && self.is_clean() && self.last_update_ondisk == self.info.last_update
+        let whole = self.missing_loc.all().next().is_none();
+        self.is_primary() && self.is_clean() && whole && self.last_update_ondisk == self.info.last_update
     }
 
     pub fn same_interval_since(&self) -> Epoch {

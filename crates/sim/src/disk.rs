@@ -25,6 +25,10 @@ pub trait SimStore {
     fn has_pending(&self) -> bool;
     /// Makes everything durable that was submitted before this call began; gives the tokens in order.
     fn commit(&mut self) -> Vec<Token>;
+    /// Something happens to what is stored, of which the disk says nothing; what it was, if anything could.
+    fn rot(&mut self, _rng: &mut Rng) -> Option<String> {
+        None
+    }
     /// Loses what is not durable. The rng decides about torn and half-written things.
     fn crash(&mut self, rng: &mut Rng);
 }
@@ -133,6 +137,32 @@ impl SimStore for StoreDisk {
         self.pending = 0;
         let tokens = self.store().0.commit_step().expect("a healthy disk commits");
         tokens.into_iter().map(Token).collect()
+    }
+
+    fn rot(&mut self, rng: &mut Rng) -> Option<String> {
+        let (block, pages) = (&self.disk.block, self.disk.block.used_pages());
+        if pages.is_empty() {
+            return None;
+        }
+        let (page, other) = (*rng.pick(&pages), *rng.pick(&pages));
+        Some(match rng.below(4) {
+            0 => {
+                block.flip(page * 4096 + rng.below(4096), 1 << rng.below(8));
+                format!("a bit of page {page} flips")
+            }
+            1 => {
+                block.lose_page(page);
+                format!("page {page} cannot be read")
+            }
+            2 => {
+                block.misdirect(other, page);
+                format!("page {page} holds what was meant for {other}")
+            }
+            _ => {
+                block.forget_page(page);
+                format!("page {page} has lost what was written to it")
+            }
+        })
     }
 
     fn crash(&mut self, rng: &mut Rng) {

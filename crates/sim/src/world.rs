@@ -177,6 +177,13 @@ impl World {
         &*self.hosts[host].disk
     }
 
+    /// The disk of a host goes bad in one place.
+    pub fn rot(&mut self, host: HostId) {
+        if let Some(what) = self.hosts[host].disk.rot(&mut self.rng) {
+            self.note_of(host, &what);
+        }
+    }
+
     /// Replaces the disk of a host that is down: what was on it is lost.
     pub fn replace_disk(&mut self, host: HostId, disk: Box<dyn SimStore>) {
         assert!(!self.is_up(host), "{} runs", self.hosts[host].label);

@@ -5,7 +5,7 @@
 //! prefix in the order of writing. The old disk lives on, detached, so that a store which is dropped
 //! after the crash can write what it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -101,6 +101,8 @@ struct Inner {
     /// Since the last sync: a counter over the whole disk, the page and what it became.
     unsynced: Vec<(u64, u64, Page)>,
     syncs_lie: bool,
+    /// Pages that cannot be read until they are written anew.
+    unreadable: BTreeSet<u64>,
 }
 
 /// One device of a [`SimDisk`].
@@ -135,6 +137,36 @@ impl SimDevice {
         }
     }
 
+    /// The pages that hold something, in order.
+    pub fn used_pages(&self) -> Vec<u64> {
+        locked(&self.inner).synced.pages.keys().copied().collect()
+    }
+
+    /// A page cannot be read any more, until it is written (a latent sector error).
+    pub fn lose_page(&self, page: u64) {
+        locked(&self.inner).unreadable.insert(page);
+    }
+
+    /// What was meant for another page is on this one (a write that went astray).
+    pub fn misdirect(&self, from: u64, to: u64) {
+        let mut inner = locked(&self.inner);
+        let Inner { now, synced, .. } = &mut *inner;
+        for content in [now, synced] {
+            if let Some(page) = content.pages.get(&from).cloned() {
+                content.pages.insert(to, page);
+            }
+        }
+    }
+
+    /// A page is as it was before anything was written to it (a write that got lost).
+    pub fn forget_page(&self, page: u64) {
+        let mut inner = locked(&self.inner);
+        let Inner { now, synced, .. } = &mut *inner;
+        for content in [now, synced] {
+            content.pages.remove(&page);
+        }
+    }
+
     fn after_crash(&self, lost: Lost, cut: u64, random: &mut dyn FnMut(u64) -> u64) -> Content {
         let inner = locked(&self.inner);
         if lost == Lost::None {
@@ -162,7 +194,11 @@ impl SimDevice {
 
 impl BlockDevice for SimDevice {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> io::Result<()> {
-        locked(&self.inner).now.read(off, buf)
+        let inner = locked(&self.inner);
+        if !inner.unreadable.is_empty() && pieces(off, buf.len()).any(|(page, ..)| inner.unreadable.contains(&page)) {
+            return Err(io::Error::other("simulated unreadable sector"));
+        }
+        inner.now.read(off, buf)
     }
 
     fn write_at(&self, off: u64, data: &[u8]) -> io::Result<()> {
@@ -172,8 +208,9 @@ impl BlockDevice for SimDevice {
             faults.ops
         };
         let mut inner = locked(&self.inner);
-        let Inner { now, unsynced, .. } = &mut *inner;
+        let Inner { now, unsynced, unreadable, .. } = &mut *inner;
         for (page, at, from, n) in pieces(off, data.len()) {
+            unreadable.remove(&page);
             let p = now.pages.entry(page).or_insert_with(|| [0; PAGE].into());
             Arc::make_mut(p)[at..at + n].copy_from_slice(&data[from..from + n]);
             unsynced.push((when, page, p.clone()));

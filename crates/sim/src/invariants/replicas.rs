@@ -38,39 +38,57 @@ impl Invariant for Replicas {
                 }
                 self.compared.insert(id, key);
                 for (other, _) in copies {
-                    compare(world, id, host, other);
+                    // A disk may have gone bad; what becomes of that is for scenarios to say.
+                    compare_readable(world, id, host, other);
                 }
             }
         }
     }
 }
 
-/// Panics if two hosts' copies of a PG differ.
+/// Panics if two hosts' copies of a PG differ, or one cannot be read.
 pub fn compare(world: &World, id: SpgId, one: HostId, other: HostId) {
+    for (host, name) in compare_readable(world, id, one, other) {
+        panic!("pg {id}: {name} cannot be read on {}", world.label(host));
+    }
+}
+
+/// Panics if two hosts' copies of a PG differ in what can be read; gives what cannot.
+fn compare_readable(world: &World, id: SpgId, one: HostId, other: HostId) -> Vec<(HostId, GHObject)> {
     let (a, b) = (objects(world, one, id), objects(world, other, id));
     let names: BTreeSet<&GHObject> = a.keys().chain(b.keys()).collect();
+    let mut unreadable = Vec::new();
     for name in names {
         let (here, there) = (world.label(one), world.label(other));
-        let (a, b) = (a.get(name), b.get(name));
+        let bad = [(one, a.get(name)), (other, b.get(name))].into_iter().filter(|(_, c)| *c == Some(&None));
+        let before = unreadable.len();
+        unreadable.extend(bad.map(|(host, _)| (host, name.clone())));
+        if unreadable.len() > before {
+            continue;
+        }
+        let (a, b) = (a.get(name).and_then(Option::as_ref), b.get(name).and_then(Option::as_ref));
         assert!(a == b, "pg {id}: {name} differs: on {here} {}; on {there} {}", describe(a), describe(b));
     }
+    unreadable
 }
 
 /// One object's data, attributes, omap header and omap.
 type Content = (Bytes, BTreeMap<ByteStr, Bytes>, Bytes, Vec<(ByteStr, Bytes)>);
 
-fn objects(world: &World, host: HostId, id: SpgId) -> BTreeMap<GHObject, Content> {
+/// `None`: its data cannot be read.
+fn objects(world: &World, host: HostId, id: SpgId) -> BTreeMap<GHObject, Option<Content>> {
     let (store, coll): (&dyn ObjectRead, _) = (world.disk(host).reader(), Coll::Pg(id));
     const READS: &str = "a healthy simulated disk reads";
     let (all, _) = store.list(coll, &GHObject::min(), usize::MAX).expect(READS);
     all.into_iter()
         .filter(|o| !o.is_pgmeta())
         .map(|o| {
-            let data = store.read(coll, &o, 0, u64::MAX).expect(READS).unwrap_or_default();
+            let Ok(data) = store.read(coll, &o, 0, u64::MAX) else { return (o, None) };
+            let data = data.unwrap_or_default();
             let attrs = store.attrs(coll, &o).expect(READS).unwrap_or_default();
             let header = store.omap_header(coll, &o).expect(READS);
             let (omap, _) = store.omap_range(coll, &o, None, usize::MAX).expect(READS);
-            (o, (data, attrs, header, omap))
+            (o, Some((data, attrs, header, omap)))
         })
         .collect()
 }

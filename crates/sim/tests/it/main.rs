@@ -1,6 +1,7 @@
 //! Scenarios: whole clusters of the real cores and stores, on one thread.
 
 mod backfill;
+mod damage;
 mod isolated;
 mod marked_down;
 mod mons;

@@ -1,0 +1,77 @@
+//! Disks that go bad without a word, under load: no client reads a wrong byte, and nobody has to help.
+
+use sim::{Cluster, Plan};
+use types::pg_state;
+
+/// Routine scrubs come as often as they can.
+fn cluster(seed: u64) -> Cluster {
+    let mut plan = Plan { clients: 2, ..Plan::default() };
+    plan.mix.bytes = 9_000;
+    for (name, value) in [
+        ("osd_scrub_min_interval", "5"),
+        ("osd_deep_scrub_interval", "5"),
+        ("osd_scrub_interval_randomize_ratio", "0"),
+        ("osd_max_scrubs", "4"),
+    ] {
+        plan.options.push((name.into(), value.into()));
+    }
+    let mut c = Cluster::new(seed, &plan);
+    c.wait_up(3);
+    c.create_pool(4);
+    c.wait_clean();
+    c
+}
+
+/// Runs until each PG was deep-scrubbed, and mended, after this moment.
+fn wait_scrubbed(c: &mut Cluster) {
+    let since = c.world.now();
+    let stamps = |c: &Cluster| {
+        let led = c.osds.iter().filter_map(|h| c.world.osd(*h)).flat_map(|o| o.pgs()).filter(|pg| pg.is_primary());
+        led.map(|pg| (pg.id(), pg.info().history.last_deep_scrub_stamp)).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    // One that was under way may have passed by already.
+    for _ in 0..2 {
+        let before = stamps(c);
+        while stamps(c).iter().any(|(id, stamp)| before.get(id) == Some(stamp)) {
+            c.run(1);
+            assert!(c.world.now() < since + std::time::Duration::from_secs(600), "some PG is never scrubbed");
+        }
+    }
+    let errors = pg_state::INCONSISTENT | pg_state::REPAIR;
+    let mended = |c: &Cluster| {
+        let led = c.osds.iter().filter_map(|h| c.world.osd(*h)).flat_map(|o| o.pgs()).filter(|pg| pg.is_primary());
+        led.map(pg::Pg::state).all(|s| s & errors == 0)
+    };
+    while !mended(c) {
+        c.run(1);
+        assert!(c.world.now() < since + std::time::Duration::from_secs(900), "some damage is never mended");
+    }
+}
+
+fn disks_rot(seed: u64, rounds: usize) {
+    let mut c = cluster(seed);
+    c.load(true);
+    c.run(5);
+    for round in 0..rounds {
+        // Only one disk at a time, so that each object keeps sound copies.
+        let osd = c.osds[round % c.osds.len()];
+        for _ in 0..3 {
+            c.world.rot(osd);
+            c.run(1);
+        }
+        wait_scrubbed(&mut c);
+    }
+    c.settle();
+}
+
+#[test]
+fn what_rots_on_a_disk_is_mended_before_anybody_reads_it() {
+    disks_rot(1, 3);
+}
+
+#[test]
+#[ignore = "takes minutes: SEEDS=n"]
+fn the_same_whatever_the_seed() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
+    (100..100 + seeds).for_each(|seed| disks_rot(seed, 4));
+}
