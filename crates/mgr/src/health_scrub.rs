@@ -29,7 +29,8 @@ pub fn checks(pgs: &PgMap, map: &OsdMap, now_secs: u32, t: &ScrubThresholds) -> 
         found.insert("OSD_SCRUB_ERRORS".into(), check);
     }
     let late = |interval: f64, ratio: f64, last: u32| {
-        interval > 0.0 && ratio > 0.0 && f64::from(now_secs) - f64::from(last) > interval * (1.0 + ratio)
+        // One that nobody has told of yet has no stamp.
+        last > 0 && interval > 0.0 && ratio > 0.0 && f64::from(now_secs) - f64::from(last) > interval * (1.0 + ratio)
     };
     let own = |pool: i64, name: &str, general: f64| {
         let opt = map.pool(pool).and_then(|p| p.opts.get_f64(name));
