@@ -211,6 +211,11 @@ impl Osd {
         self.pgs.values()
     }
 
+    /// How many copies here were found bad and written anew since it started.
+    pub fn mended(&self) -> u64 {
+        self.scrubs.mended_total()
+    }
+
     /// The newest map that this OSD has taken, for tests and tools.
     pub fn map_epoch(&self) -> Epoch {
         self.epoch()

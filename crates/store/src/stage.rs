@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use os::{ApplyError, Coll, OBJECT_SIZE_MAX, ReadError, Transaction, TxOp};
+use os::{ApplyError, Coll, OBJECT_SIZE_MAX, Transaction, TxOp};
 use types::GHObject;
 
 use crate::alloc::Run;
@@ -34,8 +34,6 @@ pub enum SubmitError {
     Refused(#[from] ApplyError),
     #[error("no space left: {wanted} more bytes are wanted, {left} may be used")]
     NoSpace { wanted: u64, left: u64 },
-    #[error("a part of a block must be kept, and cannot be read")]
-    Read(#[from] ReadError),
     #[error(transparent)]
     Kv(#[from] KvError),
 }
@@ -46,6 +44,20 @@ fn owned(value: &Bytes) -> Bytes {
 }
 
 type Result<T> = std::result::Result<T, SubmitError>;
+
+/// A block of which a part is kept. One that cannot be read is spoilt, and so is what is made of it: it gets a
+/// checksum that is wrong, so that reads go on to fail until all of it is written anew. A disk's bad block must not
+/// keep the PG from writing beside it; the other copies know what was there.
+struct Kept {
+    data: Vec<u8>,
+    spoilt: bool,
+}
+
+/// What was read to be copied: offset and bytes, and from where to where it cannot be read.
+struct Copied {
+    data: Vec<(u64, Bytes)>,
+    spoilt: Vec<(u64, u64)>,
+}
 
 struct Slot {
     onode: Option<Onode>,
@@ -160,15 +172,15 @@ impl<'a> Stage<'a> {
             }
             TxOp::Write { coll, oid, off, data, .. } => {
                 let key = self.make(*coll, oid, off.checked_add(data.len() as u64))?;
-                self.edit(&key, |stage, onode| stage.write(*coll, oid, onode, *off, data))?;
+                self.edit(&key, |stage, onode| stage.write(onode, *off, data))?;
             }
             TxOp::Zero { coll, oid, off, len } => {
                 let key = self.make(*coll, oid, off.checked_add(*len))?;
-                self.edit(&key, |stage, onode| stage.zero(*coll, oid, onode, *off, *len))?;
+                self.edit(&key, |stage, onode| stage.zero(onode, *off, *len))?;
             }
             TxOp::Truncate { coll, oid, size } => {
                 let key = self.make(*coll, oid, Some(*size))?;
-                self.edit(&key, |stage, onode| stage.truncate(*coll, oid, onode, *size))?;
+                self.edit(&key, |stage, onode| stage.truncate(onode, *size))?;
             }
             TxOp::Remove { coll, oid } => {
                 if self.holds(*coll, oid)? {
@@ -195,13 +207,15 @@ impl<'a> Stage<'a> {
                 self.source(*coll, oid)?;
                 let dest_key = self.make(*coll, dest, dest_off.checked_add(*len))?;
                 let source = self.source(*coll, oid)?;
-                let data = self.data_in(*coll, oid, &source, *off, off.saturating_add(*len))?;
+                let Copied { data, spoilt } = self.data_in(&source, *off, off.saturating_add(*len))?;
                 self.edit(&dest_key, |stage, onode| {
-                    stage.zero(*coll, dest, onode, *dest_off, *len)?;
+                    stage.zero(onode, *dest_off, *len)?;
                     for (at, bytes) in data {
-                        stage.write(*coll, dest, onode, dest_off + (at - off), &bytes)?;
+                        stage.write(onode, dest_off + (at - off), &bytes)?;
                     }
-                    Ok(())
+                    spoilt
+                        .iter()
+                        .try_for_each(|(from, to)| stage.spoil(onode, dest_off + (from - off), dest_off + (to - off)))
                 })?;
             }
             TxOp::OmapClear { coll, oid } => self.edit_if_there(*coll, oid, |stage, onode| {
@@ -381,7 +395,7 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         self.check_place(coll, dest)?;
-        let data = self.data_in(coll, oid, &source, 0, source.size)?;
+        let Copied { data, spoilt } = self.data_in(&source, 0, source.size)?;
         let dest_key = key::object(coll, dest);
         self.remove(&dest_key)?;
         let dest_key = self.make(coll, dest, Some(source.size)).map(|_| dest_key)?;
@@ -396,8 +410,9 @@ impl<'a> Stage<'a> {
             onode.attrs = source.attrs.clone();
             onode.omap_header = source.omap_header.clone();
             for (at, bytes) in data {
-                stage.write(coll, dest, onode, at, &bytes)?;
+                stage.write(onode, at, &bytes)?;
             }
+            spoilt.iter().try_for_each(|(from, to)| stage.spoil(onode, *from, *to))?;
             stage.grow(onode, source.size)
         })
     }
@@ -485,7 +500,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn write(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, data: &Bytes) -> Result<()> {
+    fn write(&mut self, onode: &mut Onode, off: u64, data: &Bytes) -> Result<()> {
         if data.is_empty() {
             return Ok(());
         }
@@ -522,16 +537,18 @@ impl<'a> Stage<'a> {
             }
             slice_end = None;
             let old = self.block(onode, i)?;
-            let mut buf = self.read_block(coll, oid, old, i)?;
-            buf[(start - i * BLOCK) as usize..(stop - i * BLOCK) as usize].copy_from_slice(&data[part]);
-            pieces.push(self.whole_block(phys, buf, onode, i)?);
+            let mut kept = self.kept_block(old);
+            kept.data[(start - i * BLOCK) as usize..(stop - i * BLOCK) as usize].copy_from_slice(&data[part]);
+            pieces.push(self.whole_block(phys, kept, onode, i)?);
         }
         self.keep(pieces);
         Ok(())
     }
 
-    fn whole_block(&mut self, phys: u32, mut buf: Vec<u8>, onode: &mut Onode, i: u64) -> Result<Piece> {
-        self.set_block(onode, i, Block { phys, crc: crc32c(&buf) })?;
+    fn whole_block(&mut self, phys: u32, block: Kept, onode: &mut Onode, i: u64) -> Result<Piece> {
+        let Kept { data: mut buf, spoilt } = block;
+        let crc = crc32c(&buf);
+        self.set_block(onode, i, Block { phys, crc: if spoilt { !crc } else { crc } })?;
         let len = buf.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         buf.truncate(len);
         Ok(Piece { phys, blocks: 1, data: buf.into() })
@@ -561,32 +578,48 @@ impl<'a> Stage<'a> {
         Ok(runs)
     }
 
-    /// A block's 4 KiB as this transaction sees them; `i` is its index in the object.
-    fn read_block(&self, coll: Coll, oid: &GHObject, block: Block, i: u64) -> Result<Vec<u8>> {
+    /// A block's 4 KiB as this transaction sees them.
+    fn kept_block(&self, block: Block) -> Kept {
         let ours = |p: &&Piece| (p.phys..p.phys + p.blocks).contains(&block.phys);
         if let Some(piece) = self.logged.iter().chain(&self.direct).find(ours) {
-            let mut buf = vec![0; BLOCK as usize];
-            copy_piece(piece, block.phys, &mut buf);
-            return Ok(buf);
+            let mut data = vec![0; BLOCK as usize];
+            copy_piece(piece, block.phys, &mut data);
+            let spoilt = crc32c(&data) != block.crc;
+            return Kept { data, spoilt };
         }
-        let mut buf = Vec::with_capacity(BLOCK as usize);
-        let read = self.shared.read_blocks(&[block], &mut buf);
-        read.map_err(|(_, why)| self.shared.io_error(coll, oid, i * BLOCK, why))?;
-        Ok(buf)
+        let mut data = Vec::with_capacity(BLOCK as usize);
+        let spoilt = self.shared.read_blocks(&[block], &mut data).is_err();
+        data.resize(BLOCK as usize, 0);
+        Kept { data, spoilt }
     }
 
-    /// The data in a range without its holes: offset and bytes, in pieces.
-    fn data_in(&mut self, coll: Coll, oid: &GHObject, onode: &Onode, off: u64, end: u64) -> Result<Vec<(u64, Bytes)>> {
+    /// Makes the blocks that a range touches unreadable: they stand for what could not be read elsewhere.
+    fn spoil(&mut self, onode: &mut Onode, off: u64, end: u64) -> Result<()> {
+        let mut pieces = Vec::new();
+        for i in off / BLOCK..end.div_ceil(BLOCK) {
+            let phys = self.alloc(1)?[0].0;
+            pieces.push(self.whole_block(phys, Kept { data: vec![0; BLOCK as usize], spoilt: true }, onode, i)?);
+        }
+        self.keep(pieces);
+        Ok(())
+    }
+
+    /// The data in a range without its holes, and what of it cannot be read.
+    fn data_in(&mut self, onode: &Onode, off: u64, end: u64) -> Result<Copied> {
         let end = end.min(onode.size);
         let mut out: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut spoilt = Vec::new();
         let mut at = off;
         while at < end {
             let i = at / BLOCK;
             let stop = end.min((i + 1) * BLOCK);
             let block = self.block(onode, i)?;
             if block.phys != 0 {
-                let whole = self.read_block(coll, oid, block, i)?;
-                let part = &whole[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize];
+                let whole = self.kept_block(block);
+                if whole.spoilt {
+                    spoilt.push((at, stop));
+                }
+                let part = &whole.data[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize];
                 match out.last_mut() {
                     Some((start, bytes)) if *start + bytes.len() as u64 == at => bytes.extend_from_slice(part),
                     _ => out.push((at, part.to_vec())),
@@ -594,11 +627,11 @@ impl<'a> Stage<'a> {
             }
             at = stop;
         }
-        Ok(out.into_iter().map(|(at, bytes)| (at, bytes.into())).collect())
+        Ok(Copied { data: out.into_iter().map(|(at, bytes)| (at, bytes.into())).collect(), spoilt })
     }
 
     /// Whole blocks become holes, parts of blocks zeros.
-    fn punch(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, end: u64) -> Result<()> {
+    fn punch(&mut self, onode: &mut Onode, off: u64, end: u64) -> Result<()> {
         let mut at = off;
         let mut pieces = Vec::new();
         while at < end {
@@ -608,10 +641,10 @@ impl<'a> Stage<'a> {
             if old.phys != 0 && stop - at == BLOCK {
                 self.set_block(onode, i, Block::default())?;
             } else if old.phys != 0 {
-                let mut buf = self.read_block(coll, oid, old, i)?;
-                buf[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize].fill(0);
+                let mut kept = self.kept_block(old);
+                kept.data[(at - i * BLOCK) as usize..(stop - i * BLOCK) as usize].fill(0);
                 let phys = self.alloc(1)?[0].0;
-                pieces.push(self.whole_block(phys, buf, onode, i)?);
+                pieces.push(self.whole_block(phys, kept, onode, i)?);
             }
             at = stop;
         }
@@ -619,21 +652,21 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn zero(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, off: u64, len: u64) -> Result<()> {
+    fn zero(&mut self, onode: &mut Onode, off: u64, len: u64) -> Result<()> {
         if len == 0 {
             return Ok(());
         }
-        self.punch(coll, oid, onode, off, (off + len).min(onode.size.next_multiple_of(BLOCK)))?;
+        self.punch(onode, off, (off + len).min(onode.size.next_multiple_of(BLOCK)))?;
         self.grow(onode, off + len)
     }
 
-    fn truncate(&mut self, coll: Coll, oid: &GHObject, onode: &mut Onode, size: u64) -> Result<()> {
+    fn truncate(&mut self, onode: &mut Onode, size: u64) -> Result<()> {
         if size >= onode.size {
             return self.grow(onode, size);
         }
         self.drop_blocks_from(onode, size.div_ceil(BLOCK))?;
         onode.size = size;
-        self.punch(coll, oid, onode, size, size.next_multiple_of(BLOCK))
+        self.punch(onode, size, size.next_multiple_of(BLOCK))
     }
 
     /// Lets go of all blocks from index `from` on.

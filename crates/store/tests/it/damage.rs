@@ -68,6 +68,34 @@ fn a_flipped_bit_in_data_is_an_error_that_names_disk_object_and_offset() {
 }
 
 #[test]
+fn what_is_written_into_a_bad_block_leaves_it_bad_until_all_of_it_is_written() {
+    let disk = disk_with(1);
+    open(&disk).unwrap().close().unwrap();
+    disk.block.flip(find(&*disk.block, &[1; 4096]) + 7, 1);
+    let store = open(&disk).unwrap();
+    let change = |token, op| {
+        store.submit(token, &Transaction { ops: vec![op] }).unwrap();
+        store.commit_step().unwrap();
+    };
+    let write = |off, len| {
+        let data = Bytes::from(vec![9; len]);
+        TxOp::Write { coll: COLL, oid: object(0), off, data, fadvise: 0 }
+    };
+    let reads = |n| store.read(COLL, &object(n), 0, 5000);
+    change(10, write(100, 8));
+    assert!(reads(0).is_err());
+    change(11, TxOp::Clone { coll: COLL, oid: object(0), dest: object(1) });
+    assert!(reads(1).is_err() && store.stat(COLL, &object(1)).unwrap().is_some());
+    change(12, TxOp::Truncate { coll: COLL, oid: object(0), size: 2000 });
+    change(13, write(4096, 10));
+    assert!(reads(0).is_err());
+    change(14, write(0, 4096));
+    assert_eq!(reads(0).unwrap().unwrap().len(), 4106);
+    change(15, TxOp::Remove { coll: COLL, oid: object(1) });
+    assert_eq!(reads(1).unwrap(), None);
+}
+
+#[test]
 fn a_flipped_bit_anywhere_in_the_metadata_never_changes_what_is_read() {
     let mut rng = Rng(7);
     let disk = SimDisk::new();
