@@ -445,6 +445,7 @@ impl Pg {
         env.cluster_log(Level::Error, format!("{} {soid}: {why}", self.id.pgid));
         op.prefetched.clear();
         if !self.mend_at_read(env, soid) {
+            self.scrub_after_damage(env);
             self.unlock(&mut op);
             return self.reply_error(env, op, -EIO);
         }

@@ -465,8 +465,10 @@ impl Pg {
 
     /// Our copy is damaged: fetch the object from another that should be good. False if there is none.
     pub(crate) fn mend_from_peer(&mut self, env: &mut Env, soid: &HObject) -> bool {
-        let Ok(context) = self.contexts.load(env.store, os::Coll::Pg(self.id), soid) else { return false };
-        let version = context.obs.oi.version;
+        let known = self.contexts.load(env.store, os::Coll::Pg(self.id), soid).map(|c| c.obs.oi.version);
+        // Where even its info cannot be read the log may know.
+        let logged = || self.log.entries().rev().find(|e| e.soid == *soid && e.is_update()).map(|e| e.version);
+        let Some(version) = known.ok().or_else(logged) else { return false };
         let good = |o: &OsdId| *o != self.whoami && self.peers.missing.get(o).is_none_or(|m| !m.contains(soid));
         let sources: Vec<OsdId> = self.actingset().into_iter().filter(good).collect();
         if sources.is_empty() || version.is_zero() {

@@ -19,6 +19,8 @@ use crate::pg::Pg;
 /// How often it is looked whether a PG is due, or whether one that was asked for can begin.
 const LOOK: Duration = Duration::from_secs(30);
 const LOOK_SOON: Duration = Duration::from_millis(500);
+/// Reads that fail call for a scrub, but not for one after the other.
+const AFTER_DAMAGE_SECS: u32 = 60;
 
 /// A number that looks random, the same for the same PG and scrub.
 pub(super) fn chance(parts: &[u64]) -> f64 {
@@ -53,6 +55,16 @@ impl Pg {
         self.look_for_scrub(env);
         self.run_ready(env);
         self.finish(env);
+    }
+
+    /// A copy that cannot be read, and of which it is not even known what it should be: comparing all copies tells.
+    pub(crate) fn scrub_after_damage(&mut self, env: &Env) {
+        let last = self.info.history.last_deep_scrub_stamp.sec;
+        let lately = env.now.wall.sec.saturating_sub(last) < AFTER_DAMAGE_SECS;
+        if env.cfg.scrub.auto_repair && !lately && self.scrub.run.is_none() && self.scrub.asked.is_none() {
+            self.scrub.asked = Some(Kind { deep: true, repair: true, asked: false });
+            self.scrub.look_at = Some(env.now.mono + LOOK_SOON);
+        }
     }
 
     /// Starts what was asked for, or is due.
