@@ -28,7 +28,26 @@ pub struct Pending {
     pub waiters: Vec<Waiter>,
 }
 
+/// What was pending at some moment.
+#[derive(Debug)]
+pub struct Mark {
+    changes: usize,
+    log: usize,
+    map: Option<PendingMap>,
+}
+
 impl Pending {
+    pub fn mark(&self) -> Mark {
+        Mark { changes: self.changes.len(), log: self.log.len(), map: self.map.clone() }
+    }
+
+    /// Takes back what was added since.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.changes.truncate(mark.changes);
+        self.log.truncate(mark.log);
+        self.map = mark.map;
+    }
+
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.map.as_ref().is_none_or(PendingMap::is_empty) && self.log.is_empty()
     }

@@ -247,7 +247,12 @@ impl Mon {
         let Some(answer) = handler(&prefix) else {
             return finish(fail(errno::EOPNOTSUPP, format!("'{prefix}' is not supported yet")));
         };
+        let mark = self.pending.mark();
         let result = answer(&mut Cmd { mon: self, cx, args: &args, data, conn });
+        if result.is_err() {
+            // What is refused changes nothing, however far it got.
+            self.pending.back_to(mark);
+        }
         finish(result)
     }
 

@@ -16,7 +16,7 @@ use crate::change::{Change, Space};
 use crate::osd_service::snaps::purge_changes;
 use crate::state::State;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PendingMap {
     base: Arc<OsdMap>,
     pub inc: Incremental,

@@ -2,6 +2,7 @@
 
 mod commands;
 mod failures;
+mod fuzz;
 mod harness;
 mod health;
 mod osds;
