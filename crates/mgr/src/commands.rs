@@ -89,6 +89,12 @@ pub static COMMANDS: &[Command] = &[
          name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",
         "how full each OSD is",
     ),
+    osd("osd status name=bucket,type=CephString,req=false", "each OSD with its host, space and work for clients"),
+    osd("osd pool autoscale-status", "how many PGs each pool has and should have"),
+    mgr(
+        "dump_osd_network name=value,type=CephInt,req=false",
+        "heartbeats between OSDs that took at least so many milliseconds on average; without a number, the slow ones",
+    ),
     osd("osd blocked-by", "which OSDs others wait for"),
     osd("osd pool stats name=pool_name,type=CephPoolname,req=false", "what clients and recovery do in each pool"),
     osd(

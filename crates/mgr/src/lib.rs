@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adjust;
+pub mod autoscale;
 pub mod commands;
 pub mod digest;
 mod force;
@@ -15,6 +16,7 @@ mod health_scrub;
 mod loss;
 mod mgr;
 mod osd_df;
+mod osd_status;
 mod reweight;
 mod safety;
 mod scrub;

@@ -14,7 +14,8 @@ use types::command::Args;
 use types::dump::{Dump, Format};
 use types::errno::{EAGAIN, EINVAL, ENOENT};
 use types::flags::pg_state;
-use types::options::{self, Source};
+use types::network;
+use types::options::{self, Config, Source};
 use types::table::Table;
 use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, ServiceMap};
 
@@ -27,7 +28,7 @@ use crate::safety::{self, Destruction};
 use crate::scrub::ScrubOrder;
 use crate::stats::PgMap;
 use crate::summary::Summary;
-use crate::{COMMANDS, health, health_scrub, show};
+use crate::{COMMANDS, autoscale, health, health_scrub, osd_status, show};
 
 /// Reports beyond this are not asked for (Ceph: `mgr_stats_threshold`).
 const STATS_THRESHOLD: u32 = 5;
@@ -104,22 +105,29 @@ pub struct Mgr {
     configs: BTreeMap<String, DaemonConfig>,
     services: ServiceMap,
     stats_period: u32,
+    /// `mon_target_pg_per_osd`.
+    pgs_per_osd: u64,
+    cfg: Config,
     /// The epoch of the last map that was followed.
     followed: types::Epoch,
     stopped: bool,
 }
 
 impl Mgr {
-    pub fn new(stats_period: u32) -> Self {
-        Self {
+    pub fn new(cfg: &Config) -> Self {
+        let mut mgr = Self {
             stats: PgMap::default(),
             sessions: BTreeMap::new(),
             configs: BTreeMap::new(),
             services: ServiceMap::default(),
-            stats_period,
+            stats_period: 1,
+            pgs_per_osd: 0,
+            cfg: Config::daemon(),
             followed: 0,
             stopped: false,
-        }
+        };
+        mgr.configure(cfg);
+        mgr
     }
 
     /// Whether it was stopped and not started since.
@@ -142,8 +150,11 @@ impl Mgr {
         self.stopped = false;
     }
 
-    pub fn set_stats_period(&mut self, secs: u32) {
-        self.stats_period = secs.max(1);
+    /// Options have changed.
+    pub fn configure(&mut self, cfg: &Config) {
+        self.stats_period = (cfg.u64("mgr_stats_period") as u32).max(1);
+        self.pgs_per_osd = cfg.u64("mon_target_pg_per_osd");
+        self.cfg = cfg.clone();
     }
 
     pub fn services(&self) -> &ServiceMap {
@@ -469,6 +480,22 @@ impl Mgr {
                 let df = OsdDf::new(pgs, map, &filter, args.str("output_method") == Some("tree"));
                 either(&|| df.dump(), &|| df.text())
             }
+            "osd status" => {
+                let below = args.str("bucket").map(|name| below_bucket(map, name)).transpose()?;
+                let only = |osd| below.as_ref().is_none_or(|below| below.contains(&osd));
+                Ok(Shown::Text(osd_status::table(pgs, map, only)))
+            }
+            "osd pool autoscale-status" => {
+                let all = autoscale::status(pgs, map, self.pgs_per_osd);
+                either(&|| autoscale::dump(&all), &|| autoscale::table(&all))
+            }
+            "dump_osd_network" => {
+                let entries = network::entries(pgs.osds.iter().map(|(osd, stat)| (*osd, &stat.hb_pingtime)));
+                Ok(Shown::Tree(
+                    network::dump(entries, &self.cfg, args.i64("value"), now.wall.sec),
+                    "network_ping_times",
+                ))
+            }
             "osd blocked-by" => either(&|| show::blocked_tree(pgs), &|| show::blocked_text(pgs)),
             "osd pool stats" => {
                 let only = args.str("pool_name").map(|name| pool_id(map, name)).transpose()?;
@@ -729,4 +756,16 @@ fn osd_ids(map: &OsdMap, args: &Args) -> Result<BTreeSet<OsdId>, (i32, String)> 
     }
     let none = |w: &str| (EINVAL, format!("Expected option value to be integer, got '{w}'invalid osd id '{w}'"));
     words.into_iter().map(|w| number(w).ok_or_else(|| none(w))).collect()
+}
+
+/// The OSDs right under the buckets of this name, which may hold `*` at its end.
+fn below_bucket(map: &OsdMap, name: &str) -> Result<BTreeSet<OsdId>, (i32, String)> {
+    let crush = &map.crush;
+    let fits = |bucket: &str| name.strip_suffix('*').map_or(bucket == name, |start| bucket.starts_with(start));
+    let ids: Vec<i32> = crush.type_names.keys().filter(|id| **id > 0).flat_map(|id| crush.all_of_type(*id)).collect();
+    let found: Vec<i32> = ids.into_iter().filter(|id| crush.item_name(*id).is_some_and(fits)).collect();
+    if found.is_empty() {
+        return Err((ENOENT, format!("Bucket '{name}' not found")));
+    }
+    Ok(found.into_iter().flat_map(|id| crush.devices_below(id)).collect())
 }

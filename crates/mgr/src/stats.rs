@@ -21,6 +21,19 @@ pub struct PgMap {
     pub pool_space: BTreeMap<(PoolId, OsdId), StoreStatfs>,
     /// Sums at past moments, for rates.
     history: VecDeque<(Duration, BTreeMap<PoolId, ObjectStatSum>)>,
+    /// The same by primary.
+    osd_history: VecDeque<(Duration, BTreeMap<OsdId, ObjectStatSum>)>,
+}
+
+/// What an OSD does for clients as a primary, in a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OsdRates {
+    pub writes: u64,
+    /// Bytes.
+    pub written: u64,
+    pub reads: u64,
+    /// Bytes.
+    pub read: u64,
 }
 
 /// Rates are over about this long.
@@ -131,12 +144,31 @@ impl PgMap {
     /// Notes the sums of this moment, for rates. To be called about once a second.
     pub fn sample(&mut self, now: Now) {
         let mut sums: BTreeMap<PoolId, ObjectStatSum> = BTreeMap::new();
+        let mut by_osd: BTreeMap<OsdId, ObjectStatSum> = BTreeMap::new();
         for (id, stat) in &self.pgs {
             *sums.entry(id.pool).or_default() += &stat.stats.sum;
+            *by_osd.entry(stat.acting_primary).or_default() += &stat.stats.sum;
         }
-        self.history.push_back((now.mono, sums));
-        while self.history.front().is_some_and(|(at, _)| *at + RATE_WINDOW < now.mono) && self.history.len() > 2 {
-            self.history.pop_front();
+        keep(&mut self.history, now.mono, sums);
+        keep(&mut self.osd_history, now.mono, by_osd);
+    }
+
+    pub fn osd_rates(&self, osd: OsdId) -> OsdRates {
+        let (Some(first), Some(last)) = (self.osd_history.front(), self.osd_history.back()) else {
+            return OsdRates::default();
+        };
+        let (Some(before), Some(after)) = (first.1.get(&osd), last.1.get(&osd)) else { return OsdRates::default() };
+        let seconds = (last.0 - first.0).as_secs_f64();
+        let rate = |of: fn(&ObjectStatSum) -> i64, unit: f64| match seconds {
+            0.0 => 0,
+            // PGs that moved make it negative.
+            _ => ((of(after) - of(before)).max(0) as f64 * unit / seconds) as u64,
+        };
+        OsdRates {
+            writes: rate(|s| s.num_wr, 1.0),
+            written: rate(|s| s.num_wr_kb, 1_024.0),
+            reads: rate(|s| s.num_rd, 1.0),
+            read: rate(|s| s.num_rd_kb, 1_024.0),
         }
     }
 
@@ -162,6 +194,17 @@ impl PgMap {
     }
 }
 
+fn keep<K>(
+    history: &mut VecDeque<(Duration, BTreeMap<K, ObjectStatSum>)>,
+    now: Duration,
+    sums: BTreeMap<K, ObjectStatSum>,
+) {
+    history.push_back((now, sums));
+    while history.front().is_some_and(|(at, _)| *at + RATE_WINDOW < now) && history.len() > 2 {
+        history.pop_front();
+    }
+}
+
 /// A PG that nobody has reported.
 fn unknown(now: Now, map: &OsdMap, id: PgId) -> PgStat {
     let mapping = map.pg_to_up_acting(id);
@@ -179,6 +222,9 @@ fn unknown(now: Now, map: &OsdMap, id: PgId) -> PgStat {
         last_unstale: now.wall,
         last_undegraded: now.wall,
         last_fullsized: now.wall,
+        // It is not late with what nobody knows of it.
+        last_scrub_stamp: now.wall,
+        last_deep_scrub_stamp: now.wall,
         ..PgStat::default()
     }
 }

@@ -31,6 +31,36 @@ fn scaled(n: u64, step: u64, units: &[&str]) -> String {
         .unwrap_or_else(|| format!("{value:.0}{}", units[unit]))
 }
 
+/// Bytes in so many characters, as Ceph's manager modules print them: ` 1024k`, `4034 ` (Ceph: `mgr_util.format_units`).
+pub fn units(n: u64, width: usize) -> String {
+    units_of(n, width, 1_024)
+}
+
+/// The same with another step between units.
+pub fn units_of(n: u64, width: usize, step: u64) -> String {
+    let (mut unit, mut scale) = (0, 1_u64);
+    while (n / scale).to_string().len() > width - 1 && unit < 7 {
+        unit += 1;
+        scale = scale.saturating_mul(step);
+    }
+    let letter = [' ', 'k', 'M', 'G', 'T', 'P', 'E', 'Z'][unit];
+    if unit == 0 {
+        return format!("{n:>0$}{letter}", width - 1);
+    }
+    let number: String = format!("{:.6}", n as f64 / scale as f64).chars().take(width - 1).collect();
+    match number.strip_suffix('.') {
+        Some(whole) => format!(" {whole}{letter}"),
+        None => format!("{number}{letter}"),
+    }
+}
+
+/// A table with two spaces behind each column, the last one too, and no end of line at its end, as Python's
+/// PrettyTable makes them for the manager's modules.
+pub fn padded_table(table: &types::table::Table) -> String {
+    let lines: Vec<String> = table.render().lines().map(|line| format!("{line}  ")).collect();
+    lines.join("\n")
+}
+
 /// A ratio as a percentage: three decimals, as in `33.333%`.
 pub fn percent(part: u64, whole: u64) -> String {
     let ratio = if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 };

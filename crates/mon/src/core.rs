@@ -133,7 +133,7 @@ impl Mon {
             let _ = config.set(name, value, Source::File);
         }
         let secrets = crate::secrets::Secrets::new(setup.entropy);
-        let mgr = Mgr::new(config.u64("mgr_stats_period") as u32);
+        let mgr = Mgr::new(&config);
         Self {
             config,
             mgr,

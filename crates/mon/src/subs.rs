@@ -221,6 +221,7 @@ impl Mon {
         let pairs = values.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         // Names were checked when they were set; those forced in are not ours to know.
         let _ = self.config.replace(Source::Mon, pairs);
+        self.mgr.configure(&self.config);
     }
 
     // --- the cluster log

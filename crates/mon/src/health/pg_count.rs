@@ -1,5 +1,6 @@
 //! How many PGs there are: `TOO_FEW_PGS`, `TOO_MANY_PGS` by OSD; `SMALLER_PGP_NUM`, `MANY_OBJECTS_PER_PG` and
-//! `POOL_PG_NUM_NOT_POWER_OF_TWO` by pool.
+//! `POOL_PG_NUM_NOT_POWER_OF_TWO` by pool; `POOL_TOO_FEW_PGS` and `POOL_TOO_MANY_PGS` of pools whose autoscale mode is
+//! `warn`. Unlike Ceph's, the last two speak only if the number is wrong by more than three times.
 
 use mgr::Severity;
 use node::Now;
@@ -13,6 +14,24 @@ pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
     pgp_num(mon, checks);
     power_of_two(mon, checks);
     objects(mon, checks);
+    autoscale(mon, checks);
+}
+
+fn autoscale(mon: &Mon, checks: &mut Checks) {
+    let all = mgr::autoscale::status(&mon.mgr.stats, &mon.state.osdmap, mon.config.u64("mon_target_pg_per_osd"));
+    let wrong = all.iter().filter(|p| p.mode == "warn" && p.is_wrong);
+    let (few, many): (Vec<_>, Vec<_>) = wrong.partition(|p| p.pg_num_final > p.pg_num);
+    for (code, word, pools) in [("POOL_TOO_FEW_PGS", "few", few), ("POOL_TOO_MANY_PGS", "many", many)] {
+        if pools.is_empty() {
+            continue;
+        }
+        let line = |p: &&mgr::autoscale::PoolStatus| {
+            format!("Pool {} has {} placement groups, should have {}", p.name, p.pg_num, p.pg_num_final)
+        };
+        let (n, lines) = (pools.len(), pools.iter().map(line).collect());
+        let summary = format!("{n} pools have too {word} placement groups");
+        report(checks, code, Severity::Warn, summary, n as u64, lines);
+    }
 }
 
 fn by_osd(mon: &Mon, checks: &mut Checks) {

@@ -20,6 +20,7 @@ fn pg(state: u64, change: impl FnOnce(&mut PgStat)) -> MPGStats {
     let mut stat = PgStat { state, acting: vec![0, 1, 2], up: vec![0, 1, 2], ..PgStat::default() };
     (stat.reported_epoch, stat.reported_seq, stat.acting_primary) = (9, 9, 0);
     stat.last_change = UTime { sec: 1_795_000_000, nsec: 0 };
+    (stat.last_scrub_stamp, stat.last_deep_scrub_stamp) = (stat.last_change, stat.last_change);
     change(&mut stat);
     MPGStats { pg_stat: BTreeMap::from([(PgId::new(1, 0), stat)]), ..MPGStats::default() }
 }
@@ -238,6 +239,21 @@ fn pools_with_odd_or_too_many_pgs_are_named() {
     c.ok(r#"{"prefix":"config set","who":"mon","name":"mon_max_pg_per_osd","value":"250"}"#);
     c.ok(r#"{"prefix":"config set","who":"mon","name":"mon_pg_warn_min_per_osd","value":"30"}"#);
     assert_eq!(c.check("TOO_FEW_PGS"), no_lines("HEALTH_WARN", "too few PGs per OSD (20 < min 30)"));
+}
+
+#[test]
+fn a_pool_that_only_warns_says_how_many_pgs_it_should_have() {
+    let mut c = with_pool(&[]);
+    c.ok(r#"{"prefix":"osd pool application enable","pool":"p","app":"rbd"}"#);
+    c.ok(r#"{"prefix":"osd pool set","pool":"p","var":"pg_autoscale_mode","val":"warn"}"#);
+    let mut stats = pg(pg_state::ACTIVE | pg_state::CLEAN, |_| {});
+    (stats.osd_stat.statfs.total, stats.osd_stat.statfs.available) = (1 << 30, 1 << 29);
+    c.report(0, stats);
+    let line = "Pool p has 8 placement groups, should have 32";
+    let summary = "1 pools have too few placement groups";
+    assert_eq!(c.check("POOL_TOO_FEW_PGS"), one_line("HEALTH_WARN", summary, line));
+    c.ok(r#"{"prefix":"osd pool set","pool":"p","var":"pg_autoscale_mode","val":"off"}"#);
+    assert_eq!(c.codes(), [""; 0]);
 }
 
 #[test]
