@@ -97,6 +97,7 @@ static COMMANDS: &[Command] = &[
         "dump_historic_slow_ops name=filterstr,type=CephString,n=N,req=false",
         "the last operations that took longer than osd_op_history_slow_op_threshold",
     ),
+    read("explain_slow_ops", "where the time of slow operations goes, in a sentence each"),
     Command {
         sig: "heap name=heapcmd,type=CephString name=value,type=CephString,req=false",
         help: "memory of the process",
@@ -274,6 +275,7 @@ impl Osd {
                 let entries = types::network::entries([(self.setup.whoami, &times)].into_iter());
                 Reply::Tree(types::network::dump(entries, &self.cfg, args.i64("value"), now.wall.sec))
             }
+            "explain_slow_ops" => Reply::Text(self.explain_slow_ops(now)),
             "dump_pg_recovery_stats" => Reply::Text(String::new()),
             "dump_ops_in_flight"
             | "ops"

@@ -183,7 +183,19 @@ impl Osd {
         });
         let text =
             format!("{} slow requests (by type [ {} ]{})", slow.count, states.join(" "), pool.unwrap_or_default());
+        let oldest = self.ops_in_flight().into_iter().next().map(|op| op.explain(now, self.setup.whoami));
+        let text = oldest.map_or(text.clone(), |oldest| format!("{text}; the oldest: {oldest}"));
         self.log.entry(now, Level::Warn, text);
+    }
+
+    /// A sentence on each operation that is slow now, or was lately, the oldest first.
+    pub(crate) fn explain_slow_ops(&self, now: Now) -> String {
+        let complaint = self.cfg.secs("osd_op_complaint_time");
+        let mut ops = self.ops_in_flight();
+        ops.retain(|op| now.mono.saturating_sub(op.trace.initiated()) > complaint);
+        let all = self.tracker.slow_history().iter().chain(&ops);
+        let lines: Vec<String> = all.map(|op| op.explain(now, self.setup.whoami) + "\n").collect();
+        if lines.is_empty() { "no operation is slow, or was lately\n".to_owned() } else { lines.concat() }
     }
 }
 

@@ -367,7 +367,7 @@ impl Pg {
         let Some(repop) = place.and_then(|i| self.repops.queue.get_mut(i)) else { return };
         repop.waiting.retain(|o| *o != by);
         if let Some(op) = &mut repop.op {
-            op.trace.mark(env.now, if by == self.whoami { Event::OpCommit } else { Event::SubOpCommit });
+            op.trace.mark(env.now, if by == self.whoami { Event::OpCommit } else { Event::SubOpCommit(by) });
         }
         if by == self.whoami {
             self.last_complete_ondisk = self.last_complete_ondisk.max(repop.complete_to);

@@ -24,8 +24,8 @@ pub enum Event {
     SubOpsSent,
     /// On our disk.
     OpCommit,
-    /// On a replica's.
-    SubOpCommit,
+    /// On this replica's.
+    SubOpCommit(OsdId),
     CommitSent,
     Done,
 }
@@ -42,7 +42,7 @@ impl Event {
                 format!("waiting for subops from {}", osds.join(","))
             }
             Self::OpCommit => "op_commit".into(),
-            Self::SubOpCommit => "sub_op_commit_rec".into(),
+            Self::SubOpCommit(_) => "sub_op_commit_rec".into(),
             Self::CommitSent => "commit_sent".into(),
             Self::Done => "done".into(),
         }
@@ -57,7 +57,7 @@ impl Event {
             Self::Started => Some("started"),
             Self::SubOpsSent => Some("waiting for sub ops"),
             Self::CommitSent => Some("commit sent; apply or cleanup"),
-            Self::OpCommit | Self::SubOpCommit | Self::Done => None,
+            Self::OpCommit | Self::SubOpCommit(_) | Self::Done => None,
         }
     }
 }
@@ -85,7 +85,7 @@ impl Trace {
 
     pub fn mark(&mut self, now: Now, event: Event) {
         // An op that is tried again and again for the same reason has one line for it.
-        if self.events.last().is_none_or(|(last, _)| *last != event || event == Event::SubOpCommit) {
+        if self.events.last().is_none_or(|(last, _)| *last != event) {
             self.events.push((event, now.mono));
         }
     }
@@ -103,6 +103,38 @@ impl Trace {
 
     pub fn flag_point(&self) -> &'static str {
         self.events.iter().rev().find_map(|(e, _)| e.flag_point()).unwrap_or("no flag points reached")
+    }
+
+    /// The longest stage until `end`, in words.
+    fn longest_wait(&self, end: Duration, me: OsdId) -> (Duration, String) {
+        let mut stages = vec![];
+        let sent = self.events.iter().find(|(e, _)| *e == Event::SubOpsSent).map(|(_, at)| *at);
+        // Until the copies are being written, one stage follows the other.
+        let mut begin = (self.initiated.mono, format!("the queue of osd.{me}"));
+        for (event, at) in &self.events {
+            let next = match event {
+                Event::QueuedForPg => format!("the queue of osd.{me}"),
+                Event::ReachedPg => format!("its PG on osd.{me}, being worked on"),
+                Event::Delayed(why) => format!("its PG's state on osd.{me} ({why})"),
+                Event::Started => format!("the disk of osd.{me}"),
+                Event::SubOpsSent => break,
+                Event::OpCommit | Event::SubOpCommit(_) | Event::CommitSent | Event::Done => continue,
+            };
+            stages.push((at.saturating_sub(begin.0), std::mem::replace(&mut begin, (*at, next)).1));
+        }
+        stages.push((sent.unwrap_or(end).saturating_sub(begin.0), begin.1));
+        // Then all of them are waited for at once: the last to be done is what it took.
+        if let Some(sent) = sent {
+            let done = |wanted: Event| self.events.iter().find(|(e, _)| *e == wanted).map_or(end, |(_, at)| *at);
+            let wait = |until: Duration| until.saturating_sub(sent);
+            stages.push((wait(done(Event::OpCommit)), format!("the disk of osd.{me}")));
+            for osd in &self.sub_ops {
+                let what = format!("replica osd.{osd} (its disk, or the network to it)");
+                stages.push((wait(done(Event::SubOpCommit(*osd))), what));
+            }
+        }
+        // Of equals the first.
+        stages.into_iter().rev().max_by_key(|(took, _)| *took).unwrap_or_default()
     }
 
     fn ended(&self) -> Option<Duration> {
@@ -149,6 +181,16 @@ impl OpReport {
             .with("age", age.as_secs_f64())
             .with("duration", duration.as_secs_f64())
             .with("type_data", data)
+    }
+
+    /// One sentence: what the operation has waited for most, at osd.`me`.
+    pub fn explain(&self, now: Now, me: OsdId) -> String {
+        let end = self.trace.ended().unwrap_or(now.mono);
+        let took = end.saturating_sub(self.trace.initiated.mono).as_secs_f64();
+        let verb = if self.trace.ended().is_some() { "took" } else { "is under way for" };
+        let (share, what) = self.trace.longest_wait(end, me);
+        let share = share.as_secs_f64();
+        format!("{} {verb} {took:.3} s, of which {share:.3} s in {what}", self.description)
     }
 
     fn events(&self) -> Vec<Dump> {
@@ -343,8 +385,8 @@ mod tests {
         let mut trace = t.begin(at(0), at(1));
         trace.mark(at(1), Event::Started);
         trace.sub_ops_sent(at(2), &[1, 2]);
-        trace.mark(at(3), Event::SubOpCommit);
-        trace.mark(at(4), Event::SubOpCommit);
+        trace.mark(at(3), Event::SubOpCommit(1));
+        trace.mark(at(4), Event::SubOpCommit(2));
         assert_eq!(trace.flag_point(), "waiting for sub ops");
         trace.mark(at(5), Event::CommitSent);
         t.finish(at(11_000), trace, || ("osd_op(x)".into(), None));
@@ -357,5 +399,37 @@ mod tests {
         ] {
             assert!(json.contains(part), "{json}");
         }
+    }
+
+    fn explained(now: Now, act: impl FnOnce(&mut Trace)) -> String {
+        let mut trace = tracker("20").begin(at(0), at(1));
+        act(&mut trace);
+        OpReport { description: "osd_op(x)".into(), client: None, trace: *trace }.explain(now, 3)
+    }
+
+    #[test]
+    fn one_sentence_says_where_the_time_goes() {
+        let queued = OpReport { description: "osd_op(x)".into(), client: None, trace: Trace::arrived(at(0)) };
+        assert_eq!(
+            queued.explain(at(9_000), 3),
+            "osd_op(x) is under way for 9.000 s, of which 9.000 s in the queue of osd.3"
+        );
+        let delayed = explained(at(7_000), |t| t.mark(at(500), Event::Delayed("waiting for peered")));
+        assert!(delayed.ends_with("6.500 s in its PG's state on osd.3 (waiting for peered)"), "{delayed}");
+        let written = |own: u64, replica: u64| {
+            explained(at(8_000), |t| {
+                t.mark(at(10), Event::Started);
+                t.sub_ops_sent(at(20), &[1, 2]);
+                t.mark(at(30), Event::SubOpCommit(1));
+                t.mark(at(own), Event::OpCommit);
+                if replica > 0 {
+                    t.mark(at(replica), Event::SubOpCommit(2));
+                }
+            })
+        };
+        let hangs = written(40, 0);
+        assert!(hangs.ends_with("7.980 s in replica osd.2 (its disk, or the network to it)"), "{hangs}");
+        let slow = written(5_020, 60);
+        assert!(slow.ends_with("5.000 s in the disk of osd.3"), "{slow}");
     }
 }
