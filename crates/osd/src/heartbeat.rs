@@ -550,6 +550,10 @@ mod tests {
         let ping = hb.round(at(1.0), US).remove(0).ping;
         answer(&mut hb, 1.004, &ping, HbNet::Front);
         answer(&mut hb, 1.002, &ping, HbNet::Back);
+        assert!(hb.ping_times().is_empty());
+        let ping = hb.round(at(62.0), US).remove(0).ping;
+        answer(&mut hb, 62.1, &ping, HbNet::Front);
+        answer(&mut hb, 62.1, &ping, HbNet::Back);
         let times = &hb.ping_times()[&2];
         assert_eq!((times.front.pingtime, times.back.pingtime), ([4_000; 3], [2_000; 3]));
         assert_eq!(times.last_update, 1_795_000_000);

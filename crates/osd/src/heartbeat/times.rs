@@ -2,7 +2,7 @@
 //!
 //! As in Ceph, answers are summed up by the minute and fifteen minutes are kept
 //! (Ceph: `OSD::handle_osd_ping`, `hb_vector_size`); until they have passed, the averages are over what there is.
-//! Unlike Ceph, the minute under way counts as well, so that a network that has just become slow shows.
+//! The minute under way does not count: the first answer after a start may be a slow one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -49,19 +49,20 @@ impl Window {
         if self.minutes.is_empty() || now >= self.began + MINUTE {
             self.began = now;
             self.minutes.push_front(Sum::default());
-            self.minutes.truncate(KEPT);
+            self.minutes.truncate(KEPT + 1);
         }
         // Zero means that there is no answer yet.
         self.last = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
         self.minutes[0].add(self.last);
     }
 
+    /// Before the first whole minute.
     pub fn is_empty(&self) -> bool {
-        self.minutes.is_empty()
+        self.minutes.len() < 2
     }
 
     pub fn times(&self) -> PingTimes {
-        let sums = [1, 5, 15].map(|n| self.minutes.iter().take(n).fold(Sum::default(), Sum::merged));
+        let sums = [1, 5, 15].map(|n| self.minutes.iter().skip(1).take(n).fold(Sum::default(), Sum::merged));
         PingTimes {
             pingtime: sums.map(|s| s.total.checked_div(s.count).unwrap_or(0) as u32),
             min: sums.map(|s| s.min),
@@ -78,18 +79,26 @@ mod tests {
     #[test]
     fn each_answer_counts_in_the_minutes_it_belongs_to_and_leaves_with_them() {
         let mut w = Window::default();
-        assert_eq!(w.times(), PingTimes::default());
         let mut at = |minute: u64, ms: u64| w.add(Duration::from_secs(minute * 60), Duration::from_millis(ms));
         at(0, 100);
         at(1, 2);
         at(1, 4);
         at(2, 9);
+        at(3, 7);
         let t = w.times();
-        assert_eq!((t.pingtime, t.last), ([9_000, 28_750, 28_750], 9_000));
+        assert_eq!((t.pingtime, t.last), ([9_000, 28_750, 28_750], 7_000));
         assert_eq!((t.min, t.max), ([9_000, 2_000, 2_000], [9_000, 100_000, 100_000]));
-        for minute in 3..16 {
+        for minute in 4..17 {
             w.add(Duration::from_secs(minute * 60), Duration::from_millis(1));
         }
         assert_eq!(w.times().max, [1_000, 1_000, 9_000], "the slow answer is more than fifteen minutes old");
+    }
+
+    #[test]
+    fn the_minute_under_way_does_not_count() {
+        let mut w = Window::default();
+        w.add(Duration::from_secs(1), Duration::from_secs(2));
+        assert!(w.is_empty());
+        assert_eq!(w.times().pingtime, [0; 3]);
     }
 }
