@@ -355,14 +355,17 @@ impl Osd {
     fn inject(&mut self, now: Now, injected: &[String]) -> Result<String, (i32, String)> {
         let joined = injected.join(" ");
         let mut words = joined.split_whitespace();
+        // All of them or none.
+        let mut cfg = self.cfg.clone();
         while let Some(word) = words.next() {
             let word = word.trim_start_matches('-');
             let (name, value) = match word.split_once('=') {
                 Some(pair) => pair,
                 None => (word, words.next().ok_or_else(|| (EINVAL, format!("{word}: a value is missing")))?),
             };
-            self.cfg.set(name, value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+            cfg.set(name, value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
         }
+        self.cfg = cfg;
         self.configure(now);
         Ok(String::new())
     }

@@ -3,7 +3,7 @@
 use types::command::Command;
 use types::dump::Dump;
 use types::errno;
-use types::options::Source;
+use types::options::{Config, Source};
 
 use super::cluster::release_of;
 use super::{Cmd, CmdResult, Handler, Reply, cmd, fail};
@@ -17,6 +17,9 @@ pub const COMMANDS: &[Command] = &[
         "set an option until the daemon restarts", "mon", "rw", 0),
     cmd("config unset name=var,type=CephString", "take back what `config set` set", "mon", "rw", 0),
     cmd("config show", "the values in force", "mon", "r", 0),
+    cmd("config diff", "the values that differ from the defaults, and where they come from", "mon", "r", 0),
+    cmd("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
+        "counters", "mon", "r", 0),
     cmd("quorum_status", "who is in the quorum", "mon", "r", 0),
     cmd("mgr stop here", "stop the manager of this process", "mon", "rw", 0),
     cmd("mgr start here", "start the manager of this process", "mon", "rw", 0),
@@ -37,6 +40,8 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "config set" => config_set,
         "config unset" => config_unset,
         "config show" => config_show,
+        "config diff" => config_diff,
+        "perf dump" => perf_dump,
         _ => return None,
     })
 }
@@ -112,18 +117,26 @@ fn injectargs(c: &mut Cmd) -> CmdResult {
     let text = c.args.list("injected_args").join(" ");
     let mut said = vec![];
     let mut words = text.split_whitespace();
+    // All of them or none.
+    let mut config = c.mon.config.clone();
     while let Some(word) = words.next() {
         let word = word.trim_start_matches('-');
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
             None => (word, words.next().unwrap_or("true").to_owned()),
         };
-        match c.mon.config.set(name, &value, Source::Override) {
+        match config.set(name, &value, Source::Override) {
             Ok(()) => said.push(format!("{} = '{value}'", types::options::normal_name(name))),
             Err(e) => return fail(errno::EINVAL, e.to_string()),
         }
     }
+    use_config(c, config);
     Ok(Reply::says(said.join(" ")))
+}
+
+fn use_config(c: &mut Cmd, config: Config) {
+    c.mon.config = config;
+    c.mon.mgr.configure(&c.mon.config);
 }
 
 fn config_get(c: &mut Cmd) -> CmdResult {
@@ -140,14 +153,16 @@ fn config_get(c: &mut Cmd) -> CmdResult {
 fn config_set(c: &mut Cmd) -> CmdResult {
     let Some(name) = c.args.text("var") else { return super::config::set(c) };
     let value = c.args.list("val").join(" ");
-    match c.mon.config.set(&name, &value, Source::Override) {
-        Ok(()) => Ok(c.dump("config_set", &Dump::obj().with("success", ""))),
-        Err(e) => fail(errno::EINVAL, e.to_string()),
-    }
+    let mut config = c.mon.config.clone();
+    config.set(&name, &value, Source::Override).map_err(|e| super::Fail(errno::EINVAL, e.to_string()))?;
+    use_config(c, config);
+    Ok(c.dump("config_set", &Dump::obj().with("success", "")))
 }
 
 fn config_unset(c: &mut Cmd) -> CmdResult {
-    c.mon.config.unset(&c.arg("var")?, Source::Override);
+    let mut config = c.mon.config.clone();
+    config.unset(&c.arg("var")?, Source::Override);
+    use_config(c, config);
     Ok(c.dump("config_unset", &Dump::obj().with("success", "")))
 }
 
@@ -159,4 +174,49 @@ fn config_show(c: &mut Cmd) -> CmdResult {
         }
     }
     Ok(c.dump("config_show", &d))
+}
+
+fn config_diff(c: &mut Cmd) -> CmdResult {
+    let mut diff = Dump::obj();
+    for (name, by_source) in c.mon.config.changed() {
+        let default = types::options::find(name).map_or("", |def| def.default_for(true));
+        let mut one = Dump::obj().with("default", default);
+        by_source.iter().for_each(|(source, value)| one.put(source.as_str(), value));
+        one.put("final", c.mon.config.str(name));
+        diff.put(name, one);
+    }
+    Ok(c.dump("config_diff", &Dump::obj().with("diff", diff)))
+}
+
+/// As in Ceph: the cluster in figures (its logger `cluster`), and this monitor.
+fn perf_dump(c: &mut Cmd) -> CmdResult {
+    let mon = &*c.mon;
+    let (map, digest) = (&mon.state.osdmap, mon.mgr_digest(c.cx.now));
+    let sum = mon.mgr.stats.total().stats.sum;
+    let osds = |wanted: &dyn Fn(types::OsdId) -> bool| map.osds().filter(|osd| wanted(*osd)).count();
+    let pgs = |word: &str| -> u64 {
+        let has = |state: &&String| state.split('+').any(|w| w == word);
+        digest.pgs_by_state.iter().filter(|(state, _)| has(state)).map(|(_, n)| n).sum()
+    };
+    let cluster = Dump::obj()
+        .with("num_mon", mon.monmap().mons.len())
+        .with("num_osd", osds(&|_| true))
+        .with("num_osd_up", osds(&|osd| map.is_up(osd)))
+        .with("num_osd_in", osds(&|osd| map.is_in(osd)))
+        .with("osd_epoch", map.epoch)
+        .with("osd_bytes", digest.kb << 10)
+        .with("osd_bytes_used", digest.kb_used << 10)
+        .with("osd_bytes_avail", digest.kb_avail << 10)
+        .with("num_pool", map.pools.len())
+        .with("num_pg", mon.mgr.stats.pgs.len())
+        .with("num_pg_active_clean", digest.pgs_by_state.get("active+clean").copied().unwrap_or(0))
+        .with("num_pg_active", pgs("active"))
+        .with("num_pg_peering", pgs("peering"))
+        .with("num_object", sum.num_objects)
+        .with("num_object_degraded", sum.num_objects_degraded)
+        .with("num_object_misplaced", sum.num_objects_misplaced)
+        .with("num_object_unfound", sum.num_objects_unfound)
+        .with("num_bytes", sum.num_bytes);
+    let own = Dump::obj().with("num_sessions", mon.sessions.conns().len());
+    Ok(c.dump("perf", &Dump::obj().with("cluster", cluster).with("mon", own)))
 }

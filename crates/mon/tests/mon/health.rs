@@ -287,3 +287,23 @@ fn a_mute_holds_its_time_and_ends_when_things_get_worse() {
     let (r, rs, _) = c.run(r#"{"prefix":"health mute","code":"OSD_DOWN","ttl":"soon"}"#);
     assert_eq!(r, -22, "{rs}");
 }
+
+#[test]
+fn the_monitor_counts_the_cluster_and_tells_what_its_options_are() {
+    let mut c = with_pool(&[]);
+    c.report(0, pg(pg_state::ACTIVE | pg_state::CLEAN, |s| s.stats.sum.num_objects = 5));
+    let (r, rs, data) = c.tell(r#"{"prefix":"perf dump"}"#);
+    assert_eq!(r, 0, "{rs}");
+    let perf: serde_json::Value = serde_json::from_str(&data).unwrap();
+    let cluster = &perf["cluster"];
+    let of = |name: &str| cluster[name].as_u64().unwrap();
+    assert_eq!((of("num_osd_up"), of("num_pg"), of("num_pg_active_clean"), of("num_object")), (3, 8, 1, 5));
+    c.tell(r#"{"prefix":"config set","var":"mon_max_pg_per_osd","val":["300"]}"#);
+    // One bad value among several: none is taken.
+    let bad = r#"{"prefix":"injectargs","injected_args":["--mon_max_pg_per_osd=7 --osd_heartbeat_grace=soon"]}"#;
+    assert_eq!(c.tell(bad).0, -22);
+    let (_, _, data) = c.tell(r#"{"prefix":"config diff"}"#);
+    let diff: serde_json::Value = serde_json::from_str(&data).unwrap();
+    let one = &diff["diff"]["mon_max_pg_per_osd"];
+    assert_eq!((&one["default"], &one["override"], &one["final"]), (&"250".into(), &"300".into(), &"300".into()));
+}
