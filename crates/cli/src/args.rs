@@ -87,6 +87,11 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Which disks had bad copies of objects that were mended, and what was mended lately
+    Repairs {
+        #[command(flatten)]
+        dir: DirArg,
+    },
     /// Look into a stopped OSD's store
     #[command(subcommand)]
     Store(StoreCommand),

@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod lock;
 pub mod mons;
 pub mod process;
+pub mod repairs;
 pub mod suggest;
 pub mod tools;
 pub mod up;
@@ -61,6 +62,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::RunDaemon { daemon, dir } => {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }
+        Command::Repairs { dir } => repairs::show(&ClusterDir::open(&dir.dir)?)?,
         Command::Store(command) => return programs.store(command),
         Command::Mon(command) => return programs.mon(command),
         Command::Crush(command) => crush::run(command)?,

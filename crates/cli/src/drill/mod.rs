@@ -19,13 +19,6 @@ use stage::Stage;
 
 use crate::{interrupt, suggest};
 
-/// Drills that are named in the list, and cannot be played yet, with the reason.
-const NOT_YET: &[(&str, &str, &str)] = &[(
-    "inconsistent",
-    "one copy of an object differs: scrub finds it and repair mends it",
-    "copies are not compared yet: scrub and repair come with a later version",
-)];
-
 const FOLDER: &str = "spirula-drill-";
 
 /// A line on standard output; that nobody reads any more is no reason to leave a cluster behind.
@@ -36,7 +29,7 @@ fn say(line: std::fmt::Arguments<'_>) {
 /// Plays a drill, or lists them; gives the exit code.
 ///
 /// # Errors
-/// If there is no such drill, or it cannot be played yet.
+/// If there is no such drill.
 pub fn run(name: Option<&str>, keep: bool) -> Result<i32> {
     let Some(name) = name else {
         list();
@@ -47,11 +40,8 @@ pub fn run(name: Option<&str>, keep: bool) -> Result<i32> {
         let codes = PLAYS.iter().map(|play| perform(play, keep)).collect::<Result<Vec<i32>>>()?;
         return Ok(codes.into_iter().max().unwrap_or(0));
     }
-    if let Some((_, _, why)) = NOT_YET.iter().find(|(other, ..)| *other == name) {
-        bail!("the drill '{name}' cannot be played: {why}");
-    }
     let Some(play) = PLAYS.iter().find(|p| p.name == name) else {
-        let names = PLAYS.iter().map(|p| p.name).chain(NOT_YET.iter().map(|(n, ..)| *n));
+        let names = PLAYS.iter().map(|p| p.name);
         bail!("there is no drill '{name}'{} (`spirula drill` lists them)", suggest::did_you_mean(name, names));
     };
     perform(play, keep)
@@ -61,9 +51,6 @@ fn list() {
     say(format_args!("spirula drill NAME plays one of these on a cluster of its own (`all`: one after the other):"));
     for Play { name, about, .. } in PLAYS {
         say(format_args!("  {name:<15} {about}"));
-    }
-    for (name, about, why) in NOT_YET {
-        say(format_args!("  {name:<15} {about} ({why})"));
     }
 }
 

@@ -45,6 +45,12 @@ pub(super) const PLAYS: &[Play] = &[
         osds: 3,
         play: backfilling,
     },
+    Play {
+        name: "inconsistent",
+        about: "one copy of an object differs: scrub finds it and repair mends it",
+        osds: 3,
+        play: inconsistent,
+    },
     Play { name: "stale", about: "every OSD of the PGs is gone, and nobody speaks for them", osds: 3, play: stale },
     Play {
         name: "down",
@@ -93,6 +99,31 @@ fn degraded(s: &mut Stage) -> Result<()> {
     s.expect_answer("put while-degraded /proc/version")?;
     s.expect_answer("get obj1 /dev/null")?;
     s.start(0)?;
+    s.clean()
+}
+
+fn inconsistent(s: &mut Stage) -> Result<()> {
+    s.pool(3, 2, 8)?;
+    s.fill(20, SMALL)?;
+    let (_, answer) = s.ceph_answer(&format!("osd map {POOL} obj3 -f json"))?;
+    let map: serde_json::Value = serde_json::from_str(answer.trim())?;
+    let pgid = map["pgid"].as_str().unwrap_or_default().to_owned();
+    let replica = map["acting"][1].as_i64().and_then(|o| i32::try_from(o).ok()).unwrap_or(0);
+    s.ceph("osd set noout")?;
+    s.stop(replica)?;
+    s.corrupt(replica, &pgid, "obj3")?;
+    s.start(replica)?;
+    s.ceph("osd unset noout")?;
+    s.clean()?;
+    s.ceph(&format!("pg deep-scrub {pgid}"))?;
+    s.expect("the PG is active+clean+inconsistent", |c| c.some(&["active", "clean", "inconsistent"]))?;
+    s.expect("health says OSD_SCRUB_ERRORS and PG_DAMAGED", |c| {
+        c.checks.contains("OSD_SCRUB_ERRORS") && c.checks.contains("PG_DAMAGED")
+    })?;
+    s.show("health detail")?;
+    s.expect_answer("get obj3 /dev/null")?;
+    s.ceph(&format!("pg repair {pgid}"))?;
+    s.expect("no PG is inconsistent any more", |c| c.every(&["active", "clean"]) && !c.some(&["inconsistent"]))?;
     s.clean()
 }
 

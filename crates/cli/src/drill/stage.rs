@@ -135,6 +135,18 @@ impl Stage {
         process::end(&self.dir, &Daemon::Osd(osd), libc::SIGTERM, LONG).map(drop)
     }
 
+    /// Other bytes for an object in a stopped OSD's store, with nothing wrong about their checksums.
+    pub fn corrupt(&self, osd: i32, pgid: &str, object: &str) -> Result<()> {
+        let dir = self.dir.root().join(format!("osd.{osd}"));
+        say(format_args!("$ spirula store corrupt-object --dir {} {pgid} {object}", dir.display()));
+        let mut command = Command::new(std::env::current_exe()?);
+        let done = command.args(["store", "corrupt-object", "--dir"]).arg(dir).args([pgid, object]).output()?;
+        if !done.status.success() {
+            bail!("{}", String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(())
+    }
+
     pub fn start(&self, osd: i32) -> Result<()> {
         say(format_args!("$ spirula start osd.{osd}"));
         let daemon = Daemon::Osd(osd);

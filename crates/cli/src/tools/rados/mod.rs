@@ -308,7 +308,12 @@ pub fn run(args: &[String]) -> Result<i32> {
         "list-inconsistent-obj" | "list-inconsistent-snapset" => {
             let pg = o.words.get(1).map_or("", String::as_str);
             let errno = types::errno::ENOENT;
-            let text = format!("No scrub information available for pg {pg}\nerror {errno}: {}", strerror(errno));
+            // Debian's `rados` asks the OSD (`SCRUBLS`); this one does not yet.
+            let text = format!(
+                "No scrub information available for pg {pg} here: ask Debian's rados, or `ceph log last 1000 info`\n\
+                 error {errno}: {}",
+                strerror(errno)
+            );
             Err(Failure(text, 1))
         }
         "mkpool" | "rmpool" => pool_command(&o, &command),
