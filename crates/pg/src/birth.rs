@@ -200,7 +200,8 @@ impl Pg {
         self.set_lease_interval(env);
         let served = self.info.history.last_epoch_started > 0;
         self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub, served);
-        self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, &mut self.info.history);
+        let since = self.info.history.same_interval_since;
+        self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, since, &mut self.info.history);
         self.send_notify = !self.is_primary();
         self.finish(env);
     }

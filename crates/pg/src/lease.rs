@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use messages::{MOSDPGLease, MOSDPGLeaseAck};
-use types::{OsdId, PgHistory, PgLease, PgLeaseAck, Timespan};
+use types::{Epoch, OsdId, PgHistory, PgLease, PgLeaseAck, Timespan};
 
 use crate::env::{ClockDelta, Env};
 use crate::interval::{UpActing, members};
@@ -34,8 +34,13 @@ pub(crate) struct Leases {
     acked: BTreeMap<OsdId, Duration>,
     /// Members of earlier intervals may serve until then.
     pub prior_readable_until_ub: Duration,
+    /// The first epoch of the oldest interval of ours that it is about; `None` if we only heard of it.
+    prior_since: Option<Epoch>,
     /// Because of these, which may be alive unseen.
     prior_down: BTreeSet<OsdId>,
+    /// They are all: the past intervals reach back to [`Self::prior_since`]. (Unlike Ceph, which takes a PG that has
+    /// become clean meanwhile, and so forgot whom it waits for, for one that waits for nobody.)
+    prior_known: bool,
     renew_at: Option<Duration>,
     /// When those who wait for an earlier interval's leases are looked at again.
     recheck_at: Option<Duration>,
@@ -68,7 +73,11 @@ impl Leases {
         self.interval = interval;
     }
 
-    pub fn new_interval(&mut self, ua: &UpActing, primary: bool, now: Duration, history: &mut PgHistory) {
+    /// The interval that began with epoch `ended` is over.
+    pub fn new_interval(&mut self, ua: &UpActing, primary: bool, now: Duration, ended: Epoch, history: &mut PgHistory) {
+        if self.readable_until_ub > now && self.prior_readable_until_ub <= now {
+            self.prior_since = Some(ended);
+        }
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(self.readable_until_ub);
         self.refresh_history(now, history);
         self.prior_down.clear();
@@ -81,10 +90,15 @@ impl Leases {
         self.acked = if primary { members(&ua.acting).map(|o| (o, Duration::ZERO)).collect() } else { BTreeMap::new() };
     }
 
+    fn forget_prior(&mut self) {
+        self.prior_readable_until_ub = Duration::ZERO;
+        self.prior_since = None;
+    }
+
     /// Writes the remaining time into the history that is shared.
     pub fn refresh_history(&mut self, now: Duration, history: &mut PgHistory) {
         if now >= self.prior_readable_until_ub {
-            self.prior_readable_until_ub = Duration::ZERO;
+            self.forget_prior();
         }
         history.prior_readable_until_ub = self.prior_readable_until_ub.saturating_sub(now).into();
     }
@@ -105,10 +119,12 @@ impl Leases {
         }
     }
 
-    pub fn set_prior_down(&mut self, down: &BTreeSet<OsdId>) {
+    /// Of the members of past intervals, which are known since this epoch, these are down.
+    pub fn set_prior_down(&mut self, down: &BTreeSet<OsdId>, known_since: Epoch) {
         self.prior_down.clone_from(down);
-        if down.is_empty() {
-            self.prior_readable_until_ub = Duration::ZERO;
+        self.prior_known = self.prior_since.is_none_or(|since| since >= known_since);
+        if down.is_empty() && self.prior_known {
+            self.forget_prior();
         }
     }
 
@@ -116,9 +132,9 @@ impl Leases {
     pub fn forget_dead(&mut self, is_dead: impl Fn(OsdId) -> bool) -> bool {
         let before = self.prior_down.len();
         self.prior_down.retain(|o| !is_dead(*o));
-        let freed = before > 0 && self.prior_down.is_empty();
+        let freed = before > 0 && self.prior_down.is_empty() && self.prior_known;
         if freed {
-            self.prior_readable_until_ub = Duration::ZERO;
+            self.forget_prior();
         }
         freed
     }

@@ -106,7 +106,7 @@ impl Pg {
         let was_primary = was.acting_primary == self.whoami;
         note_past_interval(&mut self.past, &was, &self.info.history, last, epoch, self.id.pgid);
         let h = &mut self.info.history;
-        h.same_interval_since = epoch;
+        let ended = std::mem::replace(&mut h.same_interval_since, epoch);
         let pg_num = |map: &OsdMap| map.pool(self.id.pgid.pool).map_or(0, |p| p.pg_num);
         if self.id.pgid.is_split(pg_num(last), pg_num(&self.map)) {
             h.last_epoch_split = epoch;
@@ -127,7 +127,7 @@ impl Pg {
         s.mapping_epoch = epoch;
 
         let primary = self.is_primary();
-        self.leases.new_interval(&self.ua, primary, env.now.mono, &mut self.info.history);
+        self.leases.new_interval(&self.ua, primary, env.now.mono, ended, &mut self.info.history);
         self.release_reservations(env);
         self.stop_trimming(env);
         self.stop_scrub(env);

@@ -76,7 +76,8 @@ impl Pg {
         s.acting_primary = child.ua.acting_primary;
         s.mapping_epoch = self.map.epoch;
         child.leases.split_from(&self.leases);
-        child.leases.new_interval(&child.ua, child.is_primary(), env.now.mono, &mut child.info.history);
+        let since = child.info.history.same_interval_since;
+        child.leases.new_interval(&child.ua, child.is_primary(), env.now.mono, since, &mut child.info.history);
         child.send_notify = !child.is_primary();
         child.dirty = Dirty { info: true, big: true, ..Dirty::default() };
 
