@@ -21,6 +21,11 @@ use crate::pg::{OnCommit, Pg, Phase};
 use crate::push::{Piece, Transfer};
 use crate::reserve::{Halt, Stage};
 
+/// Deletes that go together, with one message and in one slot: each is a fraction of what an object is.
+const DELETES: usize = 32;
+/// How many missing objects are looked at for such.
+const DELETES_WITHIN: usize = 512;
+
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     /// What is being fetched, and from whom.
@@ -35,6 +40,8 @@ pub(crate) struct Recovery {
     pub pieces: BTreeMap<Token, Piece>,
     /// Those that took a slot of the OSD.
     slotted: BTreeSet<HObject>,
+    /// The OSD has been asked for slots since it last gave some.
+    pub queued: bool,
     /// The loss has been put on record.
     pub unfound_told: bool,
 }
@@ -66,13 +73,16 @@ impl Pg {
     /// Starts at most `slots` recoveries of objects and says how many it started; each comes back
     /// as [`PgOutput::RecoveryDone`].
     pub fn recover(&mut self, env: &mut Env, slots: u32) -> u32 {
+        self.recovery.queued = false;
         let recovering = matches!(self.stage(), Some(Stage::Recovering | Stage::Backfilling));
         if !recovering || self.map.test_flag(osdmap_flag::NORECOVER) {
             return 0;
         }
         let mut started = 0;
         for soid in self.next_objects(slots) {
-            if self.recover_object(env, &soid) {
+            // It may have gone along with another.
+            let begun = self.recovery.is_recovering(&soid) || self.is_family_busy(&soid);
+            if !begun && self.recover_object(env, &soid) {
                 self.recovery.slotted.insert(soid);
                 started += 1;
             }
@@ -120,7 +130,7 @@ impl Pg {
         let Some(item) = self.missing_loc.needs(soid) else { return false };
         let (need, is_delete) = (item.need, item.is_delete);
         if is_delete {
-            self.recover_delete(env, soid, need)
+            self.recover_deletes(env, soid, need)
         } else if self.missing.contains(soid) {
             self.revert_here(env, soid, need) || self.start_pull(env, soid, need, true)
         } else {
@@ -166,31 +176,56 @@ impl Pg {
 
     // --- deletes
 
-    fn recover_delete(&mut self, env: &mut Env, soid: &HObject, version: EVersion) -> bool {
-        if self.missing.contains(soid) {
-            let coll = self.coll();
-            self.contexts.forget(soid);
-            self.txn.push(TxOp::Remove { coll, oid: soid.clone().into() });
-            self.got(soid, version);
+    fn recover_deletes(&mut self, env: &mut Env, first: &HObject, version: EVersion) -> bool {
+        let mut told: BTreeMap<OsdId, Vec<(HObject, EVersion)>> = BTreeMap::new();
+        let (coll, reset) = (self.coll(), self.last_peering_reset);
+        for (soid, version) in [(first.clone(), version)].into_iter().chain(self.more_deletes(first)) {
+            if self.missing.contains(&soid) {
+                self.contexts.forget(&soid);
+                self.txn.push(TxOp::Remove { coll, oid: soid.clone().into() });
+                self.got(&soid, version);
+            }
+            let replicas = self.replicas_lacking(&soid);
+            for osd in &replicas {
+                told.entry(*osd).or_default().push((soid.clone(), version));
+            }
+            self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
+            self.recovery.deletes.insert(soid, replicas.into_iter().chain([self.whoami]).collect());
         }
-        let replicas = self.replicas_lacking(soid);
-        for osd in &replicas {
-            self.send_delete(env, *osd, soid, version);
+        for (osd, objects) in told {
+            self.send_deletes(env, osd, objects);
         }
-        let reset = self.last_peering_reset;
-        self.then.push(OnCommit::Recovered { reset, soid: soid.clone() });
-        self.recovery.deletes.insert(soid.clone(), replicas.into_iter().chain([self.whoami]).collect());
         true
     }
 
-    fn send_delete(&self, env: &mut Env, to: OsdId, soid: &HObject, version: EVersion) {
+    /// Others that are to be deleted and can go along. (Clones wait for their turn: their family has an order.)
+    fn more_deletes(&self, first: &HObject) -> Vec<(HObject, EVersion)> {
+        let ours = self.missing.by_version();
+        let theirs = self.actingbackfill.iter().filter_map(|o| self.peers.missing.get(o)).flat_map(|m| m.by_version());
+        let mut more: BTreeMap<&HObject, EVersion> = BTreeMap::new();
+        for soid in ours.chain(theirs).take(DELETES_WITHIN).filter(|o| !o.is_snap() && !o.is_same_family(first)) {
+            if more.len() + 1 == DELETES {
+                break;
+            }
+            let delete = self.missing_loc.needs(soid).filter(|item| item.is_delete);
+            if let Some(item) = delete
+                && !self.recovery.is_recovering(soid)
+                && !self.is_family_busy(soid)
+            {
+                more.insert(soid, item.need);
+            }
+        }
+        more.into_iter().map(|(soid, need)| (soid.clone(), need)).collect()
+    }
+
+    fn send_deletes(&self, env: &mut Env, to: OsdId, objects: Vec<(HObject, EVersion)>) {
         let m = MOSDPGRecoveryDelete {
             from: PgShard::from(self.whoami),
             pgid: self.id,
             map_epoch: self.map.epoch,
             min_epoch: self.last_peering_reset,
             cost: 0,
-            objects: vec![(soid.clone(), version)],
+            objects,
         };
         env.send_osd(to, m);
     }
@@ -382,7 +417,7 @@ impl Pg {
         }
         for soid in self.recovery.deletes.iter().filter(|(_, w)| w.contains(&osd)).map(|(soid, _)| soid) {
             if let Some(item) = self.missing_loc.needs(soid) {
-                self.send_delete(env, osd, soid, item.need);
+                self.send_deletes(env, osd, vec![(soid.clone(), item.need)]);
             }
         }
         // A piece that is being read belongs to the old run.
@@ -432,6 +467,9 @@ impl Pg {
             // Perhaps there is no more to push, but that is for those to say who walk along the lists.
             Some(Stage::Backfilling) => return self.queue_recovery(env),
             _ => return,
+        }
+        if self.recovery.queued {
+            return self.stat_changed(env);
         }
         if self.next_objects(1).is_empty() {
             if self.recovery.is_idle() {

@@ -379,6 +379,7 @@ impl Pg {
             Some(stage) if stage.is_backfill() => self.backfill_priority(),
             _ => self.recovery_priority(),
         };
+        self.recovery.queued = true;
         env.out.push(PgOutput::QueueRecovery { priority });
     }
 
