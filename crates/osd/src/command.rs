@@ -380,7 +380,9 @@ impl Osd {
             .with("stat_bytes", s.total)
             .with("stat_bytes_used", s.total - s.available.min(s.total))
             .with("stat_bytes_avail", s.available);
-        Dump::obj().with("osd", osd)
+        let (wait, share) = self.recovery.pace();
+        let recovery = Dump::obj().with("client_wait_undisturbed", wait).with("share_of_limits", share);
+        Dump::obj().with("osd", osd).with("recovery", recovery)
     }
 
     /// What `osd metadata` shows: the machine's part comes from the driver.

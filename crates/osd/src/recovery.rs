@@ -38,6 +38,11 @@ impl RecoveryQueue {
         self.asked.push((id, priority, space));
     }
 
+    /// Seconds that clients wait while nothing is recovered, and the share of its limits that recovery has.
+    pub fn pace(&self) -> (f64, f64) {
+        self.pace.figures()
+    }
+
     pub fn forget(&mut self, id: SpgId) {
         self.waiting.retain(|(_, pg)| *pg != id);
     }
