@@ -18,7 +18,7 @@ pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
         let lines: Vec<String> = pools
             .map(|(id, p)| {
                 let name = map.pool_name(*id).unwrap_or_default();
-                let why = if p.has_flag(flag::FULL_QUOTA) { "full (running out of quota)" } else { word };
+                let why = if p.has_flag(flag::FULL_QUOTA) { "full (running out of quota)" } else { "full (no space)" };
                 format!("pool '{name}' is {}", if bit == flag::FULL { why } else { word })
             })
             .collect();

@@ -172,6 +172,7 @@ impl Mon {
         self.check_down_out(cx);
         self.check_blocklist(cx);
         self.check_quotas();
+        self.check_full_pools();
         self.check_creating();
         self.prune_purged_snaps();
     }

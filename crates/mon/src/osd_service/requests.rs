@@ -103,5 +103,6 @@ impl Mon {
             return self.send_maps(cx, conn, m.map_epoch.saturating_add(1));
         }
         map.flip(osd, now ^ wanted);
+        self.check_full_pools();
     }
 }

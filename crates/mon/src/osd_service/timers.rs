@@ -115,4 +115,37 @@ impl Mon {
             }
         }
     }
+
+    /// A pool is as full as the fullest OSD that it may use: writes to it wait before any OSD has to refuse them
+    /// (Ceph: `OSDMonitor::encode_pending`, `OSDMap::get_full_pools`).
+    pub(super) fn check_full_pools(&mut self) {
+        const LEVELS: [(u32, u64); 3] = [
+            (state::FULL, pool::flag::FULL),
+            (state::BACKFILLFULL, pool::flag::BACKFILLFULL),
+            (state::NEARFULL, pool::flag::NEARFULL),
+        ];
+        let base = self.state.osdmap.clone();
+        let all = LEVELS.iter().fold(0, |all, (_, flag)| all | flag);
+        let map = self.map();
+        let level = |osd: OsdId| LEVELS.iter().position(|(bit, _)| map.state(osd) & bit != 0);
+        let full = map.osds().filter(|osd| map.is_up(*osd) && map.weight(*osd) > 0);
+        let full: Vec<(OsdId, usize)> = full.filter_map(|osd| Some((osd, level(osd)?))).collect();
+        for id in base.pools.keys() {
+            let Some(p) = self.map().pool(*id) else { continue };
+            let takes = base.crush.rule(p.crush_rule.into()).map(|rule| rule.takes().collect()).unwrap_or_default();
+            let takes: Vec<i32> = takes;
+            let on: std::collections::BTreeSet<OsdId> =
+                takes.into_iter().flat_map(|take| base.crush.devices_below(take)).collect();
+            let worst = full.iter().filter(|(osd, _)| on.contains(osd)).map(|(_, level)| *level).min();
+            let mut wanted = worst.map_or(0, |level| LEVELS[level].1);
+            if p.has_flag(pool::flag::FULL_QUOTA) {
+                wanted = pool::flag::FULL;
+            }
+            if p.flags & all != wanted
+                && let Some(p) = self.map().pool_mut(*id)
+            {
+                p.flags = p.flags & !all | wanted;
+            }
+        }
+    }
 }

@@ -81,6 +81,12 @@ fn a_full_osd_is_named_with_the_pools_that_wait_and_what_helps() {
         if code == "OSD_FULL" {
             assert_eq!(lines[1], "writes to pools 'p' wait or fail (ENOSPC) until there is space");
             assert!(lines[2].contains("--force-full"), "{lines:?}");
+            let line = "pool 'p' is full (no space)";
+            assert_eq!(c.check("POOL_FULL"), one_line("HEALTH_WARN", "1 pool(s) full", line));
+        } else {
+            let line = format!("pool 'p' is {word}");
+            let code = format!("POOL_{}", word.to_uppercase());
+            assert_eq!(c.check(&code), one_line("HEALTH_WARN", &format!("1 pool(s) {word}"), &line));
         }
     }
     c.send(conn, MOSDFull { map_epoch: 1, state: 0, ..MOSDFull::default() });
