@@ -22,6 +22,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(10);
 const SLOWER: f64 = 1.45;
 const HARDLY_SLOWER: f64 = 1.25;
 const SHARE_MIN: f64 = 0.02;
+/// However slow clients are, one recovery at a time goes on, with a pause as long as itself: a cluster that does not
+/// heal loses more than time.
+const SLOTS_MIN: f64 = 0.5;
 
 /// Client operations that were answered, and how long they took together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,7 +134,7 @@ impl Pace {
             }
             return Allowed::Until(until);
         }
-        let slots = f64::from(most) * self.share;
+        let slots = (f64::from(most) * self.share).max(SLOTS_MIN);
         if slots >= 1.0 {
             return Allowed::Slots(slots as u32, Duration::ZERO);
         }
