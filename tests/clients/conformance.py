@@ -1,19 +1,23 @@
 #!/usr/bin/python3
 """Runs a lab's conformance tests and drills, where a lab lies beside the checkout, and compares with real Ceph's record.
 
-    conformance.py --lab DIR --spirula BINARY [--suites a,b] [--drills a,b] [--jobs 3]
+    conformance.py --lab DIR --spirula BINARY [--suites a,b] [--drills a,b] [--jobs 3] [--timeout 120] [--harass SEED]
 
 The cluster is a fresh one made by `spirula up`. Every test whose outcome differs from what is recorded for real Ceph
-is printed; the exit status is 0 when none differs and every drill's expectation is met.
+is printed; the exit status is 0 when none differs and every drill's expectation is met. With --harass one OSD after
+another is killed and started meanwhile, and the cluster must be healthy soon after the last suite.
 """
 import argparse
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 from cluster import ROOT, Cluster, default_binary
 
@@ -30,9 +34,10 @@ def outcomes(folder, suite):
     return {t['test']: t for t in json.load(open(path))['tests']}
 
 
-def suite(lab, cluster, name, jobs, out):
+def suite(lab, cluster, name, jobs, timeout, out):
     """Runs one suite; gives (equal outcomes, lines of differences)."""
-    base = [os.path.join(lab, 'conformance'), '--conf', cluster.conf, '--only', name, '--out', out, '--jobs', str(jobs)]
+    base = [os.path.join(lab, 'conformance'), '--conf', cluster.conf, '--only', name, '--out', out, '--jobs', str(jobs),
+            '--timeout', str(timeout)]
     env = dict(os.environ, PYTHONDONTWRITEBYTECODE='1')
     wanted = outcomes(os.path.join(lab, 'conformance-baseline', 'none'), name)
     later = LATER.get(name)
@@ -66,6 +71,35 @@ def suite(lab, cluster, name, jobs, out):
     return same, lines
 
 
+class Harass(threading.Thread):
+    """Kills an OSD, starts it some seconds later, and so on; `with` ends it with all of them running."""
+
+    def __init__(self, cluster, seed):
+        super().__init__()
+        self.cluster, self.random, self.over, self.kills = cluster, random.Random(seed), threading.Event(), 0
+
+    def run(self):
+        osds = self.cluster.osds()
+        while not self.over.wait(self.random.uniform(1, 6)):
+            osd = self.random.choice(osds)
+            self.cluster.kill(osd)
+            self.kills += 1
+            self.over.wait(self.random.uniform(0.5, 8))
+            self.cluster.start(osd)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.over.set()
+        self.join()
+        if kind is None:
+            assert self.kills > 0 and len(self.cluster.pids()) > len(self.cluster.osds()), 'an OSD does not run'
+            self.cluster.wait('HEALTH_OK', lambda: 'HEALTH_OK' in self.cluster.ceph('health').text, limit=180)
+            print('%d kills, and healthy again' % self.kills, flush=True)
+
+
 def drills(lab, cluster, names, out):
     adaptor = '%s --dir %s' % (os.path.join(ROOT, 'tools', 'lab-adaptor'), cluster.dir)
     done = subprocess.run([os.path.join(lab, 'drills'), '--conf', cluster.conf, '--adaptor', adaptor, '--only', names,
@@ -82,12 +116,15 @@ def main():
     ap.add_argument('--suites', default=SUITES)
     ap.add_argument('--drills', default=DRILLS)
     ap.add_argument('--jobs', type=int, default=3)
+    ap.add_argument('--timeout', type=int, default=120)
+    ap.add_argument('--harass', type=int, metavar='SEED')
     a = ap.parse_args()
     out = tempfile.mkdtemp(prefix='spirula-conformance-')
     passed, failed = 0, 0
-    with Cluster(a.spirula) as cluster:
+    with Cluster(a.spirula) as cluster, \
+            (contextlib.nullcontext() if a.harass is None else Harass(cluster, a.harass)):
         for name in [s for s in a.suites.split(',') if s]:
-            same, lines = suite(a.lab, cluster, name, a.jobs, out)
+            same, lines = suite(a.lab, cluster, name, a.jobs, a.timeout, out)
             passed, failed = passed + same, failed + len(lines)
             print('%-14s %d as real Ceph, %d differ' % (name, same, len(lines)), flush=True)
             for line in lines:
