@@ -48,8 +48,8 @@ impl Invariant for Replicas {
 
 /// Panics if two hosts' copies of a PG differ, or one cannot be read.
 pub fn compare(world: &World, id: SpgId, one: HostId, other: HostId) {
-    for (host, name) in compare_readable(world, id, one, other) {
-        panic!("pg {id}: {name} cannot be read on {}", world.label(host));
+    if let Some((host, name)) = compare_readable(world, id, one, other).first() {
+        panic!("pg {id}: {name} cannot be read on {}", world.label(*host));
     }
 }
 
