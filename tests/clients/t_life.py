@@ -207,7 +207,7 @@ def each_mistake_is_told_in_one_line(t):
     one_line(go('down', *at('absent')), 'no cluster')
     one_line(go('up', *at('new'), '--set', 'osd_colour=red'), 'osd_colour')
     one_line(go('up', *at('new'), '--set', 'osd_heartbeat_grace=soon'), 'osd_heartbeat_grace')
-    one_line(go('up', *at('new'), '--mons', '3'), 'monitor')
+    one_line(go('up', *at('new'), '--mons', '2'), '--mons')
     one_line(go('up', *at('new'), '--osds', '0'), 'osds')
     s = socket.socket()
     s.bind(('127.0.0.1', 0))
@@ -228,7 +228,7 @@ def a_second_process_on_a_store_is_refused(t):
             os.symlink(os.path.join(c.dir, name), os.path.join(other, name))
         conf = open(c.conf).read()
         port = conf.split('v2:127.0.0.1:')[1].split('/')[0]
-        open(os.path.join(other, 'ceph.conf'), 'w').write(conf.replace(':%s/' % port, ':%d/' % (int(port) + 60)))
+        open(os.path.join(other, 'ceph.conf'), 'w').write(conf.replace(port, str(int(port) + 60)))
         done = run([c.binary, 'run-daemon', 'osd.0', '--dir', other], timeout=20)
         assert done.rc not in (0, None), done
         told = done.errors.strip().splitlines()[-1]
