@@ -121,6 +121,7 @@ pub fn start(path: &Path, name: &str) -> Result<()> {
     let daemon: Daemon = name.parse()?;
     dir.find(&daemon)?;
     let held = lock::take(&dir, "start")?;
+    process::wait_dead(&dir, &daemon, START_PATIENCE)?;
     if process::pid(&dir, &daemon).is_some() {
         println!("{daemon} runs already");
         return Ok(());

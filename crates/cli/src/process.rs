@@ -37,15 +37,59 @@ fn is_daemon(pid: i32, dir: &ClusterDir, daemon: &Daemon) -> bool {
     args.contains(&b"run-daemon".as_slice())
         && args.contains(&name.as_bytes())
         && args.contains(&dir.root().as_os_str().as_encoded_bytes())
-        && !is_zombie(pid)
+        && state(pid) == State::Runs
 }
 
-/// A process that has ended but that nobody has waited for. Its first thread may have ended while another
-/// still waits for the disk: until that is over it holds its ports and its store.
-fn is_zombie(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let ended = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
-    ended && std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Runs,
+    /// It was killed, or ends; until that is over it holds its ports and its store. It may have no command line
+    /// any more, and may still take connections.
+    Dying,
+    Gone,
+}
+
+/// Bits of the flags in `/proc/PID/stat`: the process ends; it is the kernel's.
+const PF_EXITING: u64 = 0x4;
+const PF_KTHREAD: u64 = 0x20_0000;
+
+fn state(pid: i32) -> State {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let stat = read("stat");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let (Some(letter), Some(flags)) = (fields.first(), fields.get(6).and_then(|f| f.parse::<u64>().ok())) else {
+        return State::Gone;
+    };
+    // The first thread may have ended while another still waits for the disk.
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    if *letter == "X" || flags & PF_KTHREAD != 0 || *letter == "Z" && threads() <= 1 {
+        return State::Gone;
+    }
+    let status = read("status");
+    let pending = status.lines().filter_map(|l| l.strip_prefix("SigPnd:").or_else(|| l.strip_prefix("ShdPnd:")));
+    let killed = pending.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & 1 << 8 != 0);
+    if *letter == "Z" || flags & PF_EXITING != 0 || killed { State::Dying } else { State::Runs }
+}
+
+/// Waits until a daemon that was killed a moment ago, by whomever, is gone.
+///
+/// # Errors
+/// If it is still dying after `patience`.
+pub fn wait_dead(dir: &ClusterDir, daemon: &Daemon, patience: Duration) -> Result<()> {
+    let written = std::fs::read_to_string(dir.pid_file(daemon)).ok().and_then(|text| text.trim().parse().ok());
+    let Some(pid) = written else { return Ok(()) };
+    let give_up = Instant::now() + patience;
+    while state(pid) == State::Dying {
+        interrupt::check()?;
+        if Instant::now() > give_up {
+            bail!(
+                "{daemon} (pid {pid}) was killed, but is not gone after {} s: does its disk hang?",
+                patience.as_secs()
+            );
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Starts a daemon in the background with its output in its log file.
@@ -135,7 +179,7 @@ pub fn end(dir: &ClusterDir, daemon: &Daemon, signal: i32, patience: Duration) -
         send(pid, libc::SIGCONT)?;
     }
     let give_up = Instant::now() + patience;
-    while is_daemon(pid, dir, daemon) {
+    while is_daemon(pid, dir, daemon) || state(pid) == State::Dying {
         if Instant::now() > give_up {
             bail!("{daemon} (pid {pid}) is still there after {} s: `spirula kill {daemon}`", patience.as_secs());
         }
@@ -156,4 +200,20 @@ pub fn send(pid: i32, signal: i32) -> Result<()> {
         return Err(error).with_context(|| format!("cannot signal process {pid}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_runs_until_it_is_killed_and_is_gone_when_it_was_waited_for() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("there is a sleep");
+        let pid = child.id() as i32;
+        assert_eq!(state(pid), State::Runs);
+        send(pid, libc::SIGKILL).expect("it is ours");
+        assert_ne!(state(pid), State::Runs, "nobody takes it for alive from that moment on");
+        child.wait().expect("it ends");
+        assert_eq!(state(pid), State::Gone);
+    }
 }

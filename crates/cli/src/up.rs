@@ -94,7 +94,8 @@ fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
         create(dir, options)?
     };
     let daemons = dir.daemons()?;
-    // Those that an earlier `up` left may be starting still, those that were killed may be dying still.
+    // Those that were killed may be dying still, those that an earlier `up` left may be starting still.
+    daemons.iter().try_for_each(|d| process::wait_dead(dir, d, START_PATIENCE))?;
     daemons.iter().try_for_each(|d| process::wait_answering(dir, d, START_PATIENCE))?;
     let stopped: Vec<&Daemon> = daemons.iter().filter(|d| process::pid(dir, d).is_none()).collect();
     if stopped.is_empty() {

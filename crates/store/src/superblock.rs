@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use types::Uuid;
 
@@ -95,13 +96,21 @@ impl Superblock {
     }
 }
 
+/// How long a store may still be held by a process that was killed: one of its threads may wait for the disk.
+const DYING: Duration = Duration::from_secs(2);
+const DYING_POLL: Duration = Duration::from_millis(20);
+
 /// Holds the store for this process until it is dropped.
 pub fn lock(dir: &Path) -> Result<File, SuperblockError> {
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(SuperblockError::InUse),
-        Err(TryLockError::Error(e)) => Err(e.into()),
+    let give_up = Instant::now() + DYING;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::sleep(DYING_POLL),
+            Err(TryLockError::WouldBlock) => return Err(SuperblockError::InUse),
+            Err(TryLockError::Error(e)) => return Err(e.into()),
+        }
     }
 }
 
