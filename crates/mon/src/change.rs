@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
-use types::UTime;
+use types::{Epoch, UTime};
 
 /// The parts of the state that are plain keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +86,8 @@ pub enum Change {
     FirstOsdMap(Bytes),
     /// An encoded `OSDMap::Incremental`, for the epoch after the present one.
     OsdMapInc(Bytes),
+    /// OSD maps before this epoch are forgotten.
+    TrimMaps(Epoch),
 }
 
 impl Encode for Change {
@@ -110,6 +112,10 @@ impl Encode for Change {
                 e.u8(4);
                 e.blob(inc);
             }
+            Self::TrimMaps(first) => {
+                e.u8(5);
+                e.u32(*first);
+            }
         }
     }
 }
@@ -122,6 +128,7 @@ impl Decode for Change {
             2 => Self::Rm { space: space(d)?, key: d.string()? },
             3 => Self::FirstOsdMap(d.blob()?),
             4 => Self::OsdMapInc(d.blob()?),
+            5 => Self::TrimMaps(d.u32()?),
             value => return Err(DecodeError::Invalid { what: "change", value: value.into() }),
         })
     }
@@ -171,6 +178,7 @@ mod tests {
                 Change::Rm { space: Space::Creating, key: "1.0".to_owned() },
                 Change::FirstOsdMap(Bytes::from_static(b"map")),
                 Change::OsdMapInc(Bytes::from_static(b"inc")),
+                Change::TrimMaps(7),
             ],
         };
         assert_eq!(from_bytes::<Proposal>(to_bytes(&p, 0)), Ok(p));

@@ -39,11 +39,6 @@ const FIRST_MAP: &str = "osdmap_first";
 const MEMBER: &str = "member";
 const READ_STEP: usize = 512;
 const SNAPSHOT_FORMAT: u8 = 1;
-/// So many epochs are kept (Ceph: `mon_min_osdmap_epochs`), and trimmed by as many at once.
-const KEEP_EPOCHS: Epoch = 500;
-const TRIM_STEP: Epoch = 100;
-/// For the sake of OSDs that are down no more than this many are kept.
-const KEEP_EPOCHS_MAX: Epoch = 20_000;
 /// Encoded maps held in memory.
 const CACHED_MAPS: usize = 64;
 
@@ -278,9 +273,9 @@ impl State {
                 put_object(txn, inc_object(inc.epoch), bytes.clone());
                 cache(&mut self.inc, inc.epoch, bytes);
                 self.new_map(map, full, txn);
-                self.trim(txn);
                 effects.osdmap = true;
             }
+            Change::TrimMaps(first) => self.trim(first, txn),
         }
     }
 
@@ -290,28 +285,15 @@ impl State {
         self.osdmap = Arc::new(map);
     }
 
-    /// Forgets the oldest maps, but none that an OSD which is down may still have to follow: without them
-    /// its PGs would not know who took writes meanwhile. (Ceph keeps what unclean PGs need.)
-    fn trim(&mut self, txn: &mut Transaction) {
-        let kept = self.osdmap.epoch - self.first_map;
-        let goes = self.first_map + TRIM_STEP;
-        if kept < KEEP_EPOCHS + TRIM_STEP || (kept < KEEP_EPOCHS_MAX && self.is_needed_by_one_down(goes)) {
-            return;
-        }
-        for epoch in self.first_map..self.first_map + TRIM_STEP {
+    /// Forgets the maps before `first`, but for the newest.
+    fn trim(&mut self, first: Epoch, txn: &mut Transaction) {
+        let first = first.min(self.osdmap.epoch);
+        for epoch in self.first_map..first {
             txn.push(TxOp::Remove { coll: Coll::Meta, oid: full_object(epoch) });
             txn.push(TxOp::Remove { coll: Coll::Meta, oid: inc_object(epoch) });
         }
-        self.first_map += TRIM_STEP;
+        self.first_map = self.first_map.max(first);
         self.keep(txn, FIRST_MAP, &self.first_map);
-    }
-
-    fn is_needed_by_one_down(&self, before: Epoch) -> bool {
-        let map = &self.osdmap;
-        map.osds().filter(|o| map.is_down(*o) && !map.is_destroyed(*o)).any(|o| {
-            let info = map.info(o);
-            info.up_from > 0 && info.lost_at < info.down_at && info.down_at < before
-        })
     }
 
     /// What an empty store gets to hold this state, as that of a monitor alone.

@@ -201,6 +201,7 @@ impl Mon {
     pub(super) fn osd_beacon(&mut self, cx: &mut Cx, conn: ConnId, m: &MOSDBeacon) {
         if let Some(osd) = self.reporter(conn) {
             self.osd.beacon(cx.now, osd, m.osd_beacon_report_interval);
+            self.osd.clean_since.insert(osd, m.min_last_epoch_clean);
         }
     }
 

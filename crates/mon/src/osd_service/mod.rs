@@ -23,6 +23,7 @@ mod pools;
 mod requests;
 mod snaps;
 mod timers;
+mod trim;
 
 pub use pending_map::PendingMap;
 pub use pools::{NewPool, autoscale_mode};
@@ -41,6 +42,8 @@ pub struct OsdService {
     primary_changed: BTreeMap<PgId, Epoch>,
     /// Which primaries changed up to this epoch this monitor did not see.
     pub blind_before: Epoch,
+    /// Of OSDs that are up: the oldest epoch in which one of their PGs was clean, as they said last.
+    clean_since: BTreeMap<OsdId, Epoch>,
     next_check: Duration,
 }
 
@@ -84,6 +87,7 @@ impl OsdService {
         self.down_since.retain(|osd, _| new.exists(*osd));
         self.failures.retain(|osd, _| new.exists(*osd));
         self.heard.retain(|osd, _| new.exists(*osd));
+        self.clean_since.retain(|osd, _| new.is_up(*osd) && old.up_from(*osd) == new.up_from(*osd));
         self.words.retain(|osd, _| new.is_up(*osd));
         self.primary_changed.retain(|pgid, _| new.pools.contains_key(&pgid.pool));
     }
@@ -175,5 +179,6 @@ impl Mon {
         self.check_full_pools();
         self.check_creating();
         self.prune_purged_snaps();
+        self.trim_maps();
     }
 }
