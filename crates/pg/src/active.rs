@@ -361,7 +361,7 @@ impl Pg {
         if self.info.stats.reported_epoch + env.cfg.pg_stat_report_interval_max < map.epoch {
             self.stat_changed(env);
         }
-        if self.leases.forget_dead(|o| is_dead(&map, o)) {
+        if self.leases.forget_dead(|o| is_dead(&map, o)) && self.leases.all_heard() {
             self.recheck_readable(env);
         }
     }

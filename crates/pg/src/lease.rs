@@ -41,6 +41,9 @@ pub(crate) struct Leases {
     /// They are all: the past intervals reach back to [`Self::prior_since`]. (Unlike Ceph, which takes a PG that has
     /// become clean meanwhile, and so forgot whom it waits for, for one that waits for nobody.)
     prior_known: bool,
+    /// Of these the monitors said in this interval that they are dead. It stays true of those that are removed
+    /// afterwards, and nobody gets an earlier interval's lease any more.
+    prior_dead: BTreeSet<OsdId>,
     renew_at: Option<Duration>,
     /// When those who wait for an earlier interval's leases are looked at again.
     recheck_at: Option<Duration>,
@@ -81,6 +84,7 @@ impl Leases {
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(self.readable_until_ub);
         self.refresh_history(now, history);
         self.prior_down.clear();
+        self.prior_dead.clear();
         self.readable_until = Duration::ZERO;
         self.readable_until_ub = Duration::ZERO;
         self.sent = Duration::ZERO;
@@ -121,18 +125,25 @@ impl Leases {
 
     /// Of the members of past intervals, which are known since this epoch, these are down.
     pub fn set_prior_down(&mut self, down: &BTreeSet<OsdId>, known_since: Epoch) {
-        self.prior_down.clone_from(down);
+        self.prior_down = down.difference(&self.prior_dead).copied().collect();
         self.prior_known = self.prior_since.is_none_or(|since| since >= known_since);
-        if down.is_empty() && self.prior_known {
-            self.forget_prior();
-        }
     }
 
-    /// Some OSDs are known to be dead by now. Whether nobody is left to wait for.
+    /// Some OSDs are known to be dead by now. Whether that was news.
     pub fn forget_dead(&mut self, is_dead: impl Fn(OsdId) -> bool) -> bool {
-        let before = self.prior_down.len();
-        self.prior_down.retain(|o| !is_dead(*o));
-        let freed = before > 0 && self.prior_down.is_empty() && self.prior_known;
+        let before = self.prior_dead.len();
+        let dead = self.prior_down.iter().copied().filter(|o| is_dead(*o));
+        self.prior_dead.extend(dead);
+        self.prior_down.retain(|o| !self.prior_dead.contains(o));
+        self.prior_dead.len() > before
+    }
+
+    /// Who is up has told what it has, and so knows that its interval is over. Whether nobody is left to wait for.
+    ///
+    /// One that is up and was not heard yet may be cut off and serve; when it is marked down later it must be
+    /// waited for. (Unlike Ceph, which forgets the bound as soon as it sees that all are up.)
+    pub fn all_heard(&mut self) -> bool {
+        let freed = self.prior_down.is_empty() && self.prior_known;
         if freed {
             self.forget_prior();
         }

@@ -78,6 +78,7 @@ impl Pg {
             self.blocked_by = p.prior.down.clone();
             self.set_step(env, Step::Down);
         } else if requested.is_empty() {
+            self.leases.all_heard();
             self.get_log(env);
         }
     }
