@@ -199,8 +199,8 @@ impl Pg {
     fn begin(&mut self, env: &mut Env) {
         self.set_lease_interval(env);
         let served = self.info.history.last_epoch_started > 0;
-        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub, served);
         let since = self.info.history.same_interval_since;
+        self.leases.started(env.now.mono, self.info.history.prior_readable_until_ub, served, since);
         self.leases.new_interval(&self.ua, self.is_primary(), env.now.mono, since, &mut self.info.history);
         self.send_notify = !self.is_primary();
         self.finish(env);

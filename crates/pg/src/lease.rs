@@ -36,6 +36,8 @@ pub(crate) struct Leases {
     pub prior_readable_until_ub: Duration,
     /// The first epoch of the oldest interval of ours that it is about; `None` if we only heard of it.
     prior_since: Option<Epoch>,
+    /// The first epoch of the newest interval of which we ourselves acknowledged, or gave, a lease that it is about.
+    prior_own: Option<Epoch>,
     /// Because of these, which may be alive unseen.
     prior_down: BTreeSet<OsdId>,
     /// They are all: the past intervals reach back to [`Self::prior_since`]. (Unlike Ceph, which takes a PG that has
@@ -55,21 +57,25 @@ fn minus(a: Duration, delta_ns: i64) -> Duration {
 }
 
 impl Leases {
-    /// The OSD has just started: what the stored history says counts from now. If the PG was served before,
+    /// The OSD has just started, in the interval that began with epoch `since`: what the stored history says counts
+    /// from now. If the PG was served before,
     /// our last life may have acknowledged a lease of which nothing is stored; it cannot run for longer
     /// than one that begins now. (Unlike Ceph, which forgets such a lease: where it is the only member
     /// of its interval that is asked, a primary that is cut off may then serve what is over.)
-    pub fn started(&mut self, now: Duration, prior: Timespan, served: bool) {
+    pub fn started(&mut self, now: Duration, prior: Timespan, served: bool, since: Epoch) {
         let prior = prior.to_duration().max(if served { self.interval } else { Duration::ZERO });
         if !prior.is_zero() {
             self.prior_readable_until_ub = now + prior;
         }
+        self.prior_own = served.then_some(since);
     }
 
     /// The other PG's objects are ours, or were: whoever may serve them by its leases counts for us, too.
     pub fn split_from(&mut self, other: &Self) {
         let theirs = other.prior_readable_until_ub.max(other.readable_until_ub);
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(theirs);
+        self.prior_since = self.prior_since.into_iter().chain(other.prior_since).min();
+        self.prior_own = self.prior_own.max(other.prior_own);
     }
 
     pub fn set_interval(&mut self, interval: Duration) {
@@ -78,8 +84,11 @@ impl Leases {
 
     /// The interval that began with epoch `ended` is over.
     pub fn new_interval(&mut self, ua: &UpActing, primary: bool, now: Duration, ended: Epoch, history: &mut PgHistory) {
-        if self.readable_until_ub > now && self.prior_readable_until_ub <= now {
-            self.prior_since = Some(ended);
+        if self.readable_until_ub > now {
+            if self.prior_readable_until_ub <= now {
+                self.prior_since = Some(ended);
+            }
+            self.prior_own = Some(ended);
         }
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(self.readable_until_ub);
         self.refresh_history(now, history);
@@ -97,6 +106,7 @@ impl Leases {
     fn forget_prior(&mut self) {
         self.prior_readable_until_ub = Duration::ZERO;
         self.prior_since = None;
+        self.prior_own = None;
     }
 
     /// Writes the remaining time into the history that is shared.
@@ -109,8 +119,14 @@ impl Leases {
 
     /// What a peer's history says of earlier leases (the part of Ceph's `pg_history_t::merge` that
     /// depends on the clock). Before the rest is merged.
+    ///
+    /// Who knows of no later start than the interval of our own lease may not have been a member of it, and so
+    /// says nothing of that lease. (Unlike Ceph, where a backfill target's zero wins over what a member knows.)
     pub fn merge(&mut self, now: Duration, mine: &mut PgHistory, theirs: &PgHistory) {
         self.refresh_history(now, mine);
+        if self.prior_own.is_some_and(|own| theirs.last_interval_started <= own) {
+            return;
+        }
         let newer = mine.last_interval_started < theirs.last_interval_started;
         let tighter = mine.last_interval_started == theirs.last_interval_started
             && theirs.prior_readable_until_ub.ns < mine.prior_readable_until_ub.ns;
@@ -288,5 +304,40 @@ impl Pg {
         if self.leases.acknowledged(self.whoami, from, ack) {
             self.recheck_readable(env);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A member of the interval that began with epoch 10, which holds a lease of its primary until 9 s.
+    fn ended_member() -> (Leases, PgHistory) {
+        let mut history = PgHistory { last_interval_started: 10, ..PgHistory::default() };
+        let mut leases = Leases::default();
+        let lease =
+            PgLease { readable_until_ub: (9 * SECOND).into(), interval: (9 * SECOND).into(), ..PgLease::default() };
+        leases.told(SECOND, &lease, ClockDelta { lb: Some(0), ub: Some(0) });
+        leases.new_interval(&UpActing::default(), true, 2 * SECOND, 10, &mut history);
+        (leases, history)
+    }
+
+    #[test]
+    fn a_backfill_target_that_never_held_a_lease_does_not_end_a_members() {
+        let (mut leases, mut mine) = ended_member();
+        let theirs = PgHistory { last_interval_started: 10, ..PgHistory::default() };
+        leases.merge(3 * SECOND, &mut mine, &theirs);
+        assert_eq!(leases.prior_readable_until_ub, 9 * SECOND);
+        assert_eq!(mine.prior_readable_until_ub.to_duration(), 6 * SECOND);
+    }
+
+    #[test]
+    fn who_knows_of_a_later_start_knows_better() {
+        let (mut leases, mut mine) = ended_member();
+        let theirs = PgHistory { last_interval_started: 12, ..PgHistory::default() };
+        leases.merge(3 * SECOND, &mut mine, &theirs);
+        assert_eq!(leases.prior_readable_until_ub, Duration::ZERO);
     }
 }

@@ -132,7 +132,9 @@ impl Pg {
     pub(crate) fn update_history(&mut self, env: &Env, theirs: &PgHistory) {
         let history = &mut self.info.history;
         self.leases.merge(env.now.mono, history, theirs);
-        if !history.merge(theirs) {
+        let changed = history.merge(theirs);
+        self.leases.refresh_history(env.now.mono, history);
+        if !changed {
             return;
         }
         self.dirty.info = true;
