@@ -100,7 +100,7 @@ def run_one(name, conf, binary, folder, timeout):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    ap.add_argument('--spirula', default=default_binary())
+    ap.add_argument('--spirula', type=os.path.abspath, default=default_binary())
     ap.add_argument('--conf', default='')
     ap.add_argument('--only', default='')
     ap.add_argument('--timeout', type=float, default=150)
