@@ -43,6 +43,8 @@ struct Object {
     attrs: BTreeMap<ByteStr, Bytes>,
     omap_header: Bytes,
     omap: BTreeMap<ByteStr, Bytes>,
+    /// See [`MemStore::spoil`].
+    spoiled: bool,
 }
 
 impl Object {
@@ -153,6 +155,16 @@ impl MemStore {
     /// See [`ApplyError`].
     pub fn apply_in_place(&mut self, txn: &Transaction) -> Result<(), ApplyError> {
         txn.ops.iter().try_for_each(|op| self.apply_op(op))
+    }
+
+    /// Makes an object's data unreadable until it is removed, as a bad sector does: for tests of those who read.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub fn spoil(&mut self, coll: Coll, oid: &GHObject) -> Result<(), ApplyError> {
+        let object = self.find(coll, oid)?.ok_or_else(|| ApplyError::NoObject(coll, oid.clone().into()))?;
+        object.spoiled = true;
+        Ok(())
     }
 
     fn bits(&self, coll: Coll) -> Result<u32, ApplyError> {
@@ -338,7 +350,11 @@ impl ObjectRead for MemStore {
     }
 
     fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
-        Ok(self.object(coll, oid).map(|o| o.read(off, len)))
+        let object = self.object(coll, oid);
+        if object.is_some_and(|o| o.spoiled) {
+            return Err(ReadError::Io { coll, oid: Box::new(oid.clone()), off, why: "bad checksum".into() });
+        }
+        Ok(object.map(|o| o.read(off, len)))
     }
 
     fn extents(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Vec<(u64, u64)>, ReadError> {

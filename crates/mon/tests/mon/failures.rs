@@ -4,23 +4,11 @@ use messages::{MOSDBeacon, MOSDBoot, MOSDFailure};
 use node::{ConnId, Input};
 use types::{EntityName, OsdId};
 
-use crate::harness::{Cluster, addr, fsid};
+use crate::harness::{Cluster, addr, failure};
 
 const FAILED: u8 = MOSDFailure::FAILED;
 const REFUSED: u8 = MOSDFailure::FAILED | MOSDFailure::IMMEDIATE;
 const ISOLATED: u8 = MOSDFailure::FAILED | MOSDFailure::ISOLATED;
-
-fn failure(target: OsdId, failed_for: i32, flags: u8) -> MOSDFailure {
-    MOSDFailure {
-        fsid: fsid(),
-        target_osd: target,
-        target_addrs: addr(7000 + target as u16 * 4, 9).into(),
-        epoch: 1,
-        flags,
-        failed_for,
-        ..MOSDFailure::default()
-    }
-}
 
 fn field(c: &mut Cluster, id: OsdId, name: &str) -> i64 {
     let dump = c.json(r#"{"prefix":"osd dump","format":"json"}"#);

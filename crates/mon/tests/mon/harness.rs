@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use messages::{Body, MCommand, MMonCommand, MOSDBoot, Message};
+use messages::{Body, MCommand, MMonCommand, MOSDBoot, MOSDFailure, Message};
 use mon::{Mon, Setup};
 use node::{AuthReply, ConnId, Dest, Endpoint, Input, Listening, Node, Now, Output, Peer};
 use os::MemStore;
-use types::{AddrType, EntityAddr, EntityName, UTime, Uuid, features};
+use types::{AddrType, EntityAddr, EntityName, OsdId, UTime, Uuid, features};
 
 pub struct Cluster {
     pub mon: Mon,
@@ -30,6 +30,19 @@ pub fn addr(port: u16, nonce: u32) -> EntityAddr {
     let mut a = EntityAddr::parse(&format!("v2:127.0.0.1:{port}"), AddrType::Msgr2).unwrap();
     a.nonce = nonce;
     a
+}
+
+/// What an OSD says of another that does not answer.
+pub fn failure(target: OsdId, failed_for: i32, flags: u8) -> MOSDFailure {
+    MOSDFailure {
+        fsid: fsid(),
+        target_osd: target,
+        target_addrs: addr(7000 + target as u16 * 4, 9).into(),
+        epoch: 1,
+        flags,
+        failed_for,
+        ..MOSDFailure::default()
+    }
 }
 
 pub fn setup(options: &[(&str, &str)]) -> Setup {

@@ -1,24 +1,11 @@
 //! OSDs come up, fail, and are taken out.
 
 use messages::{Body, MMonSubscribe, MOSDAlive, MOSDFailure, MOSDMarkMeDown, MOSDPGCreated, SubscribeItem};
-use types::OsdId;
 
-use crate::harness::{Cluster, addr, fsid};
+use crate::harness::{Cluster, addr, failure, fsid};
 
 fn osd(c: &mut Cluster, id: usize) -> serde_json::Value {
     c.json(r#"{"prefix":"osd dump","format":"json"}"#)["osds"][id].clone()
-}
-
-fn failure(target: OsdId, failed_for: i32, flags: u8) -> MOSDFailure {
-    MOSDFailure {
-        fsid: fsid(),
-        target_osd: target,
-        target_addrs: addr(7000 + target as u16 * 4, 9).into(),
-        epoch: 1,
-        flags,
-        failed_for,
-        ..MOSDFailure::default()
-    }
 }
 
 #[test]

@@ -22,8 +22,6 @@ use types::{
     UTime, Uuid, features, op, osd_flag, pg_state,
 };
 
-use crate::faulty::Faulty;
-
 const POOL: i64 = 1;
 
 pub fn pgid() -> SpgId {
@@ -42,8 +40,6 @@ pub struct Host {
     pub running: bool,
     tokens: Tokens,
     scrubs: ScrubSlots,
-    /// Objects whose data cannot be read.
-    pub bad: BTreeSet<GHObject>,
     /// Commits do not come.
     pub slow_disk: bool,
     /// New maps do not come.
@@ -216,7 +212,7 @@ impl Cluster {
         let mut tokens = std::mem::take(&mut host.tokens);
         let mut tracker = Tracker::new(&Config::daemon());
         let mut scrubs = std::mem::take(&mut host.scrubs);
-        let store = Faulty { store: host.live.clone(), bad: host.bad.clone() };
+        let store = host.live.clone();
         let wall = UTime::from_duration(Duration::from_secs(1_700_000_000) + self.now);
         let mut env = Env {
             now: Now { mono: self.now, wall },
@@ -264,14 +260,6 @@ impl Cluster {
                 }
                 PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
                 PgOutput::Submit { token, txn } => {
-                    // What is written anew can be read.
-                    let removed = |o: &TxOp| match o {
-                        TxOp::Remove { oid, .. } => Some(oid.clone()),
-                        _ => None,
-                    };
-                    for oid in txn.ops.iter().filter_map(removed) {
-                        host.bad.remove(&oid);
-                    }
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
                     host.unsynced.push_back((token, txn));
                 }
@@ -456,7 +444,7 @@ impl Cluster {
         for osd in self.hosts.keys().copied().collect::<Vec<_>>() {
             let host = self.hosts.get_mut(&osd).expect("a host");
             let Some((token, coll, oid, off, len)) = host.reads.pop_front() else { continue };
-            let result = Faulty { store: host.live.clone(), bad: host.bad.clone() }.read(coll, &oid, off, len);
+            let result = host.live.read(coll, &oid, off, len);
             self.with_pg(osd, |pg, env| pg.read_done(env, token, result));
             any = true;
         }
@@ -613,8 +601,11 @@ impl Cluster {
 
     /// The data of an object becomes unreadable on a disk.
     pub fn spoil(&mut self, osd: OsdId, name: &str) {
-        let named = self.named(osd, name);
-        self.hosts.get_mut(&osd).expect("a host").bad.extend(named);
+        for oid in self.named(osd, name) {
+            let host = self.hosts.get_mut(&osd).expect("a host");
+            host.live.spoil(Coll::Pg(pgid()), &oid).expect("it is there");
+            host.durable.spoil(Coll::Pg(pgid()), &oid).expect("it is there");
+        }
     }
 
     /// Changes what a disk holds, without anybody knowing.
@@ -874,7 +865,6 @@ impl Host {
             running: true,
             tokens: Tokens::default(),
             scrubs: ScrubSlots::new(1),
-            bad: BTreeSet::new(),
             slow_disk: false,
             deaf: false,
             reads: VecDeque::new(),

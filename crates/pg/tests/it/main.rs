@@ -3,7 +3,6 @@
 //! `PG_REWRITE=1` writes the answers into the files.
 
 mod cluster;
-mod faulty;
 mod pg_num;
 mod query;
 mod show;
