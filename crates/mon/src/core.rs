@@ -110,6 +110,7 @@ pub struct Mon {
     /// At the leader: stores that get the log and do not vote yet, and where they are.
     pub(crate) learners: BTreeMap<MemberId, (String, EntityAddr)>,
     pub(crate) watch: members::Watch,
+    pub(crate) clocks: crate::clocks::Clocks,
     /// Log writes under way.
     pub(crate) writes: VecDeque<(Token, u64)>,
     pub(crate) next_token: u64,
@@ -156,6 +157,7 @@ impl Mon {
             links: Links::default(),
             learners: BTreeMap::new(),
             watch: members::Watch::default(),
+            clocks: crate::clocks::Clocks::default(),
             writes: VecDeque::new(),
             next_token: 1,
             next_tick: None,
@@ -365,6 +367,7 @@ impl Mon {
             self.ask_again(cx);
             self.ask_to_join(cx);
             if self.is_writeable() {
+                self.mind_clocks(cx);
                 self.adjust_pools();
                 self.watch_mgr(cx);
                 self.watch_health(cx);

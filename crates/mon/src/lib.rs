@@ -19,6 +19,7 @@
 
 mod auth;
 mod change;
+mod clocks;
 mod commands;
 mod config_db;
 mod core;

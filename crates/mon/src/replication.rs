@@ -270,6 +270,7 @@ impl Mon {
             self.pending = Pending::default();
             self.flight = None;
             self.learners.clear();
+            self.forget_clocks();
             self.drop_jobs();
             // The manager goes with the lead: who was connected connects to the new leader's.
             self.mgr.stop(cx.out);

@@ -212,8 +212,8 @@ fn node_ls(c: &mut Cmd) -> CmdResult {
 }
 
 fn time_sync_status(c: &mut Cmd) -> CmdResult {
-    let checks = Dump::obj().with("epoch", c.mon.quorum().epoch).with("round", 0u8).with("round_status", "finished");
-    Ok(c.dump("time_sync", &Dump::obj().with("timechecks", checks)))
+    let d = c.mon.clocks_dump();
+    Ok(c.dump("time_sync", &d))
 }
 
 // --- the cluster log

@@ -12,6 +12,7 @@ use types::dump::Dump;
 use crate::change::Space;
 use crate::core::{Cx, Mon};
 
+mod clock_skew;
 mod flags;
 mod full_order;
 mod insecure_auth;
@@ -38,7 +39,7 @@ pub type Checks = BTreeMap<String, HealthCheck>;
 /// A check: adds to `checks` what is wrong.
 type Check = fn(&Mon, Now, &mut Checks);
 
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 20] = [
     osd_down::check,
     osd_full::check,
     full_order::check,
@@ -57,6 +58,7 @@ const CHECKS: [Check; 19] = [
     too_few_osds::check,
     mgr_down::check,
     mon_down::check,
+    clock_skew::check,
     insecure_auth::check,
 ];
 

@@ -199,6 +199,8 @@ impl Mon {
             PeerMsg::Answer { rid, applied, answer } => self.answered(cx, rid, applied, answer),
             PeerMsg::Join { name, addr } => self.on_join(cx, from, name, addr),
             PeerMsg::Refused { why, fatal } => self.on_refused_join(cx, &why, fatal),
+            PeerMsg::WhatTime { round } => self.on_time_asked(cx, from, round),
+            PeerMsg::Time { round, stamp } => self.on_time_told(cx, from, round, stamp),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
 use messages::{Message, Wire};
 use quorum::{Index, MemberId};
-use types::{EntityAddr, EntityAddrVec, EntityName, Uuid};
+use types::{EntityAddr, EntityAddrVec, EntityName, UTime, Uuid};
 
 /// One `MMonPeer`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,14 @@ pub enum PeerMsg {
     Refused {
         why: String,
         fatal: bool,
+    },
+    /// What does your clock say?
+    WhatTime {
+        round: u64,
+    },
+    Time {
+        round: u64,
+        stamp: UTime,
     },
 }
 
@@ -274,6 +282,15 @@ impl Encode for Envelope {
                     e.string(why);
                     e.bool(*fatal);
                 }
+                PeerMsg::WhatTime { round } => {
+                    e.u8(6);
+                    e.u64(*round);
+                }
+                PeerMsg::Time { round, stamp } => {
+                    e.u8(7);
+                    e.u64(*round);
+                    e.put(stamp);
+                }
             }
         });
     }
@@ -290,6 +307,8 @@ impl Decode for Envelope {
                 3 => PeerMsg::Answer { rid: d.u64()?, applied: d.u64()?, answer: d.get()? },
                 4 => PeerMsg::Join { name: d.string()?, addr: d.get()? },
                 5 => PeerMsg::Refused { why: d.string()?, fatal: d.bool()? },
+                6 => PeerMsg::WhatTime { round: d.u64()? },
+                7 => PeerMsg::Time { round: d.u64()?, stamp: d.get()? },
                 value => return Err(DecodeError::Invalid { what: "monitors' message", value: value.into() }),
             };
             Ok(Self { fsid, from, at, body })
@@ -327,6 +346,8 @@ mod tests {
             PeerMsg::Answer { rid: 5, applied: 6, answer: Answer::Done },
             PeerMsg::Join { name: "c".to_owned(), addr: EntityAddr::default() },
             PeerMsg::Refused { why: "no".to_owned(), fatal: true },
+            PeerMsg::WhatTime { round: 7 },
+            PeerMsg::Time { round: 7, stamp: UTime { sec: 8, nsec: 9 } },
         ];
         for body in bodies {
             let envelope = Envelope { fsid: Uuid::default(), from: 8, at: EntityAddr::default(), body };

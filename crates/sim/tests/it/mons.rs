@@ -120,6 +120,37 @@ fn a_monitor_that_is_removed_goes_and_comes_back_when_it_is_added() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_named_with_its_skew_until_it_is_right_again() {
+    let mut c = cluster(6, 3);
+    wait_quorum(&mut c, &["a", "b", "c"]);
+    c.command(&json!({"prefix": "config set", "who": "mon", "name": "mon_timecheck_interval", "value": "5"}));
+    let skewed = |c: &mut Cluster| {
+        let reply = c.command(&json!({"prefix": "health", "detail": "detail", "format": "json"}));
+        let health: Value = serde_json::from_slice(&reply.data).expect("JSON");
+        health["checks"].get("MON_CLOCK_SKEW").cloned()
+    };
+    // The first round was begun when the usual time of five minutes still held.
+    c.run(310);
+    assert_eq!(skewed(&mut c), None);
+    c.world.jump_clock(c.mons[2], -2_000_000_000);
+    c.run(8);
+    let check = skewed(&mut c).expect("it is raised");
+    assert_eq!(check["summary"]["message"], "clock skew detected on mon.c");
+    let line = check["detail"][0]["message"].as_str().expect("a line");
+    assert!(line.starts_with("mon.c clock skew 1.99") || line.starts_with("mon.c clock skew 2s"), "{line}");
+    let reply = c.command(&json!({"prefix": "time-sync-status"}));
+    let status: Value = serde_json::from_slice(&reply.data).expect("JSON");
+    let clocks = &status["time_skew_status"];
+    assert_eq!(clocks["c"]["health"], "HEALTH_WARN");
+    assert_eq!((&clocks["a"]["health"], &clocks["b"]["health"]), (&json!("HEALTH_OK"), &json!("HEALTH_OK")));
+    assert!(clocks["c"]["skew"].as_f64().is_some_and(|s| s < -1.9), "{clocks}");
+    assert_eq!(quorum(&mut c), ["a", "b", "c"], "nothing rests on it");
+    c.world.jump_clock(c.mons[2], 2_000_000_000);
+    c.run(8);
+    assert_eq!(skewed(&mut c), None);
+}
+
+#[test]
 fn seeds_of_faults_at_monitors_break_no_rule() {
     for seed in 1..=8 {
         sim::mon_scenario::run(seed, sim::Trace::default(), &mut |_| {});
