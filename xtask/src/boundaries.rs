@@ -31,6 +31,8 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("quorum", "mon", "the log does not know what it replicates"),
     ("crush", "types", "placement knows numbers only"),
     ("os", "store", "the contract does not know its engine"),
+    ("explain", "messages", "reasons from what any Ceph answers"),
+    ("explain", "osdmap", "reasons from what any Ceph answers"),
     ("cli", "mon", "the command line keeps no list of monitor commands"),
 ];
 

@@ -87,6 +87,8 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Why the cluster, or a part of it, is not healthy; what that means, and which commands help
+    Explain(crate::explain::ExplainArgs),
     /// Which disks had bad copies of objects that were mended, and what was mended lately
     Repairs {
         #[command(flatten)]

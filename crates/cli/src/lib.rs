@@ -10,6 +10,7 @@ pub mod conf;
 pub mod crush;
 pub mod dir;
 pub mod drill;
+pub mod explain;
 pub mod interrupt;
 pub mod lock;
 pub mod mons;
@@ -62,6 +63,7 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::RunDaemon { daemon, dir } => {
             return programs.run_daemon(&ClusterDir::open(&dir.dir)?, &daemon.parse()?);
         }
+        Command::Explain(args) => return explain::run(args),
         Command::Repairs { dir } => repairs::show(&ClusterDir::open(&dir.dir)?)?,
         Command::Store(command) => return programs.store(command),
         Command::Mon(command) => return programs.mon(command),

@@ -167,6 +167,12 @@ impl Session {
         self.wait_for(ticket, None).ok_or_else(|| anyhow!("the client's thread ended; its log says why"))
     }
 
+    /// As [`Self::call`], for no longer than this.
+    pub(crate) fn call_within(&mut self, request: Request, limit: Duration) -> Option<Reply> {
+        let ticket = self.submit(request);
+        self.wait_for(ticket, Some(limit))
+    }
+
     /// An operation on an object; a failed one is a reply too.
     pub(crate) fn op(&mut self, op: ObjectOp) -> Result<OpReply> {
         match self.call(Request::Op(Box::new(op)))? {

@@ -1,0 +1,104 @@
+//! Copies that differ: what scrub found, which copy is sound, and what a repair would do.
+
+use std::collections::BTreeSet;
+
+use types::{OsdId, PgId};
+
+use super::pools_of;
+use crate::command::Command;
+use crate::facts::{BadObject, Facts, PgFacts};
+use crate::finding::{Advice, Finding, Severity, Waiting, codes};
+use crate::safety;
+use crate::words;
+
+pub fn find(f: &Facts, found: &mut Vec<Finding>) {
+    for (id, pg) in f.pgs.iter().filter(|(_, pg)| pg.is("inconsistent")) {
+        found.push(finding(f, *id, pg));
+    }
+}
+
+fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
+    let objects = f.inconsistent.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let bad: BTreeSet<OsdId> = objects.iter().flat_map(|o| &o.bad).map(|c| c.osd).collect();
+    let bad: Vec<OsdId> = bad.into_iter().collect();
+    let undecided = objects.iter().filter(|o| o.bad.is_empty() || o.sound.is_empty()).count();
+    let repairing = pg.is("repair");
+    let what = match objects.len() {
+        0 => words::count(pg.scrub_errors, "error"),
+        n => words::count(n as u64, "object"),
+    };
+    let blame = match (&bad[..], undecided) {
+        ([], 0) => String::new(),
+        ([], _) => ", and nothing shows which copy is sound".to_owned(),
+        (bad, 0) => format!(": {} {} bad copies, and of each another copy is sound", words::osds(bad), have(bad)),
+        (bad, n) => {
+            format!(": {} {} bad copies; of {} nothing shows which is sound", words::osds(bad), have(bad), objects_(n))
+        }
+    };
+    let again = objects.is_empty() && !repairing;
+    let mut advice = Vec::new();
+    if again {
+        advice.push(Advice {
+            command: Command::scrub("deep-scrub", id),
+            does: "compares all copies anew, so that the bad ones are known by name (it asks the disks for all \
+                   of the PG's data)"
+                .to_owned(),
+            risk: String::new(),
+            safe: safety::look(),
+        });
+    }
+    if !repairing {
+        advice.push(Advice {
+            command: Command::scrub("repair", id),
+            does: "compares all copies, and writes those anew that are proven bad; begins within seconds".to_owned(),
+            risk: String::new(),
+            safe: safety::repair(f, id),
+        });
+    }
+    Finding {
+        cause: "inconsistent",
+        severity: Severity::Damage,
+        sentence: format!("The copies of PG {id} differ: {what}{blame}."),
+        evidence: objects.iter().take(5).map(one).collect(),
+        data: match (&bad[..], undecided, objects.is_empty()) {
+            (_, _, true) => "which copies are bad is not known until it is scrubbed again".to_owned(),
+            (_, 0, _) => "nothing is lost: each object has a sound copy".to_owned(),
+            (_, n, _) => format!("{} may be wrong on any copy", objects_(n)),
+        },
+        io: match f.spirula {
+            true => "goes on; a read that meets a bad checksum is answered from another copy".to_owned(),
+            false => "goes on; reads of a bad copy on the primary may fail or give wrong data".to_owned(),
+        },
+        waiting: match (repairing, f.spirula) {
+            (true, _) => Waiting::yes(None, "helps: a repair is under way"),
+            (_, true) => Waiting::yes(
+                None,
+                "the next routine scrub mends what it can prove, if osd_scrub_auto_repair is on (days; repair is sooner)",
+            ),
+            _ => Waiting::no("does not help"),
+        },
+        advice,
+        pgs: vec![id],
+        osds: bad.iter().copied().chain(pg.acting.iter().copied().filter(|o| !bad.contains(o))).collect(),
+        pools: pools_of(&[id]),
+        health: codes(&["PG_DAMAGED", "OSD_SCRUB_ERRORS"]),
+    }
+}
+
+fn have(osds: &[OsdId]) -> &'static str {
+    if osds.len() == 1 { "has" } else { "have" }
+}
+
+fn objects_(n: usize) -> String {
+    words::count(n as u64, "object")
+}
+
+/// An object, and what is wrong with which copy.
+fn one(o: &BadObject) -> String {
+    let copies = o.bad.iter().map(|c| format!("{} on osd.{}", c.errors.join(" and "), c.osd));
+    let mut all: Vec<String> = copies.collect();
+    if all.is_empty() {
+        all = o.errors.clone();
+    }
+    format!("{}: {}", o.name, all.join(", "))
+}
