@@ -31,6 +31,8 @@ pub struct Waiting {
     pub(crate) newest_cluster_map: Epoch,
     /// Some of them need not wait any longer.
     pub(crate) retry: bool,
+    /// Clients who aim again when they have a newer map than this, which nobody else may send them.
+    pub(crate) for_newer_map: Vec<(ConnId, Epoch)>,
 }
 
 /// More than this many early messages are not kept: the session that brings more of them is ended, so that
@@ -329,6 +331,13 @@ impl Osd {
             self.waiting.hold(conn, msg, since);
         }
         // Else the client aims by an old map; it has been sent a newer one and aims again.
+    }
+
+    /// Sends newer maps to those whose ops PGs let go of since the last input.
+    pub(crate) fn inform_clients(&mut self, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        for (conn, has) in std::mem::take(&mut self.waiting.for_newer_map) {
+            self.share_map(store, conn, has, out);
+        }
     }
 
     /// Sends newer maps to a peer that shows by its message that it has only `has`.

@@ -340,6 +340,7 @@ impl Node for Osd {
         self.end_overflowing(now, store, out);
         // Whatever happened, it may have freed a slot.
         self.grant_slots(now, store, out);
+        self.inform_clients(store, out);
         debug_assert!(self.pg_out.is_empty(), "what a PG asked for was not performed");
     }
 

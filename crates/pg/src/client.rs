@@ -291,9 +291,12 @@ impl Pg {
         let pgid = self.id.pgid;
         if !op.access.pg_op && !op.msg.hobj.in_pg(pgid, pgid.split_bits(self.pool.pg_num)) {
             // It aims by a map that is not ours, or wrongly; in either case nothing of it is here.
-            return;
+            return let_go(env, &op);
         }
-        if self.is_outdated(&op) || !self.is_primary() || self.backoffs.blocks(op.conn, &op.msg.hobj) {
+        if self.is_outdated(&op) || !self.is_primary() {
+            return let_go(env, &op);
+        }
+        if self.backoffs.blocks(op.conn, &op.msg.hobj) {
             return;
         }
         if !self.serves() {
@@ -601,8 +604,17 @@ impl Pg {
                 op.copied = None;
             }
             self.waiting.for_active = ops;
+        } else {
+            ops.iter().for_each(|op| let_go(env, op));
         }
     }
+}
+
+/// The op is the next primary's. A client that sends nothing else hears of no new map but from us: without one it
+/// would wait until it asks the monitors of its own accord, ten seconds and more (Ceph: `OSD::dequeue_op`, which
+/// shares its map before it drops an op).
+fn let_go(env: &mut Env, op: &ClientOp) {
+    env.out.push(PgOutput::ShareMap { conn: op.conn, has: op.msg.map_epoch });
 }
 
 pub(crate) fn send_to_clients(env: &mut Env, sends: Vec<(ConnId, Message)>) {

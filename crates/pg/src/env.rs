@@ -87,6 +87,11 @@ pub enum PgOutput {
         msg: Message,
         after: Option<Token>,
     },
+    /// An operation was let go of that the client aims again when it has a newer map than this.
+    ShareMap {
+        conn: ConnId,
+        has: Epoch,
+    },
     /// `Pg::committed` follows.
     Submit {
         token: Token,

@@ -68,6 +68,8 @@ pub struct Cluster {
     sent: BTreeMap<u64, MOSDOp>,
     /// Everything that clients got.
     pub replies: Vec<Message>,
+    /// The maps by which clients sent what was let go of: they are told of newer ones.
+    pub outdated: Vec<Epoch>,
     /// The monitors answer requests of OSDs.
     pub mon: bool,
     wanted: Vec<Wanted>,
@@ -124,6 +126,7 @@ impl Cluster {
             last_tid: 0,
             sent: BTreeMap::new(),
             replies: Vec::new(),
+            outdated: Vec::new(),
             mon: true,
             wanted: Vec::new(),
             log: Vec::new(),
@@ -259,6 +262,7 @@ impl Cluster {
                     self.net.push_back((osd, to, recoded(msg)));
                 }
                 PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
+                PgOutput::ShareMap { has, .. } => self.outdated.push(has),
                 PgOutput::Submit { token, txn } => {
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
                     host.unsynced.push_back((token, txn));
