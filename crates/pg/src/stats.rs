@@ -197,10 +197,11 @@ impl Pg {
 
     /// What the manager is told, if this OSD is the one to tell it.
     pub fn stat(&mut self, now: Now) -> Option<PgStat> {
+        // Also of one that is not primary any more: when it is again, its changes are news.
+        self.published.changed = false;
         if !self.is_primary() {
             return None;
         }
-        self.published.changed = false;
         self.refresh_stat(now);
         let s = &mut self.info.stats;
         s.reported_epoch = self.map.epoch;

@@ -70,6 +70,8 @@ pub struct Cluster {
     pub replies: Vec<Message>,
     /// The maps by which clients sent what was let go of: they are told of newer ones.
     pub outdated: Vec<Epoch>,
+    /// OSDs whose PG had something new for the manager since their last reports.
+    news: BTreeSet<OsdId>,
     /// The monitors answer requests of OSDs.
     pub mon: bool,
     wanted: Vec<Wanted>,
@@ -127,6 +129,7 @@ impl Cluster {
             sent: BTreeMap::new(),
             replies: Vec::new(),
             outdated: Vec::new(),
+            news: BTreeSet::new(),
             mon: true,
             wanted: Vec::new(),
             log: Vec::new(),
@@ -281,6 +284,9 @@ impl Cluster {
                         self.net.extend(pg.take_held().map(|(from, msg)| (from, osd, msg)));
                     }
                 }
+                PgOutput::StatChanged => {
+                    self.news.insert(osd);
+                }
                 PgOutput::PgTempDone
                 | PgOutput::Merge { .. }
                 | PgOutput::MergeOff
@@ -290,7 +296,6 @@ impl Cluster {
                 | PgOutput::CancelRemote
                 | PgOutput::CancelSnapTrim
                 | PgOutput::RecoveryDone { .. }
-                | PgOutput::StatChanged
                 | PgOutput::PeersChanged => (),
             }
         }
@@ -300,6 +305,15 @@ impl Cluster {
         if !self.wanted.contains(&wanted) {
             self.wanted.push(wanted);
         }
+    }
+
+    /// All OSDs report to the manager; who had news.
+    pub fn report(&mut self) -> BTreeSet<OsdId> {
+        let now = Now { mono: self.now, wall: UTime::default() };
+        for pg in self.hosts.values_mut().filter_map(|h| h.pg.as_mut()) {
+            pg.stat(now);
+        }
+        std::mem::take(&mut self.news)
     }
 
     /// Changes the pool's `pg_num`; with `meta`, as the end of a merge that both PGs were ready for.

@@ -56,6 +56,7 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             return Some(reply(c, num(tid) as u64));
         }
         ["reply", tid] => return Some(reply(c, num(tid) as u64)),
+        ["report"] => return Some(format!("news of {:?}", c.report())),
         ["outdated"] => return Some(format!("{:?}", std::mem::take(&mut c.outdated))),
         ["big", name, kib] => {
             let text = "0123456789abcdef".repeat(num(kib) as usize * 64);
