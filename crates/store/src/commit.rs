@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use crate::data::{Data, Seq};
 use crate::device::BlockDevice;
 use crate::onode::BLOCK;
 use crate::overlay::Overlay;
@@ -31,7 +32,10 @@ const FROZEN_MAX: usize = 128 << 20;
 pub struct Queued {
     pub token: u64,
     pub record: Record,
-    pub direct: Vec<Piece>,
+    /// Where its large data lies, …
+    pub direct: Vec<u32>,
+    /// … which is there once all data before this was written.
+    pub data_end: Seq,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +69,7 @@ pub struct Committer {
     queue: Mutex<Queue>,
     /// Something was queued, or the store stops.
     queued: Condvar,
+    data: Data,
     wal: Mutex<Wal>,
     /// Held while its pieces are written, so that who finds it empty knows that they are.
     unsettled: Mutex<Unsettled>,
@@ -109,6 +114,7 @@ impl Committer {
             shared,
             queue: Mutex::new(Queue { committed_txn, ..Queue::default() }),
             queued: Condvar::new(),
+            data: Data::default(),
             wal: Mutex::new(wal),
             unsettled: Mutex::default(),
             moved: Condvar::new(),
@@ -117,8 +123,10 @@ impl Committer {
     }
 
     /// Called in the order of transaction numbers. It is committed only after the next [`Self::kick`].
-    pub fn enqueue(&self, item: Queued) {
-        locked(&self.queue).items.push_back(item);
+    pub fn enqueue(&self, token: u64, record: Record, direct: Vec<Piece>) {
+        let places = direct.iter().map(|p| p.phys).collect();
+        let data_end = self.data.put(direct);
+        locked(&self.queue).items.push_back(Queued { token, record, direct: places, data_end });
     }
 
     /// What was queued may be committed, as one group if it is not too much.
@@ -136,8 +144,16 @@ impl Committer {
     pub fn fail(&self, what: &str, e: impl std::fmt::Display) -> String {
         let why = format!("{}: {what}: {e}", self.shared.disk);
         let _ = self.shared.failed.set(why.clone());
+        self.data.fail();
         self.notify_moved();
         why
+    }
+
+    fn data_failed(&self, e: Option<std::io::Error>) -> String {
+        match (e, self.shared.failed.get()) {
+            (None, Some(why)) => why.clone(),
+            (e, _) => self.fail("data cannot be written", e.unwrap_or_else(|| std::io::Error::other("unknown"))),
+        }
     }
 
     fn failed(&self) -> bool {
@@ -165,6 +181,7 @@ impl Committer {
             queue.stopping = true;
             queue.ready = queue.items.len();
         }
+        self.data.stop();
         self.queued.notify_all();
         self.notify_moved();
     }
@@ -191,15 +208,12 @@ impl Committer {
 
     /// Makes a batch durable; `report` is told as soon as it is.
     fn commit(&self, batch: Vec<Queued>, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
-        let block = &*self.shared.devices.block;
-        let mut direct: Vec<u32> = Vec::new();
-        for piece in batch.iter().flat_map(|q| &q.direct) {
-            piece.write_to(block).map_err(|e| self.fail("data cannot be written", e))?;
-            direct.push(piece.phys);
-        }
-        if !direct.is_empty() {
+        if batch.iter().any(|q| !q.direct.is_empty()) {
+            let block = &*self.shared.devices.block;
+            let end = batch.last().map_or(0, |q| q.data_end);
+            self.data.write_before(end, block).map_err(|e| self.data_failed(e))?;
             block.sync().map_err(|e| self.fail("data cannot be synced", e))?;
-            self.arrived(direct.into_iter());
+            self.arrived(batch.iter().flat_map(|q| q.direct.iter().copied()));
         }
         let last_txn = {
             let mut wal = locked(&self.wal);
@@ -335,6 +349,11 @@ impl Committer {
             self.commit(batch, report)?;
             self.notify_if_frozen();
         }
+    }
+
+    /// The second writer of large data, until the store stops or fails.
+    pub fn data_loop(&self) -> Result<(), String> {
+        self.data.write_all(&*self.shared.devices.block).map_err(|e| self.data_failed(Some(e)))
     }
 
     /// Slows down as the log fills up, so that it rarely comes to a stop; stops while it is full.

@@ -19,6 +19,7 @@ mod alloc;
 mod buffers;
 mod commit;
 mod crc;
+mod data;
 mod device;
 mod fsck;
 mod key;

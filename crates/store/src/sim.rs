@@ -103,10 +103,12 @@ struct Inner {
     syncs_lie: bool,
     /// Pages that cannot be read until they are written anew.
     unreadable: BTreeSet<u64>,
+    /// So many reads fail, and then no more.
+    reads_failing: u32,
 }
 
 /// One device of a [`SimDisk`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SimDevice {
     faults: Arc<Mutex<Faults>>,
     inner: Mutex<Inner>,
@@ -145,6 +147,11 @@ impl SimDevice {
     /// A page cannot be read any more, until it is written (a latent sector error).
     pub fn lose_page(&self, page: u64) {
         locked(&self.inner).unreadable.insert(page);
+    }
+
+    /// The next `n` reads fail, whatever they read.
+    pub fn fail_reads(&self, n: u32) {
+        locked(&self.inner).reads_failing = n;
     }
 
     /// What was meant for another page is on this one (a write that went astray).
@@ -194,7 +201,11 @@ impl SimDevice {
 
 impl BlockDevice for SimDevice {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> io::Result<()> {
-        let inner = locked(&self.inner);
+        let mut inner = locked(&self.inner);
+        if inner.reads_failing > 0 {
+            inner.reads_failing -= 1;
+            return Err(io::Error::other("simulated hiccup"));
+        }
         if !inner.unreadable.is_empty() && pieces(off, buf.len()).any(|(page, ..)| inner.unreadable.contains(&page)) {
             return Err(io::Error::other("simulated unreadable sector"));
         }

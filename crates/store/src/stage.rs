@@ -25,6 +25,9 @@ use crate::wal::{Away, Piece};
 /// Data of one transaction that may travel through the log.
 const LOGGED_MAX: usize = 1 << 20;
 
+/// So often a block is read before it counts as one that cannot be.
+const READ_TRIES: usize = 3;
+
 /// Why a transaction was not taken. Nothing of it is visible.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
@@ -588,7 +591,11 @@ impl<'a> Stage<'a> {
             return Kept { data, spoilt };
         }
         let mut data = Vec::with_capacity(BLOCK as usize);
-        let spoilt = self.shared.read_blocks(&[block], &mut data).is_err();
+        // What is found spoilt here is so for good: a disk that only hiccuped gets another chance.
+        let spoilt = (0..READ_TRIES).all(|_| {
+            data.clear();
+            self.shared.read_blocks(&[block], &mut data).is_err()
+        });
         data.resize(BLOCK as usize, 0);
         Kept { data, spoilt }
     }

@@ -14,7 +14,7 @@ use os::{Coll, ObjectRead, ObjectStat, ReadError, Statfs, Transaction};
 use types::{GHObject, Uuid};
 
 use crate::alloc::Allocator;
-use crate::commit::{Committer, Queued};
+use crate::commit::Committer;
 use crate::device::Devices;
 use crate::key;
 use crate::kv::{KvBase, KvError, RedbBase, Table};
@@ -126,29 +126,28 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let mut store = Self::open_quiet(dir, options)?;
         let on_event = Arc::new(on_event);
-        let committer = store.committer.clone();
         let commit_event = on_event.clone();
-        let commit = move || {
-            let report = |c: crate::commit::Committed| commit_event(StoreEvent::Committed(c.tokens));
-            let ended = catch_unwind(AssertUnwindSafe(|| committer.commit_loop(&mut { report })));
-            // A panic must not look like a disk that takes its time.
-            let ended = ended.unwrap_or_else(|_| Err(committer.fail("the commit thread", "it panicked")));
-            if let Err(why) = ended {
-                commit_event(StoreEvent::Failed(why));
-            }
+        let report = move |c: crate::commit::Committed| commit_event(StoreEvent::Committed(c.tokens));
+        let spawn = |name: &str, run: Box<dyn Fn(&Committer) -> Result<(), String> + Send>| {
+            let (committer, on_event) = (store.committer.clone(), on_event.clone());
+            std::thread::Builder::new().name(name.into()).spawn({
+                let name = name.to_owned();
+                move || {
+                    let ended = catch_unwind(AssertUnwindSafe(|| run(&committer)));
+                    // A panic must not look like a disk that takes its time.
+                    let ended = ended.unwrap_or_else(|_| Err(committer.fail(&format!("thread {name}"), "it panicked")));
+                    if let Err(why) = ended {
+                        on_event(StoreEvent::Failed(why));
+                    }
+                }
+            })
         };
-        let committer = store.committer.clone();
-        let checkpoint = move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| committer.checkpoint_loop()));
-            let ended = ended.unwrap_or_else(|_| Err(committer.fail("the checkpoint thread", "it panicked")));
-            if let Err(why) = ended {
-                on_event(StoreEvent::Failed(why));
-            }
-        };
-        let spawn =
-            |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
-        store.threads.push(spawn("store-commit", Box::new(commit))?);
-        store.threads.push(spawn("store-ckpt", Box::new(checkpoint))?);
+        let threads = [
+            spawn("store-commit", Box::new(move |c| c.commit_loop(&mut |done| report(done))))?,
+            spawn("store-data", Box::new(Committer::data_loop))?,
+            spawn("store-ckpt", Box::new(Committer::checkpoint_loop))?,
+        ];
+        store.threads.extend(threads);
         Ok(store)
     }
 
@@ -262,7 +261,7 @@ impl Store {
         state.active_log_bytes += record.len() as u64 + 128;
         let full = state.layers.active.bytes >= shared.options.overlay_bytes;
         // Queued under the lock: the log has transactions in the order of their numbers.
-        self.committer.enqueue(Queued { token, record, direct: staged.direct });
+        self.committer.enqueue(token, record, staged.direct);
         if full || state.active_log_bytes >= shared.wal_ring / 4 {
             state.freeze();
         }

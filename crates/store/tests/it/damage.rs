@@ -96,6 +96,17 @@ fn what_is_written_into_a_bad_block_leaves_it_bad_until_all_of_it_is_written() {
 }
 
 #[test]
+fn a_disk_that_hiccups_twice_makes_no_block_bad() {
+    let disk = disk_with(1);
+    let store = open(&disk).unwrap();
+    disk.block.fail_reads(2);
+    let ops = vec![TxOp::Write { coll: COLL, oid: object(0), off: 100, data: Bytes::from_static(b"new"), fadvise: 0 }];
+    store.submit(10, &Transaction { ops }).unwrap();
+    store.commit_step().unwrap();
+    assert_eq!(&store.read(COLL, &object(0), 99, 5).unwrap().unwrap()[..], b"\x01new\x01");
+}
+
+#[test]
 fn a_flipped_bit_anywhere_in_the_metadata_never_changes_what_is_read() {
     let mut rng = Rng(7);
     let disk = SimDisk::new();
