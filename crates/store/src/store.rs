@@ -35,6 +35,9 @@ pub enum StoreEvent {
     Failed(String),
 }
 
+/// What a thread of the store does until it ends or fails.
+type Work = dyn Fn(&Committer) -> Result<(), String> + Send;
+
 /// Why a store did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -128,7 +131,7 @@ impl Store {
         let on_event = Arc::new(on_event);
         let commit_event = on_event.clone();
         let report = move |c: crate::commit::Committed| commit_event(StoreEvent::Committed(c.tokens));
-        let spawn = |name: &str, run: Box<dyn Fn(&Committer) -> Result<(), String> + Send>| {
+        let spawn = |name: &str, run: Box<Work>| {
             let (committer, on_event) = (store.committer.clone(), on_event.clone());
             std::thread::Builder::new().name(name.into()).spawn({
                 let name = name.to_owned();
