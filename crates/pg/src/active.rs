@@ -293,14 +293,26 @@ impl Pg {
 
     // --- the way to clean
 
-    /// `Recovered`: perhaps another acting set is right now; else the PG is clean.
+    /// `Recovered`: perhaps another acting set is right now; else the PG is clean, when no earlier lease runs.
     pub(crate) fn enter_recovered(&mut self, env: &mut Env) {
         self.set_stage(env, Stage::Recovered);
         if self.ua.acting != self.ua.up && self.choose_acting(env, true, false) == Chosen::Change {
             return;
         }
+        if self.readable(env.now.mono) == Readable::Wait {
+            // The past intervals say whose lease it is.
+            return self.plan_readable_check(env);
+        }
         self.set_stage(env, Stage::Clean);
         self.try_mark_clean(env);
+    }
+
+    /// An earlier interval's lease may have been all that it waited for.
+    pub(crate) fn recheck_clean(&mut self, env: &mut Env) {
+        let waits = self.stage() == Some(&Stage::Recovered) && self.want_acting.is_empty();
+        if waits && self.readable(env.now.mono) != Readable::Wait {
+            self.enter_recovered(env);
+        }
     }
 
     fn try_mark_clean(&mut self, env: &mut Env) {

@@ -576,6 +576,7 @@ impl Pg {
 
     /// Whether reads may be served again.
     pub(crate) fn recheck_readable(&mut self, env: &mut Env) {
+        self.recheck_clean(env);
         if self.readable(env.now.mono) != Readable::Yes {
             return self.plan_readable_check(env);
         }

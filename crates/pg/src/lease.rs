@@ -5,6 +5,10 @@
 //! until every lease that the earlier one may hold has run out (`prior_readable_until_ub`).
 //! (Ceph: doc/dev/osd_internals/stale_read; PeeringState::renew_lease and what follows)
 //!
+//! Who is waited for is known by the past intervals. A PG that is clean drops them, so it is not clean as long as
+//! such a lease may run (`active+wait`): else the next primary, which may know of the lease by hearsay only, would
+//! see nobody to wait for. (Unlike Ceph, where it is `active+clean+wait`, and forgets.)
+//!
 //! Times are on our own monotonic clock unless said otherwise; zero means none.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,15 +38,10 @@ pub(crate) struct Leases {
     acked: BTreeMap<OsdId, Duration>,
     /// Members of earlier intervals may serve until then.
     pub prior_readable_until_ub: Duration,
-    /// The first epoch of the oldest interval of ours that it is about; `None` if we only heard of it.
-    prior_since: Option<Epoch>,
     /// The first epoch of the newest interval of which we ourselves acknowledged, or gave, a lease that it is about.
     prior_own: Option<Epoch>,
     /// Because of these, which may be alive unseen.
     prior_down: BTreeSet<OsdId>,
-    /// They are all: the past intervals reach back to [`Self::prior_since`]. (Unlike Ceph, which takes a PG that has
-    /// become clean meanwhile, and so forgot whom it waits for, for one that waits for nobody.)
-    prior_known: bool,
     /// Of these the monitors said in this interval that they are dead. It stays true of those that are removed
     /// afterwards, and nobody gets an earlier interval's lease any more.
     prior_dead: BTreeSet<OsdId>,
@@ -74,7 +73,6 @@ impl Leases {
     pub fn split_from(&mut self, other: &Self) {
         let theirs = other.prior_readable_until_ub.max(other.readable_until_ub);
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(theirs);
-        self.prior_since = self.prior_since.into_iter().chain(other.prior_since).min();
         self.prior_own = self.prior_own.max(other.prior_own);
     }
 
@@ -85,9 +83,6 @@ impl Leases {
     /// The interval that began with epoch `ended` is over.
     pub fn new_interval(&mut self, ua: &UpActing, primary: bool, now: Duration, ended: Epoch, history: &mut PgHistory) {
         if self.readable_until_ub > now {
-            if self.prior_readable_until_ub <= now {
-                self.prior_since = Some(ended);
-            }
             self.prior_own = Some(ended);
         }
         self.prior_readable_until_ub = self.prior_readable_until_ub.max(self.readable_until_ub);
@@ -105,7 +100,6 @@ impl Leases {
 
     fn forget_prior(&mut self) {
         self.prior_readable_until_ub = Duration::ZERO;
-        self.prior_since = None;
         self.prior_own = None;
     }
 
@@ -139,10 +133,9 @@ impl Leases {
         }
     }
 
-    /// Of the members of past intervals, which are known since this epoch, these are down.
-    pub fn set_prior_down(&mut self, down: &BTreeSet<OsdId>, known_since: Epoch) {
+    /// Of the members of past intervals these are down.
+    pub fn set_prior_down(&mut self, down: &BTreeSet<OsdId>) {
         self.prior_down = down.difference(&self.prior_dead).copied().collect();
-        self.prior_known = self.prior_since.is_none_or(|since| since >= known_since);
     }
 
     /// Some OSDs are known to be dead by now. Whether that was news.
@@ -159,7 +152,7 @@ impl Leases {
     /// One that is up and was not heard yet may be cut off and serve; when it is marked down later it must be
     /// waited for. (Unlike Ceph, which forgets the bound as soon as it sees that all are up.)
     pub fn all_heard(&mut self) -> bool {
-        let freed = self.prior_down.is_empty() && self.prior_known;
+        let freed = self.prior_down.is_empty();
         if freed {
             self.forget_prior();
         }

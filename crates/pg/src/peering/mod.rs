@@ -120,11 +120,7 @@ impl Pg {
         let prior = PriorSet::new(&self.past, les, &self.ua, &self.map);
         self.need_up_thru = self.map.info(self.whoami).up_thru < self.info.history.same_interval_since
             && !planted::has(planted::Bug::SkippedUpThru);
-        let known_since = match self.past.is_empty() {
-            true => self.info.history.same_interval_since,
-            false => self.past.bounds().0,
-        };
-        self.leases.set_prior_down(&prior.down, known_since);
+        self.leases.set_prior_down(&prior.down);
         prior
     }
 
