@@ -117,6 +117,9 @@ def worker(conf, number, start_tag, folder):
             size = size % 500
         else:
             obj = 'full.%s.%d' % (mine, rng.randrange(FULLS))
+            if rng.random() < 0.1:
+                # Large data goes to its place before the log knows of it.
+                size += rng.choice([100000, 700000, 3000000])
             w = io.write().write_full(version_of(tag, size)) if kind == 'full' else io.write().remove()
         busy.add(obj)
         journal.note('I', tag, kind, obj, size)
@@ -378,6 +381,9 @@ def main():
     if a.tornfs and not (os.access('/dev/fuse', os.R_OK | os.W_OK) and os.geteuid() == 0):
         print('skipped: the power-cut loop needs /dev/fuse and root')
         return 0
+    if a.tornfs and not os.access(a.tornfs_bin, os.X_OK):
+        # Or a cluster that does not start for want of it would pass for a lie found out.
+        sys.exit('%s is not there: build it with `cargo build --release -p tornfs`' % a.tornfs_bin)
     seed = a.seed or int.from_bytes(os.urandom(4), 'little')
     rng = random.Random(seed)
     print('seed %d' % seed, flush=True)
