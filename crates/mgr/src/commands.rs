@@ -22,6 +22,10 @@ const fn mgr(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "mgr", perm: "r", flags: FLAG_MGR }
 }
 
+const fn mgr_change(sig: &'static str, perm: &'static str, help: &'static str) -> Command {
+    Command { sig, help, module: "mgr", perm, flags: FLAG_MGR }
+}
+
 pub static COMMANDS: &[Command] = &[
     mgr("service dump", "the daemons that registered with the manager"),
     mgr("service status", "when each registered daemon was last heard of"),
@@ -138,6 +142,14 @@ pub static COMMANDS: &[Command] = &[
     mgr("progress json", "long-running work, as JSON"),
     mgr("balancer status", "whether placement is being evened out"),
     mgr("device ls", "devices that daemons told of"),
-    mgr("crash ls", "crashes that were recorded"),
-    mgr("crash stat", "how many crashes were recorded"),
+    mgr("crash ls", "reports of daemons' crashes, new and archived"),
+    mgr("crash ls-new", "reports of daemons' crashes that were not archived"),
+    mgr("crash stat", "how many crashes were reported, by age"),
+    mgr("crash info name=id,type=CephString", "all of one report"),
+    mgr("crash json_report name=hours,type=CephString", "how many crashes were reported, by program"),
+    mgr_change("crash post", "rw", "add a report (-i FILE)"),
+    mgr_change("crash rm name=id,type=CephString", "rw", "remove a report"),
+    mgr_change("crash prune name=keep,type=CephString", "rw", "remove reports older than so many days"),
+    mgr_change("crash archive name=id,type=CephString", "w", "take note of a report: it raises RECENT_CRASH no more"),
+    mgr_change("crash archive-all", "w", "take note of all reports"),
 ];

@@ -73,6 +73,8 @@ pub struct ToMonitor {
     newer: bool,
     /// The monitor's command, in JSON.
     pub cmd: String,
+    /// What the client sent along.
+    pub input: Bytes,
     data: String,
 }
 
@@ -245,10 +247,12 @@ impl Mgr {
                 out.push(Output::Close { conn });
             }
             Body::MMgrUpdate(_) => {}
-            Body::MCommand(MCommand { cmd, .. }) => {
-                return self.client_command(now, map, (conn, msg.tid, false), &cmd, out);
+            Body::MCommand(MCommand { cmd, data, .. }) => {
+                return self.client_command(now, map, (conn, msg.tid, false), (&cmd, data), out);
             }
-            Body::MMgrCommand(m) => return self.client_command(now, map, (conn, msg.tid, true), &m.cmd, out),
+            Body::MMgrCommand(m) => {
+                return self.client_command(now, map, (conn, msg.tid, true), (&m.cmd, m.data), out);
+            }
             _ => {}
         }
         None
@@ -259,10 +263,10 @@ impl Mgr {
         now: Now,
         map: &OsdMap,
         (conn, tid, newer): (ConnId, u64, bool),
-        cmd: &[String],
+        (cmd, input): (&[String], Bytes),
         out: &mut Vec<Output>,
     ) -> Option<ToMonitor> {
-        let to_monitor = |cmd, data| ToMonitor { conn, tid, newer, cmd, data };
+        let to_monitor = |cmd, data| ToMonitor { conn, tid, newer, cmd, input, data };
         match self.command(now, map, cmd, out) {
             Outcome::Done(Reply { r, rs, data }) => {
                 let msg = to_monitor(String::new(), data).reply(r, rs, &[]);
@@ -377,6 +381,10 @@ impl Mgr {
             && let Err((errno, why)) = command.check(&args)
         {
             return failed(errno, why);
+        }
+        if prefix.starts_with("crash ") {
+            // Reports outlive the manager: the monitors keep them.
+            return Outcome::Monitor { cmd: cmd.concat(), data: String::new() };
         }
         self.follow(now, map);
         if let Some(force) = Force::new(&prefix, &args, map, &self.stats) {
@@ -532,8 +540,6 @@ impl Mgr {
             }),
             "service dump" => Ok(Shown::Tree(self.services.dump(), "service_map")),
             "service status" => Ok(Shown::Tree(self.service_status(now), "service_status")),
-            "crash ls" => either(&|| Dump::arr("crash", Vec::<Dump>::new()), &String::new),
-            "crash stat" => Ok(Shown::Text("0 crashes recorded\n".into())),
             _ => Err((EINVAL, "command not known".into())),
         }
     }

@@ -26,7 +26,7 @@ impl Mon {
         if !self.is_writeable() {
             return self.hold_mgr_request(request);
         }
-        let (r, reply) = self.run_command(cx, None, std::slice::from_ref(&request.cmd), bytes::Bytes::new());
+        let (r, reply) = self.run_for_mgr(cx, &request);
         let msg = request.reply(r, reply.rs, &reply.data);
         self.reply(cx, r == 0, Waiter::Message { conn: request.conn, msg });
     }

@@ -52,6 +52,29 @@ impl UTime {
         self.to_string().replace("+0000", "Z")
     }
 
+    /// Reads what [`Self::zulu`] writes; also with a space in place of the `T`, and without a zone. It is UTC.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().trim_end_matches('Z').trim_end_matches("+0000");
+        let (date, time) = text.split_once(['T', ' '])?;
+        let (time, fraction) = time.split_once('.')?;
+        let date: Vec<i64> = date.split('-').map(|n| n.parse().ok()).collect::<Option<_>>()?;
+        let time: Vec<i64> = time.split(':').map(|n| n.parse().ok()).collect::<Option<_>>()?;
+        let (&[y, mo, d], &[h, mi, s]) = (date.as_slice(), time.as_slice()) else { return None };
+        let fits = (1970..=2105).contains(&y) && (1..=12).contains(&mo) && (1..=31).contains(&d);
+        let fits = fits && (0..24).contains(&h) && (0..60).contains(&mi) && (0..=60).contains(&s);
+        let digits = !fraction.is_empty() && fraction.len() <= 9 && fraction.bytes().all(|b| b.is_ascii_digit());
+        if !fits || !digits {
+            return None;
+        }
+        // The way back from `civil`.
+        let y = y - i64::from(mo <= 2);
+        let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
+        let doy = (153 * ((mo + 9) % 12) + 2) / 5 + d - 1;
+        let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+        let sec = u32::try_from(days * 86_400 + h * 3_600 + mi * 60 + s).ok()?;
+        Some(Self { sec, nsec: format!("{fraction:0<9}").parse().ok()? })
+    }
+
     /// How long since `earlier`; zero if it is later.
     pub fn since(self, earlier: Self) -> Duration {
         self.to_duration().saturating_sub(earlier.to_duration())
@@ -159,5 +182,18 @@ mod tests {
         assert_eq!(t.to_string(), "2026-11-21T03:46:00.123456+0000");
         assert_eq!(UTime { sec: 951_782_400, nsec: 0 }.to_string(), "2000-02-29T00:00:00.000000+0000");
         assert_eq!(UTime::ZERO.to_string(), "0.000000");
+    }
+
+    #[test]
+    fn a_printed_stamp_is_read_and_nothing_else() {
+        for sec in [86_400 * 365 * 10, 951_782_400, 951_868_799, 1_795_232_760, u32::MAX - 86_400 * 365] {
+            let t = UTime { sec, nsec: 123_456_000 };
+            assert_eq!(UTime::parse(&t.zulu()), Some(t));
+            assert_eq!(UTime::parse(&t.to_string().replace('T', " ")), Some(t));
+        }
+        for text in ["", "x", "2026-11-21", "2026-11-21T03:46:00Z", "2026-13-21T03:46:00.0Z", "2026-11-21T03:46:00.-1Z"]
+        {
+            assert_eq!(UTime::parse(text), None, "{text}");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod auth;
 mod cluster;
 mod config;
 mod config_key;
+pub mod crash;
 mod crush;
 mod df;
 mod mon_change;
@@ -216,6 +217,17 @@ impl Mon {
             return finish(result);
         }
         self.run_command(cx, conn, cmd, data)
+    }
+
+    /// A command that the manager passes on.
+    pub(crate) fn run_for_mgr(&mut self, cx: &mut Cx, request: &mgr::ToMonitor) -> (i32, Reply) {
+        let (cmd, data) = (std::slice::from_ref(&request.cmd), request.input.clone());
+        if let Ok(args) = Args::parse(cmd)
+            && let Some(answer) = crash::handler(args.prefix())
+        {
+            return finish(answer(&mut Cmd { mon: self, cx, args: &args, data, conn: None }));
+        }
+        self.run_command(cx, None, cmd, data)
     }
 
     pub(crate) fn run_command(

@@ -30,6 +30,7 @@ mod pool_app;
 mod pool_full;
 mod pool_quota;
 mod pool_redundancy;
+mod recent_crash;
 mod slow_ping;
 mod too_few_osds;
 
@@ -39,7 +40,7 @@ pub type Checks = BTreeMap<String, HealthCheck>;
 /// A check: adds to `checks` what is wrong.
 type Check = fn(&Mon, Now, &mut Checks);
 
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 21] = [
     osd_down::check,
     osd_full::check,
     full_order::check,
@@ -60,6 +61,7 @@ const CHECKS: [Check; 20] = [
     mon_down::check,
     clock_skew::check,
     insecure_auth::check,
+    recent_crash::check,
 ];
 
 /// Adds a check that has something to say.

@@ -248,6 +248,27 @@ impl Cluster {
         self.input(Input::Message { conn, via: Endpoint::Mgr, msg: stats.into() });
     }
 
+    /// A command to the manager: errno, text, output.
+    pub fn ask_mgr(&mut self, json: &str, data: impl Into<Bytes>) -> (i32, String, String) {
+        let conn = ConnId(20_000);
+        let peer = Peer {
+            name: EntityName::client(4242),
+            addrs: addr(0, 5).into(),
+            features: features::ALL,
+            global_id: 4242,
+            entity: "client.admin".to_owned(),
+        };
+        self.input(Input::Connected { conn, via: Endpoint::Mgr, peer, incoming: true });
+        let m = MCommand { fsid: fsid(), cmd: vec![json.to_owned()], data: data.into() };
+        self.input(Input::Message { conn, via: Endpoint::Mgr, msg: m.into() });
+        let reply = self.received(conn).into_iter().find_map(|b| match b {
+            Body::MCommandReply(m) => Some((m.r, m.rs, String::from_utf8_lossy(&m.data).into_owned())),
+            _ => None,
+        });
+        self.input(Input::Reset { conn });
+        reply.unwrap_or_else(|| panic!("{json} was not answered"))
+    }
+
     /// The codes of what is wrong, after a moment.
     pub fn codes(&mut self) -> Vec<String> {
         self.pass(1);

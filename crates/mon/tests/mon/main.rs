@@ -1,6 +1,7 @@
 //! The monitor as a value: inputs in, outputs looked at.
 
 mod commands;
+mod crashes;
 mod failures;
 mod fuzz;
 mod harness;
