@@ -191,6 +191,10 @@ impl Osd {
             Err(why) => return (-EINVAL, why, String::new()),
         };
         let prefix = args.prefix().to_owned();
+        if prefix == "assert" {
+            // For those who try what becomes of a crash (Ceph: `debug_asok_assert_abort`).
+            assert!(!self.cfg.bool("debug_asok_assert_abort"), "a command at the admin socket asked for it");
+        }
         // `pg ID` has several forms.
         let mut forms = COMMANDS.iter().filter(|c| c.is_named(&prefix)).map(|c| c.check(&args)).peekable();
         if forms.peek().is_none() {
@@ -256,14 +260,14 @@ impl Osd {
                 let value = args.list("val").join(" ");
                 self.cfg.set(var(), &value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
                 self.configure(now);
-                Reply::Tree(Dump::obj().with("success", format!("{} = '{value}' ", var())))
+                Reply::Tree(Dump::obj().with("success", self.in_force(var())))
             }
             "config unset" => {
                 self.cfg.unset(var(), Source::Override);
                 self.configure(now);
-                Reply::Tree(Dump::obj().with("success", format!("{} = '' ", var())))
+                Reply::Said(self.in_force(var()))
             }
-            "injectargs" => Reply::Text(self.inject(now, &args.list("injected_args"))?),
+            "injectargs" => Reply::Said(self.inject(now, &args.list("injected_args"))?),
             "perf dump" => Reply::Tree(self.perf(store)),
             "dump_recovery_reservations" => Reply::Tree(
                 Dump::obj()
@@ -357,6 +361,7 @@ impl Osd {
         let mut words = joined.split_whitespace();
         // All of them or none.
         let mut cfg = self.cfg.clone();
+        let mut names = Vec::new();
         while let Some(word) = words.next() {
             let word = word.trim_start_matches('-');
             let (name, value) = match word.split_once('=') {
@@ -364,10 +369,16 @@ impl Osd {
                 None => (word, words.next().ok_or_else(|| (EINVAL, format!("{word}: a value is missing")))?),
             };
             cfg.set(name, value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+            names.push(name);
         }
         self.cfg = cfg;
         self.configure(now);
-        Ok(String::new())
+        Ok(names.into_iter().map(|name| self.in_force(name)).collect())
+    }
+
+    /// `osd_max_backfills = '2' `
+    fn in_force(&self, name: &str) -> String {
+        format!("{} = '{}' ", options::normal_name(name), self.cfg.get(name).unwrap_or_default())
     }
 
     fn perf(&self, store: &dyn ObjectRead) -> Dump {

@@ -85,12 +85,18 @@ static TABLE: LazyLock<BTreeMap<&'static str, OptionDef>> = LazyLock::new(|| {
 fn parse_row(line: &'static str) -> (&'static str, OptionDef) {
     let f: Vec<&'static str> = line.split('\t').collect();
     let list = |s: &'static str| s.split(',').filter(|s| !s.is_empty()).collect();
+    let kind = OptionKind::parse(f[1]);
+    // Once for each such option of the table.
+    let canonical = |text: &'static str| match text.parse::<f64>() {
+        Ok(v) if kind == OptionKind::Float => &*float(v).leak(),
+        _ => text,
+    };
     let def = OptionDef {
         name: f[0],
-        kind: OptionKind::parse(f[1]),
+        kind,
         level: f[2],
-        default: f[3],
-        daemon_default: f[4],
+        default: canonical(f[3]),
+        daemon_default: canonical(f[4]),
         min: f[5],
         max: f[6],
         runtime: f[7] == "1",
@@ -99,6 +105,18 @@ fn parse_row(line: &'static str) -> (&'static str, OptionDef) {
         allowed: list(f[10]),
     };
     (f[0], def)
+}
+
+/// As Ceph keeps and shows it.
+fn float(v: f64) -> String {
+    format!("{v:.6}")
+}
+
+/// `N/M` of `N` or `N/M`: how much is logged, and how much is kept in memory for a crash.
+fn debug_level(text: &str) -> Option<String> {
+    let (log, keep) = text.split_once('/').unwrap_or((text, text));
+    let level = |text: &str| text.trim().parse::<u8>().ok();
+    Some(format!("{}/{}", level(log)?, level(keep)?))
 }
 
 /// All options in order of their names.
@@ -129,6 +147,11 @@ pub enum SetError {
 }
 
 impl OptionDef {
+    /// Whether it is a level of logging of one of Ceph's subsystems. Daemons accept them all.
+    pub fn is_debug_level(&self) -> bool {
+        self.kind == OptionKind::Str && self.name.starts_with("debug_")
+    }
+
     /// Checks a value and gives it in canonical form.
     ///
     /// # Errors
@@ -144,13 +167,16 @@ impl OptionDef {
             return Err(bad(&format!("one of {}", self.allowed.join(", "))));
         }
         let canonical = match self.kind {
+            OptionKind::Str if self.is_debug_level() => {
+                debug_level(value).ok_or_else(|| bad("of the form N or N/M, where N and M are integers"))?
+            }
             OptionKind::Str | OptionKind::Addr | OptionKind::AddrVec => value.to_owned(),
             OptionKind::Int => parse_int(value).ok_or_else(|| bad("a whole number"))?.to_string(),
             OptionKind::UInt => parse_size(value).ok_or_else(|| bad("a whole number from 0"))?.to_string(),
             OptionKind::Size => parse_size(value).ok_or_else(|| bad("a size such as 4096 or 10G"))?.to_string(),
             OptionKind::Float => {
-                value.parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(|| bad("a number"))?;
-                value.to_owned()
+                let v = value.parse::<f64>().ok().filter(|v| v.is_finite());
+                v.map(float).ok_or_else(|| bad("a number"))?
             }
             OptionKind::Bool => parse_bool(value).ok_or_else(|| bad("true or false"))?.to_string(),
             OptionKind::Uuid => {

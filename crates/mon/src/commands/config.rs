@@ -36,10 +36,9 @@ fn target(who: &str) -> Result<Target, Fail> {
     Target::parse(who).ok_or_else(|| Fail(errno::EINVAL, format!("unrecognized config target '{who}'")))
 }
 
-/// Options of manager modules are not in the table; the module judges them. Neither are debug levels,
-/// which every daemon understands or ignores.
+/// Options of manager modules are not in the table; the module judges them.
 fn is_open(name: &str) -> bool {
-    name.starts_with("mgr/") || name.starts_with("debug_")
+    name.starts_with("mgr/")
 }
 
 impl Mon {
@@ -92,8 +91,11 @@ pub fn set(c: &mut Cmd) -> CmdResult {
     if let Some(def) = options::find(&name) {
         option = def.name.to_owned();
         if !forced {
+            if def.flags.contains(&"no_mon_update") {
+                return fail(errno::EINVAL, format!("{name} is special and cannot be stored by the mon"));
+            }
             match def.check(&value) {
-                Ok(_) => value = value.trim().to_owned(),
+                Ok(canonical) => value = canonical,
                 Err(e) => {
                     return fail(errno::EINVAL, format!("error parsing value: {e}"));
                 }
@@ -235,12 +237,10 @@ fn get_one(c: &Cmd, entity: &str, key: &str, found: &BTreeMap<String, &Setting>)
         (Some(s), _) => s.value.clone(),
         (None, Some(def)) => def.default_for(!entity.starts_with("client")).to_owned(),
         (None, None) if name == "fsid" => c.mon.setup.fsid.to_string(),
-        (None, None) => return fail(errno::ENOENT, String::new()),
+        (None, None) => return fail(errno::ENOENT, format!("unrecognized key '{key}'")),
     };
-    Ok(match c.format() {
-        Some(format) => Reply::data(Dump::from(value).render(format, name)),
-        None => Reply::data(value + "\n"),
-    })
+    // As in Ceph, no format makes anything else of it.
+    Ok(Reply::data(value + "\n"))
 }
 
 fn typed_default(def: &OptionDef, text: &str) -> Dump {
@@ -255,7 +255,7 @@ fn typed_default(def: &OptionDef, text: &str) -> Dump {
     }
 }
 
-fn help(c: &mut Cmd) -> CmdResult {
+pub fn help(c: &mut Cmd) -> CmdResult {
     let key = c.arg("key")?;
     let Some(def) = options::find(&key) else {
         return fail(errno::ENOENT, format!("configuration option '{key}' not recognized"));
@@ -302,11 +302,16 @@ fn help(c: &mut Cmd) -> CmdResult {
     Ok(c.dump_or("option", tree, text))
 }
 
+/// Ceph lists all but the levels of logging.
+fn listed() -> impl Iterator<Item = &'static OptionDef> {
+    options::all().filter(|def| !def.is_debug_level())
+}
+
 fn ls(c: &mut Cmd) -> CmdResult {
     Ok(c.dump_or(
         "options",
-        || Dump::arr("option", options::all().map(|d| d.name)),
-        || options::all().map(|d| format!("{}\n", d.name)).collect(),
+        || Dump::arr("option", listed().map(|d| d.name)),
+        || listed().map(|d| format!("{}\n", d.name)).collect(),
     ))
 }
 
@@ -383,10 +388,13 @@ fn assimilate(c: &mut Cmd) -> CmdResult {
         let known =
             options::find(&key).filter(|def| !def.flags.contains(&"no_mon_update") && def.check(&value).is_ok());
         match (Target::parse(&section), known) {
-            (Some(target), Some(def)) => changes.push((config_db::key(&target, def.name), Some(value))),
+            (Some(target), Some(def)) => {
+                let value = def.check(&value).unwrap_or(value);
+                changes.push((config_db::key(&target, def.name), Some(value)));
+            }
             _ => {
                 if rest_section != section {
-                    rest += &format!("[{section}]\n");
+                    rest += &format!("\n[{section}]\n");
                     rest_section.clone_from(&section);
                 }
                 rest += &format!("\t{key} = {value}\n");

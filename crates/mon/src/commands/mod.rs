@@ -47,6 +47,11 @@ pub fn own() -> impl Iterator<Item = &'static Command> {
     tables.into_iter().flatten()
 }
 
+/// What a tell or the admin socket can ask for.
+fn of_this_monitor() -> impl Iterator<Item = &'static Command> {
+    tell::COMMANDS.iter().chain(own().filter(|c| c.flags & FLAG_TELL == FLAG_TELL))
+}
+
 /// A command's answer: what goes to the terminal (`rs`), and its output proper (`data`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -207,8 +212,7 @@ impl Mon {
         if let Ok(args) = Args::parse(cmd)
             && args.prefix() == "get_command_descriptions"
         {
-            let all = tell::COMMANDS.iter().chain(own().filter(|c| c.flags & FLAG_TELL == FLAG_TELL));
-            return finish(Ok(Reply::data(types::command::descriptions(all).to_json())));
+            return finish(Ok(Reply::data(types::command::descriptions(of_this_monitor()).to_json())));
         }
         if let Ok(args) = Args::parse(cmd)
             && let Some(answer) = tell::handler(args.prefix())

@@ -20,6 +20,13 @@ pub const COMMANDS: &[Command] = &[
     cmd("config diff", "the values that differ from the defaults, and where they come from", "mon", "r", 0),
     cmd("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "counters", "mon", "r", 0),
+    cmd("help", "list the commands that this daemon answers", "mon", "r", 0),
+    cmd("get_command_descriptions", "list the commands that this daemon answers, as JSON", "mon", "r", 0),
+    cmd("git_version", "the commit that this daemon was built from", "mon", "r", 0),
+    cmd("add_bootstrap_peer_hint name=addr,type=CephIPAddr", "where another monitor may be", "mon", "rw", 0),
+    cmd("add_bootstrap_peer_hintv name=addrv,type=CephString", "where another monitor may be", "mon", "rw", 0),
+    cmd("config help name=key,type=CephString,req=false", "what an option is", "mon", "r", 0),
+    cmd("config diff get name=var,type=CephString", "where an option's value comes from", "mon", "r", 0),
     cmd("quorum_status", "who is in the quorum", "mon", "r", 0),
     cmd("mgr stop here", "stop the manager of this process", "mon", "rw", 0),
     cmd("mgr start here", "start the manager of this process", "mon", "rw", 0),
@@ -30,6 +37,12 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "mgr stop here" => mgr_stop,
         "mgr start here" => mgr_start,
         "version" => version_,
+        "git_version" => git_version,
+        "help" => help,
+        "assert" => crash,
+        "add_bootstrap_peer_hint" | "add_bootstrap_peer_hintv" => bootstrap_hint,
+        "config help" => super::config::help,
+        "config diff get" => config_diff_get,
         "mon_status" => mon_status,
         "sessions" => sessions,
         "compact" => nothing,
@@ -50,6 +63,34 @@ fn version_(c: &mut Cmd) -> CmdResult {
     let d =
         Dump::obj().with("version", version::SHORT).with("release", version::RELEASE).with("release_type", "stable");
     Ok(c.dump("version", &d))
+}
+
+/// The commit is part of the version's text.
+fn git_version(c: &mut Cmd) -> CmdResult {
+    let full = version::full();
+    let commit = full.split(['(', ')']).nth(1).unwrap_or_default();
+    Ok(c.dump("git_version", &Dump::obj().with("git_version", commit)))
+}
+
+fn help(c: &mut Cmd) -> CmdResult {
+    let mut all: Vec<&Command> = super::of_this_monitor().collect();
+    all.sort_by_key(|command| command.prefix());
+    let mut d = Dump::obj();
+    all.into_iter().for_each(|command| d.put(command.prefix(), command.help));
+    Ok(c.dump("help", &d))
+}
+
+/// For those who try what becomes of a crash (Ceph: `debug_asok_assert_abort`).
+fn crash(c: &mut Cmd) -> CmdResult {
+    assert!(!c.mon.config.bool("debug_asok_assert_abort"), "a command at the admin socket asked for it");
+    fail(errno::EPERM, "debug_asok_assert_abort is not set")
+}
+
+fn bootstrap_hint(c: &mut Cmd) -> CmdResult {
+    match c.mon.in_quorum() {
+        true => Ok(Reply::data("mon already active; ignoring bootstrap hint")),
+        false => fail(errno::EOPNOTSUPP, "a monitor of this cluster finds the others by its store and by mon_host"),
+    }
 }
 
 /// Stands in for the death of a manager's process: its state and its connections are gone.
@@ -126,12 +167,13 @@ fn injectargs(c: &mut Cmd) -> CmdResult {
             None => (word, words.next().unwrap_or("true").to_owned()),
         };
         match config.set(name, &value, Source::Override) {
-            Ok(()) => said.push(format!("{} = '{value}'", types::options::normal_name(name))),
+            Ok(()) => said.push(name.to_owned()),
             Err(e) => return fail(errno::EINVAL, e.to_string()),
         }
     }
     use_config(c, config);
-    Ok(Reply::says(said.join(" ")))
+    let said: String = said.iter().map(|name| in_force(c, name)).collect();
+    Ok(Reply::data("{}").and_says(said))
 }
 
 fn use_config(c: &mut Cmd, config: Config) {
@@ -156,14 +198,22 @@ fn config_set(c: &mut Cmd) -> CmdResult {
     let mut config = c.mon.config.clone();
     config.set(&name, &value, Source::Override).map_err(|e| super::Fail(errno::EINVAL, e.to_string()))?;
     use_config(c, config);
-    Ok(c.dump("config_set", &Dump::obj().with("success", "")))
+    let said = in_force(c, &name);
+    Ok(c.dump("config_set", &Dump::obj().with("success", said)))
+}
+
+/// `mon_lease = '6.000000' `
+fn in_force(c: &Cmd, name: &str) -> String {
+    format!("{} = '{}' ", types::options::normal_name(name), c.mon.config.get(name).unwrap_or_default())
 }
 
 fn config_unset(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("var")?;
     let mut config = c.mon.config.clone();
-    config.unset(&c.arg("var")?, Source::Override);
+    config.unset(&name, Source::Override);
     use_config(c, config);
-    Ok(c.dump("config_unset", &Dump::obj().with("success", "")))
+    let said = in_force(c, &name);
+    Ok(c.dump("config_unset", &Dump::obj()).and_says(said))
 }
 
 fn config_show(c: &mut Cmd) -> CmdResult {
@@ -186,6 +236,20 @@ fn config_diff(c: &mut Cmd) -> CmdResult {
         diff.put(name, one);
     }
     Ok(c.dump("config_diff", &Dump::obj().with("diff", diff)))
+}
+
+fn config_diff_get(c: &mut Cmd) -> CmdResult {
+    let name = types::options::normal_name(&c.arg("var")?);
+    let Some(value) = c.mon.config.get(&name) else {
+        return fail(errno::ENOENT, format!("unrecognized config option '{name}'"));
+    };
+    let default = types::options::find(&name).map_or("", |def| def.default_for(true));
+    let mut one = Dump::obj().with("default", default);
+    for (_, by_source) in c.mon.config.changed().filter(|(n, _)| *n == name) {
+        by_source.iter().for_each(|(source, value)| one.put(source.as_str(), value));
+    }
+    one.put("final", value);
+    Ok(c.dump("config_diff_get", &Dump::obj().with("diff", Dump::obj().with(name, one))))
 }
 
 /// As in Ceph: the cluster in figures (its logger `cluster`), and this monitor.

@@ -28,3 +28,37 @@ fn the_descriptions_are_served_with_the_manager_s() {
     assert_eq!(of(&["osd", "pool", "create"]).unwrap()["flags"], 0);
     assert_eq!(of(&["pg", "dump"]).unwrap()["flags"], 8);
 }
+
+#[test]
+fn settings_are_kept_as_ceph_writes_them_and_what_does_not_fit_is_refused_with_the_reason() {
+    let mut c = Cluster::new();
+    let set = |c: &mut Cluster, who: &str, name: &str, value: &str| {
+        c.run(&format!(r#"{{"prefix":"config set","who":"{who}","name":"{name}","value":"{value}"}}"#))
+    };
+    for (name, value, kept) in [
+        ("osd_recovery_sleep", "0.5", "0.500000"),
+        ("bluestore_cache_size", "4G", "4294967296"),
+        ("debug_osd", "5", "5/5"),
+        ("debug_ms", "1/10", "1/10"),
+        ("osd_max_backfills", "3", "3"),
+    ] {
+        assert_eq!(set(&mut c, "osd", name, value).0, 0, "{name}");
+        assert_eq!(c.ok(&format!(r#"{{"prefix":"config get","who":"osd.1","key":"{name}"}}"#)), format!("{kept}\n"));
+    }
+    for (who, name, value, why) in [
+        ("osd", "nosuch", "1", "unrecognized config option 'nosuch'"),
+        ("mon", "mon_host", "x", "mon_host is special and cannot be stored by the mon"),
+        (
+            "osd",
+            "debug_osd",
+            "banana",
+            "error parsing value: debug_osd: 'banana' is not of the form N or N/M, where N and M are integers",
+        ),
+        ("osd", "osd_pool_default_size", "99", "error parsing value: osd_pool_default_size: '99' is not at most 10"),
+        ("nix", "osd_max_backfills", "1", "unrecognized config target 'nix'"),
+    ] {
+        assert_eq!(set(&mut c, who, name, value), (-22, why.to_owned(), String::new()), "{name}");
+    }
+    let (r, rs, _) = c.run(r#"{"prefix":"config get","who":"osd.1","key":"nosuch"}"#);
+    assert_eq!((r, rs.as_str()), (-2, "unrecognized key 'nosuch'"));
+}
