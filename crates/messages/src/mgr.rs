@@ -174,6 +174,8 @@ pub struct DaemonHealthMetric {
 }
 
 impl DaemonHealthMetric {
+    /// Under this key of `task_status` an OSD of ours says where the time of its oldest slow operation goes.
+    pub const SLOW_OPS_WHY: &str = "slow_ops";
     pub const SLOW_OPS: u8 = 0;
 
     /// Of slow ops: how many there are, and how many seconds the oldest has been under way.

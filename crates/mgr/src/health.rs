@@ -54,10 +54,19 @@ pub fn checks(pgs: &PgMap, now_secs: u32, stuck_secs: u32) -> BTreeMap<String, H
     found
 }
 
-/// `SLOW_OPS`: daemon → how many, and the age of the oldest in seconds (Ceph: `DaemonHealthMetricCollector`).
-pub fn slow_ops(slow: &BTreeMap<String, (u32, u32)>) -> Option<HealthCheck> {
-    let count: u64 = slow.values().map(|(n, _)| u64::from(*n)).sum();
-    let oldest = slow.values().map(|(_, secs)| *secs).max()?;
+/// A daemon's slow operations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlowOps {
+    pub count: u32,
+    pub oldest_secs: u32,
+    /// Where the time of the oldest goes, in its words.
+    pub why: Option<String>,
+}
+
+/// `SLOW_OPS`, by daemon (Ceph: `DaemonHealthMetricCollector`). Unlike Ceph's it has details: where the time goes.
+pub fn slow_ops(slow: &BTreeMap<String, SlowOps>) -> Option<HealthCheck> {
+    let count: u64 = slow.values().map(|s| u64::from(s.count)).sum();
+    let oldest = slow.values().map(|s| s.oldest_secs).max()?;
     let names: Vec<&str> = slow.keys().map(String::as_str).collect();
     let who = match names[..] {
         [one] => format!("{one} has slow ops"),
@@ -68,8 +77,13 @@ pub fn slow_ops(slow: &BTreeMap<String, (u32, u32)>) -> Option<HealthCheck> {
         severity: Severity::Warn,
         summary: format!("{count} slow ops, oldest one blocked for {oldest} sec, {who}"),
         count: 1,
-        detail: Vec::new(),
+        detail: slow.iter().filter_map(|(name, s)| Some(slow_line(name, s.count, s.why.as_ref()?))).collect(),
     })
+}
+
+fn slow_line(name: &str, count: u32, why: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{name} has {count} slow op{s}; the oldest: {why}")
 }
 
 /// `PG_SLOW_SNAP_TRIMMING`: PGs with so many removed snapshots to trim. No threshold: no warning.
@@ -235,9 +249,28 @@ fn unfound(pgs: &PgMap, found: &mut BTreeMap<String, HealthCheck>) {
 mod tests {
     use super::*;
 
-    fn summary(slow: &[(&str, (u32, u32))]) -> Option<String> {
-        let slow = slow.iter().map(|(name, s)| ((*name).to_owned(), *s)).collect();
-        slow_ops(&slow).map(|c| c.summary)
+    fn slow(list: &[(&str, (u32, u32))]) -> BTreeMap<String, SlowOps> {
+        let one = |(count, oldest_secs): (u32, u32)| SlowOps { count, oldest_secs, why: None };
+        list.iter().map(|(name, s)| ((*name).to_owned(), one(*s))).collect()
+    }
+
+    fn summary(list: &[(&str, (u32, u32))]) -> Option<String> {
+        slow_ops(&slow(list)).map(|c| c.summary)
+    }
+
+    #[test]
+    fn each_daemon_with_slow_ops_says_where_the_time_goes() {
+        let mut all = slow(&[("osd.1", (2, 8)), ("osd.2", (1, 30)), ("osd.3", (1, 30))]);
+        all.get_mut("osd.1").expect("it is there").why = Some("x is under way for 8 s".to_owned());
+        all.get_mut("osd.2").expect("it is there").why = Some("y is under way for 30 s".to_owned());
+        let lines = slow_ops(&all).expect("some are slow").detail;
+        assert_eq!(
+            lines,
+            [
+                "osd.1 has 2 slow ops; the oldest: x is under way for 8 s",
+                "osd.2 has 1 slow op; the oldest: y is under way for 30 s"
+            ]
+        );
     }
 
     #[test]

@@ -40,8 +40,7 @@ struct Session {
     /// `osd.3`, or a service daemon's `SERVICE.NAME`.
     daemon: Option<String>,
     is_service: bool,
-    /// How many of its operations are slow, and the age of the oldest in seconds.
-    slow: (u32, u32),
+    slow: health::SlowOps,
 }
 
 /// A command's answer.
@@ -232,7 +231,9 @@ impl Mgr {
             Body::MMgrReport(m) => {
                 let slow = m.daemon_health_metrics.iter().find(|metric| metric.kind == DaemonHealthMetric::SLOW_OPS);
                 if let (Some(slow), Some(session)) = (slow, self.sessions.get_mut(&conn)) {
-                    session.slow = slow.count_and_age();
+                    let (count, oldest_secs) = slow.count_and_age();
+                    let said = m.task_status.as_ref().and_then(|s| s.get(DaemonHealthMetric::SLOW_OPS_WHY).cloned());
+                    session.slow = health::SlowOps { count, oldest_secs, why: said };
                 }
                 self.config_of(conn, m.config);
             }
@@ -338,8 +339,8 @@ impl Mgr {
         let summary = self.summary(map);
         let mut checks = health::checks(&self.stats, now.wall.sec, warn.stuck_secs);
         checks.extend(health_scrub::checks(&self.stats, map, now.wall.sec, &warn.scrub));
-        let slow = self.sessions.values().filter(|s| s.slow.0 > 0);
-        let slow = slow.filter_map(|s| Some((s.daemon.clone()?, s.slow))).collect();
+        let slow = self.sessions.values().filter(|s| s.slow.count > 0);
+        let slow = slow.filter_map(|s| Some((s.daemon.clone()?, s.slow.clone()))).collect();
         checks.extend(health::slow_ops(&slow).map(|check| ("SLOW_OPS".into(), check)));
         let trimming = health::slow_snap_trimming(&self.stats, warn.trimq);
         checks.extend(trimming.map(|check| ("PG_SLOW_SNAP_TRIMMING".into(), check)));

@@ -183,9 +183,13 @@ impl Osd {
         });
         let text =
             format!("{} slow requests (by type [ {} ]{})", slow.count, states.join(" "), pool.unwrap_or_default());
-        let oldest = self.ops_in_flight().into_iter().next().map(|op| op.explain(now, self.setup.whoami));
-        let text = oldest.map_or(text.clone(), |oldest| format!("{text}; the oldest: {oldest}"));
+        let text = self.explain_oldest(now).map_or(text.clone(), |oldest| format!("{text}; the oldest: {oldest}"));
         self.log.entry(now, Level::Warn, text);
+    }
+
+    /// One sentence: where the time of the oldest operation under way goes.
+    pub(crate) fn explain_oldest(&self, now: Now) -> Option<String> {
+        self.ops_in_flight().first().map(|op| op.explain(now, self.setup.whoami))
     }
 
     /// A sentence on each operation that is slow now, or was lately, the oldest first.
