@@ -135,19 +135,41 @@ impl Request {
 
 /// Answers a request; `None` if it has to wait until ids are granted.
 pub fn answer(ids: &mut GlobalIds, method: u32, payload: &bytes::Bytes) -> Option<AuthReply> {
+    let request = match checked(method, payload) {
+        Ok(request) => request,
+        Err(bad) => return Some(bad),
+    };
+    let global_id = if ids.is_given(request.global_id) { request.global_id } else { ids.take()? };
+    Some(done(request, global_id))
+}
+
+/// Answers one who is let in without a quorum: it keeps the id that it says it has, and gets none.
+pub fn answer_visitor(method: u32, payload: &bytes::Bytes) -> AuthReply {
+    match checked(method, payload) {
+        Ok(request) => {
+            let id = request.global_id;
+            done(request, id)
+        }
+        Err(bad) => bad,
+    }
+}
+
+fn checked(method: u32, payload: &bytes::Bytes) -> Result<Request, AuthReply> {
     let bad = |errno| AuthReply::Bad { errno, allowed_methods: vec![METHOD_NONE], allowed_modes: vec![MODE_CRC] };
     if method != METHOD_NONE {
-        return Some(bad(-EOPNOTSUPP));
+        return Err(bad(-EOPNOTSUPP));
     }
-    let Ok(request) = Request::decode(payload.clone()) else { return Some(bad(-EINVAL)) };
-    let global_id = if ids.is_given(request.global_id) { request.global_id } else { ids.take()? };
-    Some(AuthReply::Done {
+    Request::decode(payload.clone()).map_err(|_| bad(-EINVAL))
+}
+
+fn done(request: Request, global_id: u64) -> AuthReply {
+    AuthReply::Done {
         name: request.name(global_id),
         entity: request.entity,
         global_id,
         con_mode: MODE_CRC,
         payload: bytes::Bytes::new(),
-    })
+    }
 }
 
 #[cfg(test)]

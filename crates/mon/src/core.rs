@@ -74,6 +74,11 @@ pub struct Flight {
 const TICK: Duration = Duration::from_secs(1);
 /// A client's id that we do not know may be of a grant that reaches us later, but not later than this.
 const ID_PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever has waited for so long at a monitor without a quorum wants this very one (`ceph ping`, `ceph tell`): those
+/// who look for any have found another by then.
+const VISIT_AFTER: Duration = Duration::from_secs(1);
+/// Time enough for one question.
+const VISIT: Duration = Duration::from_secs(3);
 /// A monitor that is out of the quorum for so long sends its clients to another one (Ceph: twice
 /// `mon_lease`).
 const OUT_TOO_LONG: Duration = Duration::from_secs(5);
@@ -105,6 +110,8 @@ pub struct Mon {
     pub(crate) flight: Option<Flight>,
     pub(crate) held: VecDeque<Held>,
     at_the_door: VecDeque<AtTheDoor>,
+    /// Let in without a quorum, and when.
+    visitors: BTreeMap<ConnId, Duration>,
     pub(crate) forwards: Forwards,
     pub(crate) links: Links,
     /// At the leader: stores that get the log and do not vote yet, and where they are.
@@ -153,6 +160,7 @@ impl Mon {
             flight: None,
             held: VecDeque::new(),
             at_the_door: VecDeque::new(),
+            visitors: BTreeMap::new(),
             forwards: Forwards::new(u64::from_le_bytes(*setup.entropy.first_chunk().expect("of 32"))),
             links: Links::default(),
             learners: BTreeMap::new(),
@@ -263,7 +271,7 @@ impl Mon {
     /// Lets clients in while this monitor can serve them. Those who cannot wait go to another.
     pub(crate) fn let_in(&mut self, cx: &mut Cx) {
         if !self.in_quorum() || self.state.is_new() {
-            return;
+            return self.let_visitors_in(cx);
         }
         for at in std::mem::take(&mut self.at_the_door) {
             // Another monitor gave it an id, of which this one is yet to hear: another id would make
@@ -274,6 +282,27 @@ impl Mon {
                 Some(reply) => cx.out.push(Output::AuthReply { conn: at.conn, reply }),
                 None => self.at_the_door.push_back(at),
             }
+        }
+    }
+
+    /// Who is let in without a quorum is answered what this monitor alone can answer, and sent away soon: it gets no
+    /// id, as it could keep it (Ceph: `Monitor::dispatch_op`, before it asks for a quorum).
+    fn let_visitors_in(&mut self, cx: &mut Cx) {
+        let waited = |at: &AtTheDoor| cx.now.mono.saturating_sub(at.since) >= VISIT_AFTER;
+        while let Some(at) = self.at_the_door.pop_front_if(|at| waited(at)) {
+            let reply = auth::answer_visitor(at.method, &at.payload);
+            cx.out.push(Output::AuthReply { conn: at.conn, reply });
+            self.visitors.insert(at.conn, cx.now.mono);
+        }
+    }
+
+    fn send_visitors_away(&mut self, cx: &mut Cx) {
+        let late: Vec<ConnId> =
+            self.visitors.extract_if(.., |_, since| cx.now.mono - *since >= VISIT).map(|v| v.0).collect();
+        for conn in late {
+            cx.out.push(Output::Close { conn });
+            self.sessions.close(conn);
+            self.forwards.forget(conn);
         }
     }
 
@@ -290,6 +319,10 @@ impl Mon {
             return self.peer_message(cx, conn, m);
         }
         if self.sessions.get(conn).is_none() {
+            return;
+        }
+        let asks_this_one = matches!(msg.body, Body::MPing(_) | Body::MCommand(_));
+        if self.visitors.contains_key(&conn) && !asks_this_one {
             return;
         }
         if self.is_local(&msg) {
@@ -321,6 +354,7 @@ impl Mon {
         self.osd.look_soon();
         self.forwards.forget(conn);
         self.at_the_door.retain(|a| a.conn != conn);
+        self.visitors.remove(&conn);
         self.mgr.reset(cx.now, conn);
         self.links.reset(conn);
     }
@@ -335,13 +369,12 @@ impl Mon {
         if cx.now.mono.saturating_sub(since) < OUT_TOO_LONG {
             return;
         }
-        for conn in self.sessions.conns() {
+        for conn in
+            self.sessions.conns().into_iter().filter(|conn| !self.visitors.contains_key(conn)).collect::<Vec<_>>()
+        {
             cx.out.push(Output::Close { conn });
             self.sessions.close(conn);
             self.forwards.forget(conn);
-        }
-        for at in std::mem::take(&mut self.at_the_door) {
-            cx.out.push(Output::Close { conn: at.conn });
         }
     }
 
@@ -364,6 +397,7 @@ impl Mon {
             self.next_tick = Some(cx.now.mono + TICK);
             self.mgr_tick(cx);
             self.mind_quorum(cx);
+            self.send_visitors_away(cx);
             self.ask_again(cx);
             self.ask_to_join(cx);
             if self.is_writeable() {

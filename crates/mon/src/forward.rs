@@ -350,7 +350,7 @@ impl Mon {
         for conn in std::mem::take(&mut self.forwards.proxies).into_keys() {
             self.sessions.close(conn);
         }
-        self.held.retain(|h| !matches!(h, Held::Job(_) | Held::Mgr(_)));
+        self.held.retain(|h| !matches!(h, Held::Job(_)));
     }
 
     // --- back at the one who was asked

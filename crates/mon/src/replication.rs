@@ -13,7 +13,7 @@ use os::Transaction;
 use quorum::{Index, MemberId, Raft, Restored, Setup as RaftSetup, Timing};
 
 use crate::change::{Change, Proposal, Space};
-use crate::core::{Cx, Flight, Mon, answer, chain};
+use crate::core::{Cx, Flight, Held, Mon, answer, chain};
 use crate::peers::PeerMsg;
 use crate::pending::Pending;
 use crate::state::{Effects, meta};
@@ -272,10 +272,13 @@ impl Mon {
             self.learners.clear();
             self.forget_clocks();
             self.drop_jobs();
-            // The manager goes with the lead: who was connected connects to the new leader's.
-            self.mgr.stop(cx.out);
         }
         if leader.is_some() {
+            // The manager goes with the lead: who was connected connects to the new leader's. Until there is one it
+            // answers what needs no monitor, as Ceph's does without a quorum: a client that gave up waiting for an
+            // answer does not always survive it when it comes (librados 16, `MgrClient::handle_command_reply`).
+            self.mgr.stop(cx.out);
+            self.held.retain(|h| !matches!(h, Held::Mgr(_)));
             self.on_accepted();
             self.say_hello(cx);
             self.route_all(cx);

@@ -5,7 +5,7 @@ use messages::{Body, MMonGetMap, MMonGetVersion, MMonSubscribe, MPing, Subscribe
 use node::{AuthReply, ConnId, Endpoint, Input};
 use types::MonMap;
 
-use crate::harness::{Cluster, fsid};
+use crate::harness::{Cluster, addr, fsid, setup};
 
 fn subscribe(items: &[(&str, u64, u8)]) -> MMonSubscribe {
     let what = items.iter().map(|(w, start, flags)| ((*w).to_owned(), SubscribeItem { start: *start, flags: *flags }));
@@ -134,4 +134,24 @@ fn an_osd_that_is_down_finds_all_maps_since_when_it_comes_back() {
         _ => None,
     });
     assert_eq!(first.unwrap().oldest_map, 1);
+}
+
+#[test]
+fn a_monitor_that_agrees_with_nobody_answers_who_asks_it_and_nothing_else() {
+    let mut c = Cluster::on(os::MemStore::default(), &[]);
+    let mons = ["a", "b", "c"].into_iter().zip(3300..).map(|(name, port)| (name.to_owned(), addr(port, 0)));
+    c.mon = mon::Mon::new(mon::Setup { mons: mons.collect(), founds: true, ..setup(&[]) });
+    c.input(Input::Start);
+    // Recorded from real Ceph's `ceph` program.
+    let payload = bytes::Bytes::from_static(b"\x0a\x08\0\0\0\x05\0\0\0admin\0\0\0\0\0\0\0\0");
+    c.input(Input::Auth { conn: ConnId(77), via: Endpoint::Public, method: 1, payload });
+    assert!(c.auth.is_empty(), "those who look for any monitor find another first");
+    c.pass(2);
+    assert!(matches!(c.auth[..], [(ConnId(77), AuthReply::Done { .. })]), "{:?}", c.auth);
+    let conn = c.client();
+    c.send(conn, MPing::default());
+    let pong = c.received(conn);
+    assert!(matches!(&pong[..], [Body::MPing(_)]), "{pong:?}");
+    let (r, _, status) = c.tell(r#"{"prefix":"mon_status"}"#);
+    assert!(r == 0 && status.contains(r#""state": "electing""#), "{status}");
 }
