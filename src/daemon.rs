@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cli::conf::Conf;
 use cli::dir::{ClusterDir, Daemon, write_file};
 use monclient::MonAddr;
@@ -11,12 +11,14 @@ use node::Endpoint;
 use runtime::{CompletionQueue, Endpoints, Listen, RuntimeConfig, StoreDisk, run_node};
 use types::{AddrType, EntityAddr, EntityName, Uuid};
 
-use crate::machine;
+use crate::{crash, machine};
 
 /// Runs one daemon until it ends; gives its exit code. Everything that can go wrong at the start is one
 /// line in the daemon's log, and the exit code says that it did.
 pub fn run(dir: &ClusterDir, daemon: &Daemon) -> Result<i32> {
     runtime::init_log(None)?;
+    crash::watch(dir, daemon);
+    crash::post(dir, daemon);
     let result = match daemon {
         Daemon::Mon(name) => run_mon(dir, daemon, name),
         Daemon::Osd(id) => run_osd(dir, daemon, *id),
@@ -218,6 +220,14 @@ fn open_store(
     if !path.join("superblock").exists() {
         make_store(&path, uuid, size, owner, common.fsid, founders)?;
     }
-    StoreDisk::open(&path, store::Options::default())
-        .with_context(|| format!("cannot open the store in {}", path.display()))
+    let opened = StoreDisk::open(&path, store::Options::default());
+    let (disk, queue) = opened.with_context(|| format!("cannot open the store in {}", path.display()))?;
+    let meta = disk.store().map(store::Store::meta);
+    let written = |key: &str| meta.and_then(|m| m.get(key)).cloned();
+    for (key, what, ours) in [("fsid", "cluster", common.fsid.to_string()), ("daemon", "daemon", owner.to_string())] {
+        if let Some(theirs) = written(key).filter(|theirs| *theirs != ours) {
+            bail!("the store in {} belongs to {what} {theirs}, not to {ours}", path.display());
+        }
+    }
+    Ok((disk, queue))
 }

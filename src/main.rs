@@ -1,6 +1,7 @@
 //! One binary: called as `spirula` it makes and keeps clusters, called as `ceph` or `rados` it does what
 //! they do.
 
+mod crash;
 mod daemon;
 mod machine;
 mod mon_tools;

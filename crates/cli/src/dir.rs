@@ -111,7 +111,7 @@ impl ClusterDir {
         let ours = |name: &str| {
             let file = name.strip_suffix(".new").unwrap_or(name);
             // Files being written end in `.new` in place of their last part.
-            matches!(file, "run" | "log" | "lock" | "ceph" | "ceph.conf" | "spirula")
+            matches!(file, "run" | "log" | "crash" | "lock" | "ceph" | "ceph.conf" | "spirula")
                 || matches!(file, "ceph.client.admin" | "ceph.client.admin.keyring")
                 || name.parse::<Daemon>().is_ok()
         };

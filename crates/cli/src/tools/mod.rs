@@ -77,6 +77,22 @@ impl Connect {
     }
 }
 
+/// A command to the manager of the cluster that a configuration names: its errno (negative) and what it said.
+///
+/// # Errors
+/// If the cluster cannot be reached within `patience`.
+pub fn ask_mgr(
+    conf: &std::path::Path,
+    command: &serde_json::Value,
+    data: Vec<u8>,
+    patience: Duration,
+) -> Result<(i32, String)> {
+    let connect = Connect { conf: Some(conf.to_owned()), name: None, timeout: Some(patience) };
+    let request = ::rados::Request::MgrCommand { cmd: command.to_string(), data: data.into() };
+    let reply = connect.open()?.command(request)?;
+    Ok((reply.r, reply.rs))
+}
+
 /// `[v2:127.0.0.1:3300/0],[v1:…]`, or bare addresses; those that only speak the old protocol are left out.
 fn parse_mon_host(text: &str) -> Result<Vec<MonAddr>> {
     let parts = text.split([',', ' ']).map(|p| p.trim_matches(['[', ']'])).filter(|p| !p.is_empty());
