@@ -1,0 +1,172 @@
+"""Monitors, with real processes: frozen ones, ones without a quorum, crashes that are told, stores that are not theirs."""
+import json
+import os
+import re
+import shutil
+import signal
+import time
+
+from cluster import Cluster, run
+
+TESTS = []
+
+
+def test(f):
+    f.own_cluster = True
+    TESTS.append(f)
+    return f
+
+
+def leader(c):
+    return c.json('quorum_status')['quorum_leader_name']
+
+
+def wait_quorum(c, n):
+    c.wait('%d monitors in the quorum' % n, lambda: len(c.json('quorum_status')['quorum']) == n)
+
+
+@test
+def another_manager_serves_when_the_leader_is_frozen(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '3']) as c:
+        wait_quorum(c, 3)
+        c.pool('p')
+        c.wait_clean()
+        frozen = leader(c)
+        pid = c.pids()['mon.' + frozen]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            c.wait('another leader', lambda: leader(c) != frozen, limit=20)
+            mgr = c.json('mgr', 'dump')
+            assert mgr['available'] and mgr['active_name'] == leader(c), mgr
+            assert frozen not in [s['name'] for s in mgr['standbys']], mgr
+            c.wait('all PGs shown by the other manager',
+                   lambda: set(c.pg_states()) == {'active+clean'}, limit=30)
+            assert len(c.json('osd', 'df')['nodes']) == 3
+            assert 'active+clean' in c.ceph('tell', 'mgr', 'pg', 'stat').text
+            codes = set(c.json('health')['checks'])
+            assert codes == {'MON_DOWN'}, codes
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_quorum(c, 3)
+        c.wait('health', lambda: c.ceph('health').text.strip() == 'HEALTH_OK')
+        assert len(c.json('mgr', 'dump')['standbys']) == 2
+        assert set(c.pg_states()) == {'active+clean'}
+
+
+@test
+def a_monitor_without_a_quorum_answers_who_asks_it(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '1']) as c:
+        wait_quorum(c, 3)
+        pong = json.loads(c.ceph('ping', 'mon.a').text)
+        assert pong['mon_status']['state'] in ('leader', 'peon') and 'health' in pong, pong
+        c.kill_all(only=['mon.b', 'mon.c'])
+        time.sleep(3)
+        pong = json.loads(c.ceph('ping', 'mon.a', timeout=15).text)
+        assert pong['mon_status']['state'] == 'electing' and pong['mon_status']['quorum'] == [], pong
+        c.start('mon.b')
+        wait_quorum(c, 2)
+        assert json.loads(c.ceph('tell', 'mon.a', 'mon_status').text)['state'] in ('leader', 'peon')
+
+
+@test
+def a_crash_is_told_at_the_next_start_until_somebody_took_note(t):
+    options = ['--osds', '1', '--set', 'debug_asok_assert_abort=true', '--set', 'osd_pool_default_size=1']
+    with Cluster(t.binary, options) as c:
+        for daemon in 'osd.0', 'mon.a':
+            socket = os.path.join(c.dir, 'run', daemon + '.asok')
+            # The answer does not come: who would send it has crashed.
+            run(['python3', '-c', 'import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n'
+                 's.sendall(b\'{"prefix": "assert"}\\0\')\ns.recv(4)', socket], timeout=20)
+            c.wait('its end', lambda: daemon not in c.pids(), limit=10)
+            c.start(daemon)
+        found = c.wait('two reports', lambda: len(c.json('crash', 'ls')) == 2 and c.json('crash', 'ls'))
+        assert sorted(r['entity_name'] for r in found) == ['mon.a', 'osd.0'], found
+        for r in found:
+            info = c.json('crash', 'info', r['crash_id'])
+            assert info['assert_msg'] == 'a command at the admin socket asked for it', info
+            assert any('handle' in frame for frame in info['backtrace']), info
+        check = c.wait('RECENT_CRASH', lambda: c.json('health', 'detail')['checks'].get('RECENT_CRASH'))
+        assert check['summary']['message'] == '2 daemons have recently crashed', check
+        left = os.listdir(os.path.join(c.dir, 'crash'))
+        assert left == ['posted'], left
+        c.ceph('crash', 'archive-all')
+        assert 'RECENT_CRASH' not in c.json('health')['checks']
+
+
+@test
+def what_is_not_this_monitors_is_refused_in_one_line(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '1']) as c, Cluster(t.binary, ['--osds', '1']) as other:
+        wait_quorum(c, 3)
+
+        def refused(*words, daemon='mon.c'):
+            done = run([c.binary, 'run-daemon', daemon, '--dir', c.dir], timeout=40)
+            said = [line for line in (done.text + done.errors).splitlines() if line.strip()]
+            assert done.rc not in (0, None) and said, done
+            assert any(all(w in line for w in words) for line in said), done
+        # A second process while the first one runs: at its address, and at another.
+        refused('cannot listen')
+        conf = open(c.conf).read()
+        head, own = conf.split('[mon.c]')
+        with open(c.conf, 'w') as f:
+            f.write(head + '[mon.c]' + re.sub(r':(\d+)', lambda m: ':%d' % (int(m[1]) + 60), own, count=2))
+        refused('store', 'another')
+        with open(c.conf, 'w') as f:
+            f.write(conf)
+        # The store of another cluster, and another monitor's.
+        c.stop('mon.c')
+        other.stop('mon.a')
+        store, kept = os.path.join(c.dir, 'mon.c', 'store'), os.path.join(c.dir, 'kept')
+        os.rename(store, kept)
+        shutil.copytree(os.path.join(other.dir, 'mon.a', 'store'), store)
+        refused('belongs to')
+        shutil.rmtree(store)
+        c.stop('mon.b')
+        shutil.copytree(os.path.join(c.dir, 'mon.b', 'store'), store)
+        refused('belongs to', 'mon.b')
+        shutil.rmtree(store)
+        os.rename(kept, store)
+        c.start('mon.b')
+        c.start('mon.c')
+        wait_quorum(c, 3)
+
+
+@test
+def with_one_host_cut_off_no_healthy_osd_is_marked_down(t):
+    import cutoff
+    from run import Skip
+    try:
+        host = cutoff.Host()
+    except OSError as e:
+        raise Skip('nothing can be cut off here: %s' % e)
+    c = Cluster(t.binary, ['--osds', '6'])
+    try:
+        c.up(*c.options)
+        c.pool('p', pgs=32)
+        far = ['osd.4', 'osd.5']
+        for daemon in far:
+            c.stop(daemon)
+            host.run([c.binary, 'start', daemon, '--dir', c.dir])
+        c.wait_clean()
+
+        def up():
+            return [o['osd'] for o in c.json('osd', 'dump')['osds'] if o['up']]
+        before = {o['osd']: o['down_at'] for o in c.json('osd', 'dump')['osds']}
+        host.cut()
+        c.wait('those on the host to be down', lambda: up() == [0, 1, 2, 3], limit=20)
+        time.sleep(4)
+        assert up() == [0, 1, 2, 3]
+        host.heal()
+        c.wait('all up again', lambda: len(up()) == 6, limit=30)
+        c.wait_clean()
+        after = {o['osd']: o['down_at'] for o in c.json('osd', 'dump')['osds']}
+        marked = sorted(osd for osd in after if after[osd] != before[osd])
+        assert marked == [4, 5], marked
+    finally:
+        try:
+            host.heal()
+        except OSError:
+            pass
+        c.down(rc=None)
+        c.kill_all()
+        host.close()
+        shutil.rmtree(c.folder, ignore_errors=True)
