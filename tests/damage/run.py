@@ -204,8 +204,8 @@ def main():
     lab.up()
 
     # Name, copies, how it comes to light, and the damage itself.
-    def primary_lost(c): c.offline(c.acting[0], lambda: lab.store('remove-object', c.acting[0], c.pgid, 'obj3'))
-    def replica_lost(c): c.offline(c.acting[-1], lambda: lab.store('remove-object', c.acting[-1], c.pgid, 'obj3'))
+    def primary_lost(c): c.offline(c.acting[0], lambda: lab.store('remove-object', c.acting[0], c.pgid, 'obj3', '--yes'))
+    def replica_lost(c): c.offline(c.acting[-1], lambda: lab.store('remove-object', c.acting[-1], c.pgid, 'obj3', '--yes'))
     def primary_other(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3'))
     def replica_other(c): c.offline(c.acting[-1], lambda: lab.store('corrupt-object', c.acting[-1], c.pgid, 'obj3'))
     def replica_bit(c): c.offline(c.acting[-1], lambda: c.flip(c.acting[-1], 'obj3', 77))

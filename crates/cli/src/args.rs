@@ -127,27 +127,96 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
     /// Check a store without changing it: a line a finding, exit code 1 if there are any
-    Fsck {
-        /// The OSD's folder, such as spirula-data/osd.0
+    Fsck(StoreArg),
+    /// Mend what `fsck` finds and can be mended without guessing, and say what helps against the rest
+    Repair {
+        #[command(flatten)]
+        store: StoreArg,
+        /// Only say what would be done
         #[arg(long)]
-        dir: PathBuf,
+        dry_run: bool,
     },
-    /// Remove one object from a stopped OSD's store
-    RemoveObject {
+    /// List the PGs that a store holds, or the objects of one
+    List {
+        #[command(flatten)]
+        store: StoreArg,
+        pgid: Option<String>,
+    },
+    /// Write a PG with its log and all its objects to a file; the store is not changed
+    Export {
+        #[command(flatten)]
+        store: StoreArg,
+        pgid: String,
+        /// Must not exist
+        file: PathBuf,
+        /// Leave out objects that cannot be read: the imported copy will know that it lacks them
         #[arg(long)]
-        dir: PathBuf,
+        skip_unreadable: bool,
+    },
+    /// Take an exported PG into this store, which must not have it
+    Import {
+        #[command(flatten)]
+        store: StoreArg,
+        file: PathBuf,
+        /// Only say whether it could be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Although the maps between are forgotten: no newer copy of the PG can exist
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove one object from a store: says what would be lost, and does it with --yes
+    RemoveObject {
+        #[command(flatten)]
+        store: StoreArg,
         pgid: String,
         object: String,
+        /// Of this namespace
+        #[arg(long, short = 'N', default_value = "")]
+        namespace: String,
+        /// The clone of this number, not the object itself
+        #[arg(long)]
+        clone: Option<u64>,
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Remove a whole copy of a PG from a store: says what would be lost, and does it with --yes
+    RemovePg {
+        #[command(flatten)]
+        store: StoreArg,
+        pgid: String,
+        #[arg(long)]
+        yes: bool,
     },
     /// Overwrite the beginning of one object with other bytes, keeping checksums valid: damage that
     /// only a comparison of replicas can find
     #[command(hide = true)]
     CorruptObject {
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        store: StoreArg,
         pgid: String,
         object: String,
+        /// Damage this instead of the data
+        #[arg(long, value_enum, default_value = "data")]
+        what: Corrupt,
     },
+}
+
+/// A stopped OSD's store.
+#[derive(Debug, clap::Args)]
+pub struct StoreArg {
+    /// The OSD's folder, such as spirula-data/osd.0
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+/// What of an object is spoilt on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Corrupt {
+    Data,
+    Omap,
+    Attr,
+    Snapset,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use denc::Decoder;
-use messages::{MOSDBoot, MOSDMarkMeDown, Paxos};
+use messages::{MOSDBoot, Paxos};
 use node::{AuthReply, ConnId, Endpoint, Level, Now, Output, Peer};
 use os::ObjectRead;
 use types::options::Source;
@@ -18,7 +18,7 @@ use crate::maps::Maps;
 use crate::{Conn, Osd, State, Timer};
 
 /// How long a polite stop waits for the monitors' acknowledgement (Ceph: `osd_mon_shutdown_timeout`).
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a map that shows us up may take before we ask again: a leader that fails forgets who asked.
 const BOOT_PATIENCE: Duration = Duration::from_secs(10);
 const CEPH_AUTH_NONE: u32 = 1;
@@ -216,7 +216,7 @@ impl Osd {
                 self.boot_if_healthy(now, store, out);
             }
             State::Active | State::Waiting => {}
-            State::Stopping { .. } if !map.is_up(me) => out.push(Output::Exit { code: 0 }),
+            State::Stopping { .. } if !map.is_up(me) => self.exit(out),
             State::Stopping { .. } => {}
         }
     }
@@ -257,25 +257,6 @@ impl Osd {
         let mut txn = os::Transaction::new();
         maps.write_superblock(&mut txn);
         self.submit_own(txn, out);
-    }
-
-    /// Says good-bye: the monitors mark us down at once instead of finding out.
-    pub(crate) fn shutdown(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.state != State::Active || self.mon.conn().is_none() {
-            return out.push(Output::Exit { code: 0 });
-        }
-        let epoch = self.epoch();
-        let m = MOSDMarkMeDown {
-            paxos: Paxos { version: epoch.into(), ..Paxos::default() },
-            fsid: self.setup.fsid,
-            target_osd: self.setup.whoami,
-            target_addrs: self.setup.listening.public.into(),
-            epoch,
-            request_ack: true,
-            down_and_dead: true,
-        };
-        self.mon.send(m, out);
-        self.state = State::Stopping { until: now.mono + STOP_PATIENCE };
     }
 
     /// `MConfig`: what the monitors keep for us replaces what they kept before.

@@ -83,6 +83,7 @@ impl Osd {
         match via {
             Endpoint::HbBack => self.heartbeat(now, store, conn, HbNet::Back, &msg, out),
             Endpoint::HbFront => self.heartbeat(now, store, conn, HbNet::Front, &msg, out),
+            Endpoint::Cluster if self.failed => {}
             Endpoint::Cluster => self.peer_message(now, store, conn, msg, out),
             Endpoint::Public | Endpoint::Mgr => self.public_message(now, store, conn, msg, out),
         }
@@ -101,9 +102,11 @@ impl Osd {
             Body::MLogAck(m) => self.log.acknowledged(m.last),
             Body::MOSDMarkMeDown(_) if from_mon => {
                 if matches!(self.state, State::Stopping { .. }) {
-                    out.push(Output::Exit { code: 0 });
+                    self.exit(out);
                 }
             }
+            // What cannot be kept is not begun.
+            _ if self.failed => {}
             Body::MMgrConfigure(m) => self.mgr_configured(now, conn, &m),
             Body::MPGStatsAck(_) => {}
             Body::MOSDForceRecovery(m) if self.report.is_from_mgr(conn) => self.force_recovery(now, store, &m, out),

@@ -18,9 +18,11 @@ mod boot;
 mod command;
 mod copies;
 mod dispatch;
+mod farewell;
 pub mod heartbeat;
 mod maps;
 mod markdowns;
+pub mod offline;
 mod ops;
 pub mod pace;
 mod pg_num;
@@ -132,6 +134,8 @@ pub struct Osd {
     heartbeats: Heartbeats,
     heartbeat_peers_changed: bool,
     markdowns: markdowns::Markdowns,
+    /// The store keeps nothing any more: we are on our way out.
+    failed: bool,
     /// So full (`osd_failsafe_full_ratio`) that only what frees space is taken, whatever the map says.
     failsafe_full: bool,
     failsafe_ratio: f64,
@@ -181,6 +185,7 @@ impl Osd {
             heartbeats: Heartbeats::new(&cfg),
             heartbeat_peers_changed: false,
             markdowns: markdowns::Markdowns::default(),
+            failed: false,
             failsafe_full: false,
             failsafe_ratio: cfg.f64("osd_failsafe_full_ratio"),
             local_slots: Reserver::new(backfills),
@@ -282,7 +287,7 @@ impl Osd {
                 self.state = State::PreBoot;
                 self.try_boot(now, store, out);
             }
-            State::Stopping { until } if now.mono >= until => out.push(Output::Exit { code: 0 }),
+            State::Stopping { until } if now.mono >= until => self.exit(out),
             _ => {}
         }
         self.refresh_heartbeat_peers();
@@ -322,16 +327,7 @@ impl Node for Osd {
             Input::Wake => self.wake(now, store, out),
             Input::Continue => self.run_pgs(now, store, out),
             Input::Shutdown => self.shutdown(now, out),
-            Input::StoreFailed { why } => {
-                let advice = if why.contains("no space") {
-                    "The disk is full: free space (`rados rm --force-full`), add an OSD, or give this one a larger disk"
-                } else {
-                    "Check the disk; when it is replaced, start the OSD again and it is filled from its peers"
-                };
-                let me = self.setup.whoami;
-                let text = format!("osd.{me}: the store failed and nothing more is acknowledged: {why}. {advice}");
-                self.give_up(text, out);
-            }
+            Input::StoreFailed { why } => self.store_failed(now, &why, out),
         }
         self.run_copies(now, store, out);
         if std::mem::take(&mut self.waiting.retry) {

@@ -58,7 +58,7 @@ fn superblock_object() -> GHObject {
     meta_object("osd_superblock")
 }
 
-fn full_object(epoch: Epoch) -> GHObject {
+pub(crate) fn full_object(epoch: Epoch) -> GHObject {
     meta_object(&format!("osdmap.{epoch}"))
 }
 
@@ -66,13 +66,13 @@ fn inc_object(epoch: Epoch) -> GHObject {
     meta_object(&format!("inc_osdmap.{epoch}"))
 }
 
-fn read_whole(store: &dyn ObjectRead, oid: &GHObject) -> Result<Option<Bytes>, MapError> {
+pub(crate) fn read_whole(store: &dyn ObjectRead, oid: &GHObject) -> Result<Option<Bytes>, MapError> {
     store
         .read(Coll::Meta, oid, 0, u64::from(u32::MAX))
         .map_err(|source| MapError::Read { what: oid.hobj.oid.to_string(), source })
 }
 
-fn write_whole(txn: &mut Transaction, oid: GHObject, data: Bytes) {
+pub(crate) fn write_whole(txn: &mut Transaction, oid: GHObject, data: Bytes) {
     txn.push(TxOp::Truncate { coll: Coll::Meta, oid: oid.clone(), size: 0 });
     txn.push(TxOp::Write { coll: Coll::Meta, oid, off: 0, data, fadvise: 0 });
 }
@@ -278,7 +278,7 @@ pub struct Absorbed {
     pub gap: bool,
 }
 
-fn decode_map(raw: Bytes) -> Result<OsdMap, denc::DecodeError> {
+pub(crate) fn decode_map(raw: Bytes) -> Result<OsdMap, denc::DecodeError> {
     Decoder::new(raw).get::<OsdMap>()
 }
 

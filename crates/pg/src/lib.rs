@@ -21,6 +21,7 @@ mod backfill;
 mod backfill_target;
 mod backoff;
 mod birth;
+pub mod carry;
 mod choose;
 mod client;
 mod env;

@@ -116,6 +116,12 @@ pub fn mark_deleting(id: SpgId, txn: &mut Transaction) {
     txn.push(TxOp::OmapSet { coll, oid, keys: [(DELETING.into(), Bytes::new())].into() });
 }
 
+/// The copy is whole, and counts from now on.
+pub fn unmark_deleting(id: SpgId, txn: &mut Transaction) {
+    let (coll, oid) = pgmeta(id);
+    txn.push(TxOp::OmapRm { coll, oid, keys: vec![DELETING.into()] });
+}
+
 /// Notes only where the PG stands.
 pub fn write_epoch(id: SpgId, epoch: Epoch, txn: &mut Transaction) {
     let (coll, oid) = pgmeta(id);

@@ -181,7 +181,8 @@ impl SnapMap {
         }
     }
 
-    fn current(&self, store: &dyn ObjectRead, clone: &HObject) -> Result<Snaps, ReadError> {
+    /// The snapshots that a clone stands for.
+    pub fn current(&self, store: &dyn ObjectRead, clone: &HObject) -> Result<Snaps, ReadError> {
         if let Some((_, snaps)) = self.submitted.get(clone) {
             return Ok(snaps.clone());
         }

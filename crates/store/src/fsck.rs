@@ -16,12 +16,27 @@ use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, Onode};
 use crate::overlay::Layers;
 use crate::scratch;
 use crate::state::{Options, decode_row};
-use crate::store::{OpenError, recover};
+use crate::store::{OpenError, open_whole, recover};
 use crate::superblock::{self, Superblock};
 
-/// One thing that is wrong, in one line.
+/// One thing that is wrong, in one line, and what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding(pub String);
+pub struct Finding(pub String, pub Mend);
+
+/// What can be done about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mend {
+    /// The tree of the metadata can be built again from its rows, which are all there.
+    Tree,
+    /// Rows of this object or omap number belong to nothing.
+    Stray(Table, u64),
+    /// The file `block` is shorter than it was made.
+    Short,
+    /// Data that another copy has: the PG can mend it.
+    OtherCopy,
+    /// Nothing that the store knows tells what was there.
+    Nothing,
+}
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,12 +50,23 @@ pub fn fsck(dir: &Path) -> Vec<Finding> {
         // The lock is taken only where there is a store: fsck makes no files.
         let superblock = Superblock::read(dir)?;
         let lock = superblock::lock(dir)?;
-        Ok((superblock, lock, Devices::open_files(dir, false)?))
+        Ok((superblock, lock, open_whole(dir)?))
     };
     match open() {
-        Ok((superblock, _lock, devices)) => fsck_devices(&devices, &superblock),
+        Ok((superblock, _lock, devices)) => fsck_files(&devices, &superblock),
         Err(e) => vec![finding(&e)],
     }
+}
+
+/// As [`fsck_devices`], on a store's files, of which `block` is as long as it ever will be from the first day.
+pub(crate) fn fsck_files(devices: &Devices, superblock: &Superblock) -> Vec<Finding> {
+    let mut found = fsck_devices(devices, superblock);
+    let (len, size) = (devices.block.len(), superblock.size);
+    if len < size {
+        let line = format!("`block` has {len} bytes and was made with {size}: its end is lost");
+        found.push(Finding(line, Mend::Short));
+    }
+    found
 }
 
 /// An error with its causes, in one line.
@@ -51,7 +77,7 @@ fn finding(e: &dyn std::error::Error) -> Finding {
         line += &format!(": {e}");
         cause = e.source();
     }
-    Finding(line)
+    Finding(line, Mend::Nothing)
 }
 
 /// As [`fsck`], on any devices.
@@ -72,13 +98,17 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn say(&mut self, line: String) {
-        self.found.push(Finding(line));
+        self.tell(line, Mend::Nothing);
+    }
+
+    fn tell(&mut self, line: String, mend: Mend) {
+        self.found.push(Finding(line, mend));
     }
 
     fn run(&mut self, superblock: &Superblock) -> Result<(), OpenError> {
         let mut base = RedbBase::open(self.devices.kv.clone(), Options::default().kv_cache_bytes)?;
         if !base.check()? {
-            self.say("metadata: its tree was damaged (checked on a copy; nothing was changed)".to_owned());
+            self.tell("metadata: its tree was damaged (checked on a copy; nothing was changed)".to_owned(), Mend::Tree);
         }
         recover(&self.devices, &base, superblock)?;
         let layers = Layers::over(Arc::new(base));
@@ -131,7 +161,8 @@ impl Check<'_> {
         layers.scan_all::<KvError>(Table::Chunk, &mut |key, row| {
             let (id, number) = key::parse_numbered(key).unwrap_or_default();
             if !chunked.contains(&id) && stray.insert(id) {
-                self.say(format!("blocks of object number {id}, which does not exist"));
+                let line = format!("blocks of object number {id}, which does not exist");
+                self.tell(line, Mend::Stray(Table::Chunk, id));
             }
             let first = number.try_into().map_or(0, u32::from_be_bytes);
             let chunk = decode_row(Table::Chunk, row.clone())?;
@@ -142,7 +173,7 @@ impl Check<'_> {
         layers.scan_all::<KvError>(Table::Omap, &mut |key, _| {
             let (id, _) = key::parse_numbered(key).unwrap_or_default();
             if !omaps.contains(&id) && stray.insert(id) {
-                self.say(format!("omap number {id}, which belongs to no object"));
+                self.tell(format!("omap number {id}, which belongs to no object"), Mend::Stray(Table::Omap, id));
             }
             Ok(())
         })?;
@@ -155,7 +186,7 @@ impl Check<'_> {
                 self.say(format!("{owner} at {}: block {} has two owners or is no block", i * BLOCK, block.phys));
             }
             if let Err(why) = self.read(*block) {
-                self.say(format!("{owner} at {}: {why}", i * BLOCK));
+                self.tell(format!("{owner} at {}: {why}", i * BLOCK), Mend::OtherCopy);
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::kv::{KvBase, KvError, RedbBase, Table};
 use crate::onode::{BLOCK, Chunk, Onode};
 use crate::overlay::{Layers, Overlay};
 use crate::presence::Presence;
+use crate::scratch;
 use crate::stage::{Stage, SubmitError};
 use crate::state::{Options, Shared, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
@@ -53,6 +54,10 @@ pub enum OpenError {
     BadBlock { block: u32, owner: String },
     #[error("row {0} cannot be understood")]
     BadRow(String),
+    #[error("`{0}` is empty: it was cut off after the store was made, and what it held is lost")]
+    Emptied(&'static str),
+    #[error("`wal` has {len} bytes, and had {mark} when its last checkpoint was made: its end was cut off")]
+    ShortLog { len: u64, mark: u64 },
     #[error("the folder holds a store already")]
     Exists,
     #[error("recovery failed: {0}")]
@@ -161,7 +166,21 @@ impl Store {
     pub fn open_quiet(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let lock = superblock::lock(dir)?;
         let superblock = Superblock::read(dir)?;
-        let devices = Devices::open_files(dir, false)?;
+        let devices = open_whole(dir)?;
+        let mut store = Self::open_devices(devices, options, &dir.display().to_string(), &superblock)?;
+        store._lock = Some(lock);
+        Ok(store)
+    }
+
+    /// Opens a store to look at it: what would be written, the replay of the log above all, stays in memory and is
+    /// lost with the store.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_scratch(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let superblock = Superblock::read(dir)?;
+        let lock = superblock::lock(dir)?;
+        let devices = scratch::over(&open_whole(dir)?);
         let mut store = Self::open_devices(devices, options, &dir.display().to_string(), &superblock)?;
         store._lock = Some(lock);
         Ok(store)
@@ -318,9 +337,25 @@ impl Drop for Store {
     }
 }
 
+/// The files of a store that was made once: an empty one lost all it held, and must not pass for a new one.
+pub(crate) fn open_whole(dir: &Path) -> Result<Devices, OpenError> {
+    let devices = Devices::open_files(dir, false)?;
+    if devices.kv.is_empty() {
+        return Err(OpenError::Emptied("kv"));
+    }
+    if devices.block.is_empty() {
+        return Err(OpenError::Emptied("block"));
+    }
+    Ok(devices)
+}
+
 /// Replays the log into the checkpoint.
 pub(crate) fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superblock) -> Result<Wal, OpenError> {
     let mark = base.mark()?;
+    // What lies before the mark was synced: a log that does not reach it lost its end later.
+    if mark.wal_pos % superblock.wal_ring > devices.wal.len() {
+        return Err(OpenError::ShortLog { len: devices.wal.len(), mark: mark.wal_pos % superblock.wal_ring });
+    }
     let mut wal = Wal::new(devices.wal.clone(), superblock.wal_ring, superblock.tag(), mark);
     let mut replayed = Overlay::default();
     let mut written = Ok(());

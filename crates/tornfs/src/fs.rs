@@ -27,12 +27,32 @@ const FALLOC_ZERO: i32 = 2 | 16;
 /// Zeroing a range is done in pieces of this size.
 const ZERO_PIECE: u64 = 1 << 20;
 
+/// What is asked of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    Sync,
+}
+
+/// Requests on files whose path ends in `file` fail with EIO, or take longer.
+#[derive(Debug, Clone)]
+struct Fault {
+    kind: Access,
+    file: String,
+    /// How many more times.
+    left: u64,
+    /// Instead of failing.
+    delay: Option<Duration>,
+}
+
 /// What is mounted. One lock for all: tests want repeatable, not quick.
 pub struct State {
     root: PathBuf,
     lie: bool,
     no_direct: bool,
     dead: bool,
+    faults: Vec<Fault>,
     paths: BTreeMap<u64, PathBuf>,
     files: BTreeMap<u64, TornFile>,
 }
@@ -44,7 +64,7 @@ pub fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl State {
     pub fn new(root: &Path, lie: bool, no_direct: bool) -> Self {
         let paths = BTreeMap::from([(INodeNo::ROOT.0, root.to_owned())]);
-        Self { root: root.to_owned(), lie, no_direct, dead: false, paths, files: BTreeMap::new() }
+        Self { root: root.to_owned(), lie, no_direct, dead: false, faults: Vec::new(), paths, files: BTreeMap::new() }
     }
 
     /// The power goes: chance decides about each unsynced write, and every request fails from now on.
@@ -75,6 +95,47 @@ impl State {
     /// If the backing files cannot be written.
     pub fn sync_all(&mut self) -> io::Result<()> {
         self.files.values_mut().try_for_each(TornFile::sync)
+    }
+
+    /// `fail read|write|sync FILE [TIMES]`, `slow read|write|sync FILE MILLISECONDS`, `heal`: what happens to files
+    /// whose path ends in FILE from now on. `false` if that is none of these.
+    pub fn command(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let kind = |word: &str| match word {
+            "read" => Some(Access::Read),
+            "write" => Some(Access::Write),
+            "sync" => Some(Access::Sync),
+            _ => None,
+        };
+        let (kind, file, left, delay) = match words[..] {
+            ["heal"] => {
+                self.faults.clear();
+                return true;
+            }
+            ["fail", what, file] => (kind(what), file, Some(u64::MAX), None),
+            ["fail", what, file, times] => (kind(what), file, times.parse().ok(), None),
+            ["slow", what, file, ms] => (kind(what), file, Some(u64::MAX), ms.parse().ok().map(Duration::from_millis)),
+            _ => return false,
+        };
+        let (Some(kind), Some(left)) = (kind, left) else { return false };
+        self.faults.push(Fault { kind, file: file.to_owned(), left, delay });
+        true
+    }
+
+    /// Whether a request fails, and how long it takes first.
+    fn fault(&mut self, ino: INodeNo, kind: Access) -> Result<(), Errno> {
+        let Some(path) = self.paths.get(&ino.0).map(|p| p.display().to_string()) else { return Ok(()) };
+        let mut failed = Ok(());
+        for fault in self.faults.iter_mut().filter(|f| f.kind == kind && f.left > 0 && path.ends_with(&f.file)) {
+            match fault.delay {
+                Some(delay) => std::thread::sleep(delay),
+                None => {
+                    fault.left -= 1;
+                    failed = Err(Errno::EIO);
+                }
+            }
+        }
+        failed
     }
 
     fn path(&self, ino: INodeNo) -> Result<PathBuf, Errno> {
@@ -125,6 +186,7 @@ impl State {
     }
 
     fn sync(&mut self, ino: INodeNo) -> Result<(), Errno> {
+        self.fault(ino, Access::Sync)?;
         if self.lie && !self.dead {
             return Ok(());
         }
@@ -299,7 +361,9 @@ impl Filesystem for TornFs {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.state().file(ino).and_then(|file| Ok(file.read(offset, size.into())?)) {
+        let mut state = self.state();
+        let read = state.fault(ino, Access::Read);
+        match read.and_then(|()| state.file(ino)).and_then(|file| Ok(file.read(offset, size.into())?)) {
             Ok(data) => reply.data(&data),
             Err(e) => reply.error(e),
         }
@@ -318,7 +382,8 @@ impl Filesystem for TornFs {
         reply: ReplyWrite,
     ) {
         let mut state = self.state();
-        let mut written = state.file(ino).and_then(|file| Ok(file.write(offset, data)?));
+        let allowed = state.fault(ino, Access::Write);
+        let mut written = allowed.and_then(|()| state.file(ino)).and_then(|file| Ok(file.write(offset, data)?));
         if flags.0 & (libc::O_DSYNC | libc::O_SYNC) != 0 {
             written = written.and_then(|()| state.sync(ino));
         }

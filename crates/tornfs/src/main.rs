@@ -3,7 +3,8 @@
 //! `kill -9` proves nothing about syncs, because the page cache survives it. Under this file system unsynced writes
 //! live in this process only. It prints `mounted` and reads commands on standard input: `cut` plays a power cut (each
 //! unsynced write is kept, dropped or torn, by the seed), prints what became of them, and ends; the end of the input
-//! unmounts in order, with everything synced. With `--lie` a sync answers yes and does nothing: a test that passes on
+//! unmounts in order, with everything synced. `fail read|write|sync FILE [TIMES]` answers EIO for files whose path ends in
+//! FILE, `slow read|write|sync FILE MS` makes them wait (and everybody else: one request at a time), `heal` ends both. With `--lie` a sync answers yes and does nothing: a test that passes on
 //! such a disk tests nothing. With `--no-direct` it refuses `O_DIRECT`, as tmpfs did for long.
 //!
 //! Names are kept at once, as on a disk mounted with `dirsync`; what is forgotten is contents and sizes.
@@ -64,7 +65,12 @@ fn serve(args: &Args) -> std::io::Result<()> {
     println!("mounted");
     let mut torn = false;
     for line in std::io::stdin().lock().lines() {
-        if line?.trim() == "cut" {
+        let line = line?;
+        if line.trim() != "cut" {
+            println!("{}", if fs::lock(&state).command(&line) { "done" } else { "what?" });
+            continue;
+        }
+        {
             let Fate { kept, torn: t, dropped } = fs::lock(&state).cut(args.seed)?;
             println!("of {} unsynced writes {kept} were kept, {t} torn, {dropped} dropped", kept + t + dropped);
             torn = true;

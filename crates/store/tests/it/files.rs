@@ -141,3 +141,27 @@ fn a_second_opener_an_empty_folder_and_a_second_mkfs_get_one_clear_line() {
     let again = Store::mkfs(&dir.0, &Geometry::new(Uuid::default(), 1 << 30), BTreeMap::new());
     assert!(matches!(again, Err(OpenError::Superblock(SuperblockError::InUse))));
 }
+
+#[test]
+fn a_file_that_was_emptied_does_not_pass_for_a_new_store_and_repair_says_what_helps() {
+    for name in ["kv", "block"] {
+        let dir = Dir::new(&format!("emptied-{name}"));
+        Store::open_quiet(&dir.0, Options::default()).unwrap().close().unwrap();
+        std::fs::File::options().write(true).open(dir.0.join(name)).unwrap().set_len(0).unwrap();
+        let refused = Store::open_quiet(&dir.0, Options::default()).map(drop);
+        assert!(matches!(refused, Err(OpenError::Emptied(n)) if n == name), "{refused:?}");
+        let done = store::repair(&dir.0, false).unwrap();
+        assert!(done.mended.is_empty() && done.left[0].1.contains("move"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_looked_at_does_not_change() {
+    let dir = Dir::new("looked-at");
+    let read = || ["wal", "kv", "block"].map(|name| std::fs::read(dir.0.join(name)).unwrap());
+    let before = read();
+    let store = Store::open_scratch(&dir.0, Options::default()).unwrap();
+    assert!(matches!(Store::open_quiet(&dir.0, Options::default()), Err(OpenError::Superblock(_))));
+    store.close().unwrap();
+    assert!(read() == before);
+}
