@@ -392,6 +392,7 @@ impl Pg {
             }
         }
         self.trim_committed(env, repop.tid);
+        self.digest_committed(env, repop.tid);
         self.requeue_for_commit(repop.version);
     }
 

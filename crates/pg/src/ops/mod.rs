@@ -31,6 +31,7 @@ mod clone;
 mod copy;
 mod data;
 mod digest;
+mod digest_info;
 mod exec;
 mod finish;
 mod list;
@@ -42,6 +43,7 @@ mod write;
 pub use access::Access;
 pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
 pub(crate) use digest::crc32c;
+pub use digest_info::record_digests;
 pub use trim::{TrimError, trim_clone};
 
 /// What the PG knows that ops depend on.

@@ -52,6 +52,11 @@ pub(crate) enum Verdict {
     Undecided(&'static str),
 }
 
+/// What a copy says of itself.
+pub(crate) fn info_of(o: &ScrubObject) -> Option<ObjectInfo> {
+    from_bytes(o.attrs.get(OI_ATTR.as_bytes())?.clone()).ok()
+}
+
 /// One object of which something is wrong.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {

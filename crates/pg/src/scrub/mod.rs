@@ -18,6 +18,7 @@
 //! - A routine scrub holds a slot of each member; one that was asked for holds none, so it waits for nobody.
 
 mod compare;
+mod digests;
 mod mend;
 mod primary;
 mod replica;
@@ -54,6 +55,8 @@ pub struct ScrubConfig {
     pub max_preemptions: u64,
     pub deep_stride: u64,
     pub deep_keys: usize,
+    /// Seconds since its last write before an object's digests are written down.
+    pub digest_min_age: u64,
     pub large_omap_keys: u64,
     pub large_omap_bytes: u64,
     pub sleep: Duration,
@@ -77,6 +80,7 @@ impl ScrubConfig {
             max_preemptions: c.u64("osd_scrub_max_preemptions"),
             deep_stride: c.u64("osd_deep_scrub_stride").max(4096),
             deep_keys: count("osd_deep_scrub_keys").max(1),
+            digest_min_age: c.u64("osd_deep_scrub_update_digest_min_age"),
             large_omap_keys: c.u64("osd_deep_scrub_large_omap_object_key_threshold"),
             large_omap_bytes: c.u64("osd_deep_scrub_large_omap_object_value_sum_threshold"),
             sleep: Duration::try_from_secs_f64(c.f64("osd_scrub_sleep")).unwrap_or_default(),
@@ -154,6 +158,8 @@ struct Run {
     snapset_errors: u32,
     sum: ObjectStatSum,
     omap: (i64, i64, i64),
+    /// Writes of digests that are not committed everywhere yet: the next chunk waits for them.
+    recording: BTreeSet<u64>,
 }
 
 #[derive(Debug)]

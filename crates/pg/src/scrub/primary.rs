@@ -11,6 +11,7 @@ use types::pool::flag;
 use types::{EVersion, GHObject, HObject, ObjectStatSum, OsdId, ScrubMap, ScrubObject, osdmap_flag};
 
 use super::compare::{self, Compared, Logged, Rules, Verdict};
+use super::digests::Record;
 use super::schedule::chance;
 use super::{Chunk, Kind, Results, Run, Scan, Stage, snapsets};
 use crate::env::Env;
@@ -59,6 +60,7 @@ impl Pg {
             snapset_errors: 0,
             sum: ObjectStatSum::default(),
             omap: (0, 0, 0),
+            recording: BTreeSet::new(),
         }
     }
 
@@ -232,6 +234,9 @@ impl Pg {
 
     fn next_chunk(&mut self, env: &mut Env) {
         let Some(run) = &self.scrub.run else { return };
+        if !run.recording.is_empty() {
+            return self.rest(Duration::from_millis(500), env);
+        }
         let (kind, start, divisor) = (run.kind, run.start.clone(), run.divisor);
         if !self.may_go_on(kind) {
             if kind.asked {
@@ -330,7 +335,8 @@ impl Pg {
         let (maps, end) = (std::mem::take(&mut c.maps), c.end.clone());
         run.divisor = 1;
         run.preempt_left = env.cfg.scrub.max_preemptions;
-        self.compare_chunk(env, &maps);
+        let records = self.compare_chunk(env, &maps);
+        self.record_digests(env, records);
         self.release_scrub_waiters();
         if end.is_max() {
             return self.finish_scrub(env);
@@ -351,13 +357,16 @@ impl Pg {
         newest
     }
 
-    fn compare_chunk(&mut self, env: &mut Env, maps: &BTreeMap<OsdId, ScrubMap>) {
+    /// Gives the digests that are to be written down.
+    fn compare_chunk(&mut self, env: &mut Env, maps: &BTreeMap<OsdId, ScrubMap>) -> Vec<Record> {
         let rules = Rules { pgid: self.id.pgid, primary: self.whoami, max_object_size: env.cfg.max_object_size };
         let objects: BTreeSet<HObject> = maps.values().flat_map(|m| m.objects.keys().cloned()).collect();
         let logged = self.logged(&objects);
         let mut lines = Vec::new();
         let mut base_map: BTreeMap<HObject, ScrubObject> = BTreeMap::new();
-        let Some(run) = &mut self.scrub.run else { return };
+        let mut records = Vec::new();
+        let (now, min_age) = (env.now.wall, env.cfg.scrub.digest_min_age);
+        let Some(run) = &mut self.scrub.run else { return records };
         let results = self.scrub.results.get_or_insert_default();
         for soid in &objects {
             let said = logged.get(soid).copied().unwrap_or(Logged::Nothing);
@@ -370,7 +379,15 @@ impl Pg {
                 run.omap.2 += i64::from(o.large_omap_object_found);
                 base_map.insert(soid.clone(), o.clone());
             }
-            let Some(mut finding) = finding else { continue };
+            let Some(mut finding) = finding else {
+                if run.kind.deep
+                    && let Some(o) = base_map.get(soid)
+                    && let Some(oi) = compare::info_of(o)
+                {
+                    records.extend(Record::of(soid, &oi, o, now, min_age));
+                }
+                continue;
+            };
             run.shallow += finding.shallow;
             run.deep += finding.deep;
             run.missing += usize::from(finding.missing > 0);
@@ -394,6 +411,7 @@ impl Pg {
         if more > 0 {
             env.cluster_log(Level::Error, format!("{} {more} more errors like these", self.id.pgid));
         }
+        records
     }
 
     // --- the end

@@ -273,6 +273,7 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.cfg.scrub.min_interval = f64::from(num(secs));
             c.cfg.scrub.deep_interval = f64::from(num(secs));
         }
+        ["digest_age", secs] => c.cfg.scrub.digest_min_age = num(secs) as u64,
         ["clog"] => return Some(std::mem::take(&mut c.log).join("; ")),
         other => panic!("what is {other:?}?"),
     }

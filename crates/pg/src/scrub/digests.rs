@@ -1,0 +1,85 @@
+//! Digests that a deep scrub writes down: where all copies are alike, what they add up to goes into the object's
+//! info, so that a later scrub tells which copy rotted, even if it is all but one.
+//!
+//! It is a logged modification of the info alone, as a client's would be (Ceph: `scrub_snapshot_metadata`,
+//! `osd_deep_scrub_update_digest_min_age`). What was written lately is left alone: it will be written again, and
+//! that would make the digest void.
+
+use std::collections::BTreeSet;
+
+use types::{HObject, ObjectInfo, OsdReqId, ScrubObject, UTime, object_flag};
+
+use super::{Run, Stage};
+use crate::client::ClientOp;
+use crate::env::Env;
+use crate::object::Lock;
+use crate::ops;
+use crate::pg::Pg;
+
+/// What an object's info is to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    soid: HObject,
+    data: Option<u32>,
+    omap: Option<u32>,
+}
+
+impl Record {
+    /// What is to be written down of an object whose copies are all alike; `None` if nothing has to be.
+    pub fn of(soid: &HObject, oi: &ObjectInfo, o: &ScrubObject, now: UTime, min_age_secs: u64) -> Option<Self> {
+        let lacks = |there: bool, flag| there && !oi.test_flag(flag);
+        let wanted =
+            lacks(o.digest_present, object_flag::DATA_DIGEST) || lacks(o.omap_digest_present, object_flag::OMAP_DIGEST);
+        let age = u64::from(now.sec.saturating_sub(oi.local_mtime.sec));
+        (wanted && age > min_age_secs).then(|| Self {
+            soid: soid.clone(),
+            data: o.digest_present.then_some(o.digest),
+            omap: o.omap_digest_present.then_some(o.omap_digest),
+        })
+    }
+}
+
+impl Pg {
+    /// Writes down what a chunk showed, before the next one.
+    pub(super) fn record_digests(&mut self, env: &mut Env, records: Vec<Record>) {
+        let mut sent = BTreeSet::new();
+        for record in records {
+            let head = record.soid.head();
+            // Another scrub will come by.
+            if self.missing_loc.needs(&record.soid).is_some() || !self.contexts.try_lock(&head, Lock::Write) {
+                continue;
+            }
+            let op = ClientOp::own(&head);
+            let Record { soid, data, omap } = record;
+            let written = self.with_op_env(env, &op, |op_env| ops::record_digests(op_env, &soid, data, omap));
+            match written {
+                Ok(Some(ws)) => {
+                    let op = ClientOp { lock: Lock::Write, ..op };
+                    sent.insert(self.submit_write(env, Some(op), OsdReqId::default(), *ws));
+                }
+                nothing => {
+                    if let Err(e) = nothing {
+                        let text = format!("{} cannot write down the digest of {soid}: {e}", self.id.pgid);
+                        env.cluster_log(node::Level::Error, text);
+                    }
+                    if self.contexts.unlock(&head, Lock::Write) {
+                        self.requeue_for_lock(&head);
+                    }
+                }
+            }
+        }
+        if let Some(run) = &mut self.scrub.run {
+            run.recording = sent;
+        }
+    }
+
+    /// A write is committed everywhere; perhaps one of ours.
+    pub(crate) fn digest_committed(&mut self, env: &Env, tid: u64) {
+        if let Some(Run { recording, stage: Stage::Rest(until), .. }) = &mut self.scrub.run
+            && recording.remove(&tid)
+            && recording.is_empty()
+        {
+            *until = (*until).min(env.now.mono);
+        }
+    }
+}
