@@ -188,8 +188,97 @@ def by_read(case, damage):
     return 'a client\'s read', 'read error in the log', 'itself' if not named else 'NOT MENDED: ' + named, took, right
 
 
-def copies(c):
-    return c.acting[0], c.acting[-1]
+def by_start(case, damage):
+    """The OSD is started on what is left; what it does not open is moved away, as its line says."""
+    began = time.time()
+    damage()
+    case.scrub('repair')
+    clean = case.lab.wait(lambda: case.lab.pg(case.pgid)['state'] == 'active+clean', 60)
+    took = time.time() - began
+    line = [l for l in case.refused.splitlines() if l.strip()]
+    named = line[-1].split('ends: ')[-1][-160:] if line else ' '.join(case.repaired.split())[:160]
+    return ('the OSD does not start' if case.refused else '`spirula store repair`'), named, \
+        ('an empty store, filled from the others' if case.refused else '`pg repair`') if clean else 'NOT MENDED', took, case.right()
+
+
+class Torn:
+    """One OSD's folder on a file system that can refuse what the store asks of it."""
+
+    def __init__(self, lab, osd, program):
+        self.lab, self.osd = lab, osd
+        place, backing = f'{lab.dir}/osd.{osd}', f'{lab.dir}/backing.{osd}'
+        lab.ceph('osd', 'set', 'noout')
+        lab.stop(osd)
+        os.rename(place, backing)
+        os.mkdir(place)
+        self.p = subprocess.Popen([program, backing, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.p.stdout.readline().strip() != 'mounted':
+            raise RuntimeError('spirula-tornfs does not mount')
+        lab.start(osd)
+        lab.wait_clean()
+
+    def say(self, line):
+        self.p.stdin.write(line + '\n')
+        self.p.stdin.flush()
+        if self.p.stdout.readline().strip() != 'done':
+            raise RuntimeError('spirula-tornfs does not know ' + line)
+
+    def end(self):
+        self.p.stdin.close()
+        self.p.wait(30)
+
+
+def is_up(lab, osd):
+    return [o for o in json.loads(lab.ceph('osd', 'dump', '-f', 'json'))['osds'] if o['osd'] == osd][0]['up']
+
+
+def by_refusal(fault):
+    """The disk refuses; clients go on writing, and all that they were told is kept must be there."""
+    def play(case, torn):
+        lab, log = case.lab, f'{case.lab.dir}/log/osd.{torn.osd}.log'
+        seen = len(open(log).read())
+        torn.say(fault)
+        began, n, left = time.time(), 0, None
+        while time.time() - began < 60 and (left is None or n < 40):
+            case.put(f'w{n % 50}', f'{fault}/{n}/'.encode() * 8000)
+            n += 1
+            if left is None and n % 5 == 0 and not is_up(lab, torn.osd):
+                left = time.time() - began
+        right = case.right()
+        said = [line for line in open(log).read()[seen:].splitlines() if 'the store failed' in line]
+        torn.say('heal')
+        lab.start(torn.osd)
+        lab.wait_clean()
+        case.scrub()
+        state = lab.pg(case.pgid)['state']
+        right = right if right != 'yes' else case.right()
+        found = 'the OSD itself' if left is not None and len(said) == 1 else 'NOT FOUND'
+        named = 'the store failed: disk, file and what to do, in one line' if said and 'Check the disk' in said[0] else 'NOT NAMED'
+        mended = 'leaves at once; its next start' if state == 'active+clean' else 'NOT MENDED: ' + state
+        return found, named, mended, left or 60, right
+    return play
+
+
+def by_refused_read(case, torn):
+    """Reads of the disk fail three times each, then go well again: a client sees neither."""
+    lab = case.lab
+    # A new process, so that nothing is in memory; direct reads of the FUSE file find the fault.
+    lab.stop(torn.osd)
+    lab.start(torn.osd)
+    lab.wait_clean()
+    lab.ceph('osd', 'primary-affinity', str(torn.osd), '1')
+    torn.say('fail read store/block')
+    began = time.time()
+    right = case.right()
+    case.scrub()
+    named = case.named()
+    torn.say('heal')
+    case.scrub('repair')
+    clean = lab.wait(lambda: lab.pg(case.pgid)['state'] == 'active+clean', 30)
+    took = time.time() - began
+    right = right if right != 'yes' else case.right()
+    return "a client's read or `pg deep-scrub`", named or 'read error in the log', \
+        '`pg repair`, on the healed disk' if clean else 'NOT MENDED', took, right
 
 
 def main():
@@ -197,6 +286,7 @@ def main():
     a.add_argument('--spirula', default=os.environ.get('SPIRULA', 'target/release/spirula'))
     a.add_argument('--dir', default='/tmp/spirula-damage')
     a.add_argument('--port', default='15400')
+    a.add_argument('--tornfs', default=os.path.join(os.path.dirname(os.environ.get('SPIRULA', 'target/release/x')), 'spirula-tornfs'))
     a.add_argument('--only')
     a.add_argument('--write')
     args = a.parse_args()
@@ -232,6 +322,39 @@ def main():
         primary_bit(c)
         c.patch('obj3', 1000, b'beside it')
 
+    def damaged_file(c, name, act):
+        """Something happens to a file of the store; an OSD that does not open it says so in one line, and starts anew."""
+        osd = c.acting[-1]
+        lab.ceph('osd', 'set', 'noout')
+        lab.stop(osd)
+        store = f'{lab.dir}/osd.{osd}/store'
+        with open(f'{store}/{name}', 'r+b') as f:
+            act(f)
+        c.repaired = lab.sh(lab.spirula, 'store', 'repair', '--dir', f'{lab.dir}/osd.{osd}', check=False)
+        started = subprocess.run([lab.spirula, 'start', f'osd.{osd}', '--dir', lab.dir], capture_output=True, text=True)
+        c.refused = (started.stderr or started.stdout).strip() if started.returncode else ''
+        if c.refused:
+            # What the line says: away with it, and filled from the others.
+            os.rename(store, f'{store}.bad.{c.pool}')
+            lab.start(osd)
+        lab.ceph('osd', 'unset', 'noout')
+        lab.wait_clean()
+
+    def cut(c, name, to): damaged_file(c, name, lambda f: f.truncate(to))
+
+    def flip_row(c):
+        """A bit of a metadata row, where the name of an object is."""
+        def act(f):
+            at = f.read().find(b'obj3')
+            f.seek(at + 4 + 40)
+            byte = f.read(1)[0]
+            f.seek(at + 4 + 40)
+            f.write(bytes([byte ^ 16]))
+        damaged_file(c, 'kv', act)
+
+    def attribute(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'attr'))
+    def snapset(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'snapset'))
+
     cases = [
         ('the object is lost on a replica', 3, by_scrub, replica_lost),
         ('the object is lost on the primary', 3, by_scrub, primary_lost),
@@ -247,14 +370,31 @@ def main():
         ('a bit flips on the primary', 3, by_read, primary_bit),
         ('a bit flips on the primary of two copies', 2, by_read, primary_bit),
         ('a bit flips, and its block is written upon', 3, by_read, write_on_bad),
+        ('an attribute too many on the primary', 3, by_scrub, attribute),
+        ('the snapset of the primary makes no sense', 3, by_scrub, snapset),
+        ('a bit flips in the metadata of a stopped OSD', 3, by_start, flip_row),
+        ('the metadata file is cut to nothing', 3, by_start, lambda c: cut(c, 'kv', 0)),
+        ('the metadata file is cut in half', 3, by_start, lambda c: cut(c, 'kv', 65536)),
+        ('the data file is cut to nothing', 3, by_start, lambda c: cut(c, 'block', 0)),
+        ('the data file is cut after 64 KiB', 3, by_start, lambda c: cut(c, 'block', 65536)),
     ]
-    rows, failed = [], False
-    for i, (name, size, how, damage) in enumerate(cases):
+    refusals = [
+        ('its log cannot be written (EIO)', 3, by_refusal('fail write store/wal')),
+        ('its log cannot be synced (EIO)', 3, by_refusal('fail sync store/wal')),
+        ('its data cannot be synced (EIO)', 3, by_refusal('fail sync store/block')),
+        ('its data cannot be read (EIO)', 3, by_refused_read),
+    ]
+    rows, failed, torn = [], False, None
+    for i, (name, size, how, *damage) in enumerate(cases + refusals):
         if args.only and args.only not in name:
             continue
         case = Case(lab, f'case{i}', size)
         try:
-            row = how(case, lambda: damage(case))
+            if damage:
+                row = how(case, lambda: damage[0](case))
+            else:
+                torn = torn or Torn(lab, 1, args.tornfs)
+                row = how(case, torn)
         except Exception as e:
             row = ('FAILED', str(e)[:200].replace('\n', ' '), '', 0, '')
         bad = row[4] != 'yes' or 'NOT' in row[0] + row[2] or row[0] == 'FAILED'
@@ -263,6 +403,8 @@ def main():
         print('FAIL' if bad else 'ok  ', name, '|', *row, flush=True)
         case.end()
     lab.down()
+    if torn:
+        torn.end()
     if args.write:
         with open(args.write, 'w') as f:
             f.write('# Damage, and what becomes of it\n\n')
