@@ -296,7 +296,7 @@ impl Pg {
         if self.is_outdated(&op) || !self.is_primary() {
             return let_go(env, &op);
         }
-        if self.backoffs.blocks(op.conn, &op.msg.hobj) {
+        if self.backoffs.blocks(op.conn, &op.head()) {
             return;
         }
         if !self.serves() {
@@ -358,7 +358,9 @@ impl Pg {
     fn wait_for_object(&mut self, env: &mut Env, mut op: ClientOp, soid: HObject) {
         self.unlock(&mut op);
         let hold_back = env.cfg.backoff_on_degraded || env.cfg.backoff_on_unfound && self.missing_loc.is_unfound(&soid);
-        if hold_back && op.knows_backoff() {
+        // Clients look up what they hold back by its head, whichever clone an op needs: of a clone they would never
+        // be let go.
+        if hold_back && soid.is_head() && op.knows_backoff() {
             self.recover_now(env, &soid);
             return self.back_off_object(env, &op, soid);
         }

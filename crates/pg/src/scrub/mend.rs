@@ -363,6 +363,8 @@ impl Pg {
         self.mend_failed(env, mend, why);
         self.scrub.mending.retry_at = Some(env.now.mono);
         self.requeue_for_object(soid);
+        // It may have looked unfound for a moment.
+        self.release_object_backoffs(env, soid);
     }
 
     /// A pull or a push of an object came to nothing.

@@ -44,6 +44,14 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         ["send", "get", name] => {
             c.send_op(primary, name, get());
         }
+        ["send", "get", name, "at", snap] => {
+            c.read_at = num(snap) as u64;
+            c.send_op(primary, name, get());
+            c.read_at = types::SNAP_HEAD;
+        }
+        ["send", "rollback", name, snap] => {
+            c.send_op(primary, name, roll_back(num(snap) as u64));
+        }
         ["send", "rm", name] => {
             c.send_op(primary, name, remove());
         }
