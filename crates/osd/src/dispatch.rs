@@ -25,8 +25,10 @@ pub struct Waiting {
     creates: BTreeMap<SpgId, (Epoch, types::UTime)>,
     /// Connections of which a message could not be kept.
     overflowing: BTreeSet<ConnId>,
-    /// The oldest map that the monitors still have.
+    /// The oldest map that the monitors still have, by their own word.
     pub(crate) oldest_cluster_map: Epoch,
+    /// The monitors' increments did not fit, and they were asked for a whole map: it may leap over others.
+    asked_whole: bool,
     /// The newest map that an OSD or a monitor was sending maps up to; what mere messages claim does not count.
     pub(crate) newest_cluster_map: Epoch,
     /// Some of them need not wait any longer.
@@ -96,7 +98,7 @@ impl Osd {
         }
         let from_mon = self.mon.conn() == Some(conn);
         match msg.body {
-            Body::MOSDMap(m) if from_mon => self.new_maps(now, store, &m, out),
+            Body::MOSDMap(m) if from_mon => self.new_maps(now, store, &m, true, out),
             Body::MOSDPGCreate2(m) if from_mon => self.creates(now, store, &m, out),
             Body::MMgrMap(m) if from_mon => self.new_mgr_map(now, m.map, out),
             Body::MLogAck(m) => self.log.acknowledged(m.last),
@@ -150,19 +152,34 @@ impl Osd {
         self.mon.renew(out);
     }
 
-    pub(crate) fn new_maps(&mut self, now: Now, store: &dyn ObjectRead, m: &MOSDMap, out: &mut Vec<Output>) {
+    /// Maps, from the monitors or from another OSD.
+    pub(crate) fn new_maps(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        m: &MOSDMap,
+        from_mon: bool,
+        out: &mut Vec<Output>,
+    ) {
         if m.fsid != self.setup.fsid {
             return;
         }
-        self.waiting.oldest_cluster_map = self.waiting.oldest_cluster_map.max(m.oldest_map);
+        if from_mon {
+            self.waiting.oldest_cluster_map = self.waiting.oldest_cluster_map.max(m.oldest_map);
+        }
         self.waiting.newest_cluster_map = self.waiting.newest_cluster_map.max(m.newest_map);
         let Some(maps) = &mut self.maps else { return };
-        let taken = match maps.absorb(m) {
+        // Epochs are left out only if nobody has them any more: PGs have to see in which intervals others served.
+        let has_none = maps.epoch() == 0;
+        let may_leap = has_none || from_mon && (self.waiting.asked_whole || m.oldest_map > maps.epoch() + 1);
+        let taken = match maps.absorb(m, may_leap) {
             Ok(taken) => taken,
             Err(e) => {
-                self.log(Level::Warn, format!("maps were not taken, asking for whole ones: {e}"), out);
+                self.log(Level::Warn, format!("maps were not taken, asking for others: {e}"), out);
                 // From epoch 0 the monitors send a whole map.
-                self.mon.subscribe("osdmap", 0, false);
+                let from = if from_mon { 0 } else { u64::from(self.epoch()) + 1 };
+                self.waiting.asked_whole |= from_mon;
+                self.mon.subscribe("osdmap", from, false);
                 return self.mon.renew(out);
             }
         };
@@ -173,6 +190,7 @@ impl Osd {
         if taken.maps.is_empty() {
             return;
         }
+        self.waiting.asked_whole = false;
         self.submit_own(taken.txn, out);
         self.mon.sub_got("osdmap", self.epoch().into());
         self.heartbeat_peers_changed = true;
@@ -351,7 +369,7 @@ impl Osd {
         if since >= maps.epoch() {
             return;
         }
-        match maps.share(store, since) {
+        match maps.share(store, since, self.waiting.oldest_cluster_map) {
             Ok(m) => {
                 c.sent_epoch = maps.epoch();
                 out.push(Output::Send { to: Dest::Conn(conn), msg: m.into(), after: None });
@@ -367,7 +385,7 @@ impl Osd {
         }
         let from = c.peer.name.num as OsdId;
         if let Body::MOSDMap(m) = &msg.body {
-            return self.new_maps(now, store, m, out);
+            return self.new_maps(now, store, m, false, out);
         }
         match &msg.body {
             // Objects that are copied from one PG to another.

@@ -154,20 +154,20 @@ impl Maps {
     }
 
     /// Takes the maps of a message that follow ours. Gives the new ones in order and the transaction
-    /// that keeps them; none if there is nothing new or a gap.
+    /// that keeps them; none if there is nothing new or a gap. `may_leap`: a gap whose far side is a whole map is
+    /// leapt over.
     ///
     /// # Errors
     /// If one of them does not decode or fit: nothing is changed then.
-    pub fn absorb(&mut self, m: &MOSDMap) -> Result<Absorbed, MapError> {
+    pub fn absorb(&mut self, m: &MOSDMap, may_leap: bool) -> Result<Absorbed, MapError> {
         let (Some(first), Some(last)) = (m.first(), m.last()) else { return Ok(Absorbed::default()) };
         let ours = self.epoch();
         if last <= ours {
             return Ok(Absorbed::default());
         }
-        // A gap can only be leapt with a whole map at its far side.
         let mut next = ours + 1;
         if first > next {
-            if !m.maps.contains_key(&first) {
+            if !may_leap || !m.maps.contains_key(&first) {
                 return Ok(Absorbed { gap: true, ..Absorbed::default() });
             }
             next = first;
@@ -220,20 +220,21 @@ impl Maps {
         Some(txn)
     }
 
-    /// What one who has epoch `since` lacks: incrementals, or a whole map where they are gone.
+    /// What one who has epoch `since` lacks: incrementals, or a whole map where they are gone. The monitors have
+    /// maps from `oldest` on.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn share(&self, store: &dyn ObjectRead, since: Epoch) -> Result<MOSDMap, MapError> {
+    pub fn share(&self, store: &dyn ObjectRead, since: Epoch, oldest: Epoch) -> Result<MOSDMap, MapError> {
         let mut m = MOSDMap {
             fsid: self.superblock.cluster_fsid,
-            oldest_map: self.superblock.oldest_map,
+            oldest_map: oldest,
             newest_map: self.superblock.newest_map,
             ..MOSDMap::default()
         };
         let newest = self.epoch();
         let mut from = since + 1;
-        // One who is far behind gets a whole map and what follows it.
+        // One who is far behind gets a whole map and what follows it. An OSD asks the monitors for those between.
         if since == 0 || from < self.superblock.oldest_map || newest - since > SHARE_MAX {
             from = from.max(self.superblock.oldest_map).max(newest.saturating_sub(SHARE_MAX) + 1);
             if let Some(full) = self.whole(store, from)? {
@@ -298,4 +299,33 @@ fn one_map(before: &OsdMap, epoch: Epoch, m: &MOSDMap) -> Result<(OsdMap, Bytes,
     map.apply(&inc).map_err(|e| MapError::Apply { epoch, on: before.epoch, why: e.to_string() })?;
     let full = map.encode_canonical();
     Ok((map, full, Some(raw)))
+}
+
+#[cfg(test)]
+mod tests {
+    use os::MemStore;
+
+    use super::*;
+
+    fn message(maps: impl IntoIterator<Item = (Epoch, Bytes)>) -> MOSDMap {
+        MOSDMap { maps: maps.into_iter().collect(), ..MOSDMap::default() }
+    }
+
+    #[test]
+    fn epochs_are_leapt_over_only_by_leave() {
+        let map = |epoch| {
+            let mut map = OsdMap::default();
+            map.epoch = epoch;
+            map.encode_canonical()
+        };
+        let mut maps = Maps::mkfs(0, Uuid::default(), Uuid::default()).0;
+        assert_eq!(maps.absorb(&message([(3, map(3))]), true).unwrap().maps.len(), 1);
+        let later = message([(60, map(60)), (61, map(61))]);
+        assert!(maps.absorb(&later, false).unwrap().gap);
+        assert_eq!((maps.epoch(), maps.superblock.oldest_map), (3, 3));
+        assert_eq!(maps.absorb(&later, true).unwrap().maps.len(), 2);
+        assert_eq!((maps.epoch(), maps.superblock.oldest_map), (61, 60));
+        // What is told of the oldest one is the monitors' word, not where this OSD happens to begin.
+        assert_eq!(maps.share(&MemStore::default(), 60, 2).unwrap().oldest_map, 2);
+    }
 }
