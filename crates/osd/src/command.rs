@@ -268,7 +268,7 @@ impl Osd {
                 Reply::Said(self.in_force(var()))
             }
             "injectargs" => Reply::Said(self.inject(now, &args.list("injected_args"))?),
-            "perf dump" => Reply::Tree(self.perf(store)),
+            "perf dump" => Reply::Tree(only(self.perf(store), args.str("logger"), args.str("counter"))),
             "dump_recovery_reservations" => Reply::Tree(
                 Dump::obj()
                     .with("local_reservations", self.local_slots.dump())
@@ -288,10 +288,7 @@ impl Osd {
             | "dump_historic_ops_by_duration"
             | "dump_historic_slow_ops" => Reply::Tree(self.dump_ops(now, prefix, &args.list("filterstr"))?),
             "heap" => return Err((types::errno::EOPNOTSUPP, "not using tcmalloc".into())),
-            _ => {
-                let _ = out;
-                return Err((EINVAL, format!("'{prefix}' is in the table but not answered")));
-            }
+            _ => return Err((EINVAL, format!("'{prefix}' is in the table but not answered"))),
         })
     }
 
@@ -413,6 +410,19 @@ impl Osd {
         put("ceph_release", types::version::RELEASE.to_owned());
         put("osd_objectstore", "spirula".to_owned());
         m
+    }
+}
+
+/// Of the counters one family, and of that one counter, if these are asked for. What does not exist is left out,
+/// as in Ceph.
+fn only(all: Dump, logger: Option<&str>, counter: Option<&str>) -> Dump {
+    let pick = |from: &Dump, name: &str| {
+        from.get(name).map_or_else(Dump::obj, |v| Dump::obj().with(name.to_owned(), v.clone()))
+    };
+    match (logger, counter) {
+        (None, _) => all,
+        (Some(l), None) => pick(&all, l),
+        (Some(l), Some(c)) => all.get(l).map_or_else(Dump::obj, |f| Dump::obj().with(l.to_owned(), pick(f, c))),
     }
 }
 
