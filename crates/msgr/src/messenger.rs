@@ -27,10 +27,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use types::errno::EOPNOTSUPP;
 use types::{AddrType, EntityAddr, EntityAddrVec, EntityName, UTime, features};
 
 use crate::auth::{AUTH_MODE_AUTHORIZER, AUTH_MODE_MON};
-use crate::auth::{AuthClient, AuthOutcome, METHOD_NONE, NoneAuth, NonePayload};
+use crate::auth::{AuthClient, AuthOutcome, METHOD_NONE, MODE_CRC, NoneAuth, NonePayload};
 use crate::connection::{ConnEvent, Connection, Side};
 use crate::control::{AuthBadMethod, AuthDone, ClientIdent, Control, FLAG_LOSSY, Hello, Reconnect, ServerIdent};
 use crate::error::{LinkError, ProtocolError};
@@ -143,7 +144,6 @@ pub enum Event {
     Auth {
         conn: ConnKey,
         method: u32,
-        preferred_modes: Vec<u32>,
         payload: Bytes,
         /// A further round, whose method is that of the first.
         more: bool,
@@ -672,15 +672,32 @@ impl Messenger {
             ConnEvent::KeepaliveAck(stamp) => self.events.push_back(Event::KeepaliveAck { conn: key, stamp }),
             ConnEvent::Hello(hello) => self.on_hello(link, &hello),
             ConnEvent::AuthRequest { method, preferred_modes, payload, more } => {
-                l.asked = true;
                 if !more {
                     l.method = method;
+                    if !preferred_modes.contains(&MODE_CRC) {
+                        return self.refuse_mode(link, method);
+                    }
                 }
+                l.asked = true;
                 let method = l.method;
-                self.events.push_back(Event::Auth { conn: key, method, preferred_modes, payload, more });
+                self.events.push_back(Event::Auth { conn: key, method, payload, more });
             }
             ConnEvent::Authenticated { global_id } => self.on_authenticated(link, key, global_id),
             ConnEvent::Session(control) => self.on_session_frame(now, link, key, control),
+        }
+    }
+
+    /// Whoever wants each byte encrypted must not be let in without (Ceph: `pick_con_mode`, `_auth_bad_method`).
+    fn refuse_mode(&mut self, link: LinkKey, method: u32) {
+        let refusal = AuthBadMethod {
+            method,
+            result: -EOPNOTSUPP,
+            allowed_methods: vec![METHOD_NONE],
+            allowed_modes: vec![MODE_CRC],
+        };
+        if let Some(connection) = self.links.get_mut(&link).and_then(|l| l.connection.as_mut()) {
+            connection.auth_bad(refusal);
+            self.mark_dirty(link);
         }
     }
 

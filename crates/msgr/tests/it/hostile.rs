@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use msgr::{
-    AuthRequest, Codec, Config, Control, Event, Frame, FrameReader, Hello, Limits, LinkError, Messenger, ProtocolError,
-    Tag, TxQueue, crc32c, open_message, put_frame,
+    AuthBadMethod, AuthRequest, Codec, Config, Control, Event, Frame, FrameReader, Hello, Limits, LinkError, Messenger,
+    ProtocolError, Tag, TxQueue, crc32c, open_message, put_frame,
 };
 use types::EntityAddr;
 
@@ -113,6 +113,29 @@ fn a_peer_of_msgr_2_0_is_answered_in_its_own_frames() {
     reader.set_codec(Codec::CrcRev0);
     reader.extend(&m.transmit(link).unwrap().take_all()[BANNER.len()..]);
     assert_eq!(reader.next_frame().unwrap().unwrap().tag, Tag::Hello);
+}
+
+#[test]
+fn a_client_that_wants_all_encrypted_is_refused_and_may_ask_for_less() {
+    let mut m = Messenger::new(Config::new(name(0), "0", addr(0), lossy()));
+    let link = m.accept(Duration::ZERO, "127.0.0.1:9".parse().unwrap());
+    let say = |control: &Control| frame(control.tag(), &control.payload());
+    let ask =
+        |preferred_modes| say(&Control::AuthRequest(AuthRequest { method: 1, preferred_modes, payload: Bytes::new() }));
+    let hello = say(&Control::Hello(Hello { entity_type: 8, peer_addr: EntityAddr::default() }));
+    m.handle_bytes(Duration::ZERO, link, &after_banner(&[hello, ask(vec![2])].concat()));
+    assert!(m.poll_event().is_none(), "the core is not asked");
+    let mut reader = FrameReader::new(Limits::default());
+    reader.extend(&m.transmit(link).unwrap().take_all()[BANNER.len()..]);
+    assert_eq!(reader.next_frame().unwrap().unwrap().tag, Tag::Hello);
+    let refusal = Control::open(reader.next_frame().unwrap().unwrap()).unwrap();
+    let AuthBadMethod { result, allowed_modes, .. } = match refusal {
+        Control::AuthBadMethod(refusal) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((result, allowed_modes), (-95, vec![1]));
+    m.handle_bytes(Duration::ZERO, link, &ask(vec![2, 1]));
+    assert!(matches!(m.poll_event(), Some(Event::Auth { method: 1, .. })));
 }
 
 #[test]
