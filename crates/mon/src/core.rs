@@ -278,7 +278,11 @@ impl Mon {
             // another client of it, whose repeated requests nobody knows.
             let early = auth::claimed_id(&at.payload) >= self.ids.max();
             let patient = cx.now.mono.saturating_sub(at.since) < ID_PATIENCE;
-            match auth::answer(&mut self.ids, at.method, &at.payload).filter(|_| !(early && patient)) {
+            if early && patient {
+                self.at_the_door.push_back(at);
+                continue;
+            }
+            match auth::answer(&mut self.ids, at.method, &at.payload) {
                 Some(reply) => cx.out.push(Output::AuthReply { conn: at.conn, reply }),
                 None => self.at_the_door.push_back(at),
             }

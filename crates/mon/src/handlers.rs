@@ -7,6 +7,7 @@ use node::{ConnId, Now};
 use types::UTime;
 
 use crate::change::{Change, Space};
+use crate::commands::df::pool_room;
 use crate::core::{Cx, Mon};
 use crate::state::meta;
 use crate::subs::ping_front;
@@ -105,9 +106,12 @@ impl Mon {
             kb_avail: d.kb_avail,
             num_objects: d.objects,
         };
-        if let Some(pool) = m.data_pool {
-            let sum = d.pools.get(&pool).cloned().unwrap_or_default();
+        let map = &self.state.osdmap;
+        if let Some((id, pool)) = m.data_pool.and_then(|id| Some((id, map.pool(id)?))) {
+            let sum = d.pools.get(&id).cloned().unwrap_or_default();
             reply.kb_used = sum.bytes / 1024;
+            reply.kb_avail = pool_room(self, map, pool) / 1024;
+            reply.kb = reply.kb_used + reply.kb_avail;
             reply.num_objects = sum.objects;
         }
         self.reply_message(cx, false, conn, tid, reply);

@@ -90,6 +90,12 @@ impl Mon {
     pub(crate) fn send_maps(&self, cx: &mut Cx, conn: ConnId, first: Epoch) {
         let newest = self.state.osdmap.epoch;
         let mut next = first.max(self.state.first_map);
+        if next == self.state.first_map && next < newest {
+            // Whole, and by itself: of a message with both, the kernel takes the increments first, and then the map.
+            let m = self.maps_between(cx, next, next);
+            cx.send(conn, m);
+            next += 1;
+        }
         while next <= newest {
             let last = newest.min(next + MAPS_MAX - 1);
             let m = self.maps_between(cx, next, last);

@@ -293,7 +293,7 @@ fn report(c: &mut Cmd) -> CmdResult {
         .with("tag", c.args.list("tags").join(" "))
         .with("health", mon.health_dump(now, true))
         .with("monmap", mon.monmap().dump())
-        .with("quorum", Dump::arr("rank", [0u8]))
+        .with("quorum", Dump::arr("rank", mon.quorum_ranks()))
         .with("osdmap", map.dump())
         .with("osdmap_first_committed", mon.state.first_map)
         .with("osdmap_last_committed", map.epoch);

@@ -29,10 +29,15 @@ impl PoolUse {
         let omap = sum.num_omap_bytes.max(0) as u64;
         let used = if stat.num_store_stats > 0 && told > 0 { told } else { stored * copies };
         let avail_raw = rule_avail(mon, map, p);
-        let max_avail = avail_raw / copies.max(1);
+        let max_avail = pool_room(mon, map, p);
         let percent = if used + avail_raw > 0 { used as f64 / (used + avail_raw) as f64 } else { 0.0 };
         Self { stored, used, omap, objects: sum.num_objects.max(0) as u64, percent, max_avail }
     }
+}
+
+/// How many bytes clients can still write to a pool (Ceph: `PGMapDigest::get_pool_free_space`).
+pub(crate) fn pool_room(mon: &Mon, map: &OsdMap, p: &PgPool) -> u64 {
+    rule_avail(mon, map, p) / u64::from(p.size).max(1)
 }
 
 /// How many raw bytes can be written by a rule until its first OSD is full (Ceph: `PGMap::get_rule_avail`).

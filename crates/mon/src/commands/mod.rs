@@ -20,7 +20,7 @@ mod config;
 mod config_key;
 pub mod crash;
 mod crush;
-mod df;
+pub(crate) mod df;
 mod mon_change;
 mod mons;
 mod osd;
