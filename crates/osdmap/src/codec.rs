@@ -2,7 +2,8 @@
 //! OSDs, and a checksum of both.
 //!
 //! There is one canonical encoding an epoch, with the features of [`OsdMap::encoding_features`]: all
-//! daemons must agree on its checksum. Clients that lack something get the map encoded anew for them.
+//! daemons must agree on its checksum. Clients get the same bytes, whatever they lack: who speaks msgr2 reads the
+//! section for clients as release 14 wrote it, and skips what is appended (the kernel has no `SERVER_OCTOPUS`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
