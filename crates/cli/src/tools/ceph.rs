@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use types::{PgId, errno};
 
 use super::signature::{Signature, parse, parse_descriptions};
-use super::{Connect, Session, Words, print_bytes, read_input, write_output};
+use super::{Connect, Session, Words, conf_in, print_bytes, read_input, write_output};
 
-const USAGE: &str = "usage: ceph [-h] [-c CONF] [-i INPUT_FILE] [-o OUTPUT_FILE] [-n NAME | --id ID] [-s] \
+const USAGE: &str = "usage: ceph [-h] [-c CONF | --dir DIR] [-i INPUT_FILE] [-o OUTPUT_FILE] [-n NAME | --id ID] [-s] \
 [-f {json,json-pretty,xml,xml-pretty,plain,yaml}] [--connect-timeout SECONDS] [command ...]
   ceph -s                         the cluster's state
   ceph -w                         the cluster's state, then its log as it is written
@@ -49,6 +49,8 @@ impl Options {
         while let Some(word) = words.next() {
             if let Some(v) = words.value(&word, &["-c", "--conf"])? {
                 o.connect.conf = Some(v.into());
+            } else if let Some(v) = words.value(&word, &["--dir"])? {
+                o.connect.conf = Some(conf_in(v));
             } else if let Some(v) = words.value(&word, &["-i", "--in-file"])? {
                 o.input = Some(v);
             } else if let Some(v) = words.value(&word, &["-o", "--out-file"])? {
@@ -116,7 +118,14 @@ pub fn run(args: &[String]) -> Result<i32> {
         out!("{USAGE}");
         return Ok(0);
     }
-    let mut session = o.connect.open()?;
+    let mut session = match o.connect.open() {
+        Ok(session) => session,
+        Err(e) if o.help => {
+            out!("{USAGE}");
+            return Err(e.context("which commands there are only a cluster can say"));
+        }
+        Err(e) => return Err(e),
+    };
     if o.help {
         return help(&mut session, &o.words);
     }

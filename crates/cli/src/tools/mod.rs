@@ -26,13 +26,18 @@ use types::{AddrType, EntityAddr};
 use crate::conf::Conf;
 pub use session::Session;
 
-/// Where the cluster is and who we are: from the command line, `CEPH_CONF`, or the usual folder.
+/// Where the cluster is and who we are: from the command line, `CEPH_CONF`, `SPIRULA_DIR`, or the usual folder.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connect {
     pub conf: Option<PathBuf>,
     /// `client.admin`.
     pub name: Option<String>,
     pub timeout: Option<Duration>,
+}
+
+/// The configuration of the cluster in a folder, which our own commands take as `--dir`.
+pub(crate) fn conf_in(dir: impl Into<PathBuf>) -> PathBuf {
+    dir.into().join("ceph.conf")
 }
 
 /// A monitor that cannot be reached is given this long.
@@ -43,6 +48,7 @@ impl Connect {
         self.conf
             .clone()
             .or_else(|| std::env::var_os("CEPH_CONF").map(PathBuf::from))
+            .or_else(|| std::env::var_os("SPIRULA_DIR").map(|dir| conf_in(PathBuf::from(dir))))
             .unwrap_or_else(|| PathBuf::from("./spirula-data/ceph.conf"))
     }
 
@@ -57,7 +63,10 @@ impl Connect {
     pub fn open(&self) -> Result<Session> {
         let file = self.conf_file();
         let conf = Conf::read(&file).with_context(|| {
-            format!("no configuration of a cluster: set CEPH_CONF or give --conf FILE ({})", file.display())
+            format!(
+                "no configuration of a cluster: set CEPH_CONF, or give --dir DIR or --conf FILE ({})",
+                file.display()
+            )
         })?;
         let who = self.entity();
         let mon_host = conf.get(&who, "mon_host").with_context(|| format!("{} has no mon_host", file.display()))?;

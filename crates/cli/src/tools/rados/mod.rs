@@ -136,6 +136,8 @@ impl Options {
             self.locator = v;
         } else if let Some(v) = words.value(word, &["-c", "--conf"])? {
             self.connect.conf = Some(v.into());
+        } else if let Some(v) = words.value(word, &["--dir"])? {
+            self.connect.conf = Some(super::conf_in(v));
         } else if let Some(v) = words.value(word, &["-n", "--name"])? {
             self.connect.name = Some(v);
         } else if let Some(v) = words.value(word, &["--id", "--user"])? {
