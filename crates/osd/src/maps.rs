@@ -220,8 +220,8 @@ impl Maps {
         Some(txn)
     }
 
-    /// What one who has epoch `since` lacks: incrementals, or a whole map where they are gone. The monitors have
-    /// maps from `oldest` on.
+    /// What one who has epoch `since` lacks: incrementals, or the newest map where they are gone or too many. The
+    /// monitors have maps from `oldest` on.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -233,14 +233,13 @@ impl Maps {
             ..MOSDMap::default()
         };
         let newest = self.epoch();
-        let mut from = since + 1;
-        // One who is far behind gets a whole map and what follows it. An OSD asks the monitors for those between.
+        let from = since + 1;
+        // One who is far behind gets the newest one whole, and it alone: of a message with both, the kernel's client
+        // leaves out the increments. An OSD asks the monitors for those between.
         if since == 0 || from < self.superblock.oldest_map || newest - since > SHARE_MAX {
-            from = from.max(self.superblock.oldest_map).max(newest.saturating_sub(SHARE_MAX) + 1);
-            if let Some(full) = self.whole(store, from)? {
-                m.maps.insert(from, full);
-            }
-            from += 1;
+            let whole = self.whole(store, newest)?.ok_or_else(|| MapError::Missing(format!("osdmap.{newest}")))?;
+            m.maps.insert(newest, whole);
+            return Ok(m);
         }
         for epoch in from..=newest {
             match self.incremental(store, epoch)? {
@@ -327,5 +326,7 @@ mod tests {
         assert_eq!((maps.epoch(), maps.superblock.oldest_map), (61, 60));
         // What is told of the oldest one is the monitors' word, not where this OSD happens to begin.
         assert_eq!(maps.share(&MemStore::default(), 60, 2).unwrap().oldest_map, 2);
+        let for_the_late = maps.share(&MemStore::default(), 3, 2).unwrap();
+        assert!(for_the_late.maps.keys().eq([&61]) && for_the_late.incremental_maps.is_empty());
     }
 }
