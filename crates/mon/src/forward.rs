@@ -20,9 +20,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use denc::{Decoder, Encoder};
 use messages::{Body, MOSDFailure, Message};
-use node::{ConnId, Output, Peer};
+use node::{ConnId, Now, Output, Peer};
 use quorum::{Index, MemberId};
 use types::OsdId;
+use types::dump::Dump;
 
 use crate::change::{Change, Space};
 use crate::core::{Cx, Held, Mon};
@@ -51,8 +52,37 @@ enum Asker {
 struct Request {
     asker: Asker,
     ask: Ask,
+    since: Now,
     /// Where it was sent, and when; the leader's own are not sent.
     sent: Option<(MemberId, Duration)>,
+}
+
+impl Request {
+    fn dump(&self, now: Now) -> Dump {
+        let age = now.mono.saturating_sub(self.since.mono).as_secs_f64();
+        let (source, what) = match &self.ask {
+            Ask::Message { who, msg } => (who.name.to_string(), describe(msg)),
+            Ask::Admin { command } => ("admin socket".to_owned(), command.clone()),
+            Ask::Hello(_) => ("this monitor".to_owned(), "hello to the leader".to_owned()),
+            Ask::Ids => ("this monitor".to_owned(), "ids for clients".to_owned()),
+        };
+        let info = Dump::obj().with("source", source).with("forwarded_to_leader", self.sent.is_some());
+        Dump::obj()
+            .with("description", what)
+            .with("initiated_at", self.since.wall)
+            .with("age", age)
+            .with("duration", age)
+            .with("type_data", Dump::obj().with("info", info))
+    }
+}
+
+/// As Ceph prints it where people look for it: `mon_command({"prefix": "status"} v 0)`.
+fn describe(msg: &Message) -> String {
+    match &msg.body {
+        Body::MMonCommand(m) => format!("mon_command({} v {})", m.cmd.join(" "), m.paxos.version),
+        Body::MCommand(m) => format!("command(tid {}: {})", msg.tid, m.cmd.join(" ")),
+        other => other.name().to_owned(),
+    }
 }
 
 /// Whose job it is: our own request's, or that of another monitor's.
@@ -106,10 +136,18 @@ impl Forwards {
         conn.0 & PROXY != 0
     }
 
-    fn add(&mut self, asker: Asker, ask: Ask) -> u64 {
+    fn add(&mut self, since: Now, asker: Asker, ask: Ask) -> u64 {
         self.next_rid = self.next_rid.wrapping_add(1);
-        self.requests.insert(self.next_rid, Request { asker, ask, sent: None });
+        self.requests.insert(self.next_rid, Request { asker, ask, since, sent: None });
         self.next_rid
+    }
+
+    /// What has no answer yet, oldest first, in the form of Ceph's `ops`.
+    pub fn dump(&self, now: Now) -> Dump {
+        let mut waiting: Vec<&Request> = self.requests.values().collect();
+        waiting.sort_by_key(|r| r.since.mono);
+        let ops = waiting.into_iter().map(|r| r.dump(now));
+        Dump::obj().with("ops", Dump::arr("op", ops)).with("num_ops", self.requests.len())
     }
 
     /// A client is gone, and with it what it asked.
@@ -144,17 +182,17 @@ impl Mon {
             global_id: p.global_id,
             host: session.host.clone(),
         };
-        let rid = self.forwards.add(Asker::Client(conn), Ask::Message { who, msg });
+        let rid = self.forwards.add(cx.now, Asker::Client(conn), Ask::Message { who, msg });
         self.route(cx, rid);
     }
 
     pub(crate) fn request_admin(&mut self, cx: &mut Cx, id: u64, command: String) {
-        let rid = self.forwards.add(Asker::Admin(id), Ask::Admin { command });
+        let rid = self.forwards.add(cx.now, Asker::Admin(id), Ask::Admin { command });
         self.route(cx, rid);
     }
 
     pub(crate) fn request_own(&mut self, cx: &mut Cx, ask: Ask) {
-        let rid = self.forwards.add(Asker::Own, ask);
+        let rid = self.forwards.add(cx.now, Asker::Own, ask);
         self.route(cx, rid);
     }
 

@@ -145,7 +145,7 @@ fn sessions(c: &mut Cmd) -> CmdResult {
 }
 
 fn ops(c: &mut Cmd) -> CmdResult {
-    let d = Dump::obj().with("ops", Dump::arr("op", Vec::<Dump>::new())).with("num_ops", 0u8);
+    let d = c.mon.forwards.dump(c.cx.now);
     Ok(c.dump("ops", &d))
 }
 

@@ -1,6 +1,10 @@
 //! Commands: answers, errors, and shapes as real Ceph gives them.
 
-use crate::harness::Cluster;
+use bytes::Bytes;
+use messages::{Body, MCommand, MMonCommand, Message};
+use node::{Endpoint, Input};
+
+use crate::harness::{Cluster, fsid};
 
 #[test]
 fn unknown_commands_and_wrong_arguments_are_refused_as_in_ceph() {
@@ -61,4 +65,25 @@ fn settings_are_kept_as_ceph_writes_them_and_what_does_not_fit_is_refused_with_t
     }
     let (r, rs, _) = c.run(r#"{"prefix":"config get","who":"osd.1","key":"nosuch"}"#);
     assert_eq!((r, rs.as_str()), (-2, "unrecognized key 'nosuch'"));
+}
+
+#[test]
+fn what_a_monitor_has_not_answered_yet_is_listed_with_its_age() {
+    let mut c = Cluster::new();
+    let (client, other) = (c.client(), c.client());
+    let cmd = vec![r#"{"prefix":"osd set","key":"noout"}"#.to_owned()];
+    let set = MMonCommand { paxos: 0.into(), fsid: fsid(), cmd, data: Bytes::new() };
+    let ops = MCommand { fsid: fsid(), cmd: vec![r#"{"prefix":"ops"}"#.into()], data: Bytes::new() };
+    let message = |conn, msg: Message| Input::Message { conn, via: Endpoint::Public, msg };
+    // Not durable yet, when the other one asks.
+    c.input_all([message(client, set.into()), message(other, ops.into())]);
+    let listed = c.received(other).into_iter().find_map(|b| match b {
+        Body::MCommandReply(m) => Some(String::from_utf8_lossy(&m.data).into_owned()),
+        _ => None,
+    });
+    let listed: serde_json::Value = serde_json::from_str(&listed.expect("an answer")).expect("json");
+    assert_eq!(listed["num_ops"], 1);
+    assert_eq!(listed["ops"][0]["description"], r#"mon_command({"prefix":"osd set","key":"noout"} v 0)"#);
+    assert_eq!(listed["ops"][0]["type_data"]["info"]["source"], "client.4242");
+    assert!(c.tell(r#"{"prefix":"ops"}"#).2.contains(r#""num_ops": 0"#), "it was answered meanwhile");
 }
