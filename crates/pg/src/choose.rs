@@ -123,7 +123,13 @@ pub fn acting_set(
             }
         }
     }
-    want.truncate(size.max(1));
+    // The monitors take no list that is longer than the pool's size. Who of `up` is left out comes in once the primary
+    // is one of them; but for a single copy that primary itself would be left out, never be brought up to date, and the
+    // PG never get to where it belongs: it is filled anew.
+    let left_out = want.split_off(size.clamp(1, want.len()));
+    if left_out.contains(&now.up_primary) {
+        backfill.insert(now.up_primary);
+    }
     Choice { want, backfill }
 }
 
@@ -168,6 +174,15 @@ mod tests {
     fn of_equal_logs_the_longer_counts_and_then_our_own() {
         assert_eq!(best(&[info(5, 9, 3), info(5, 9, 1)]), Some(1));
         assert_eq!(best(&[info(5, 9, 1), info(5, 9, 1)]), Some(0));
+    }
+
+    #[test]
+    fn the_only_place_of_a_single_copy_is_filled_also_if_the_log_would_reach_it() {
+        let (full, empty) = (info(5, 200, 0), info(0, 0, 0));
+        let all: BTreeMap<OsdId, &PgInfo> = [(0, &full), (3, &empty)].into();
+        let now = UpActing { up: vec![3], up_primary: 3, acting: vec![0], acting_primary: 0 };
+        let choice = acting_set(&all, 0, &now, 1, 100, false, &BTreeSet::new());
+        assert_eq!((choice.want, choice.backfill), (vec![0], [3].into()));
     }
 
     #[test]
