@@ -23,6 +23,8 @@ pub enum Act {
     Start(String),
     /// A daemon's process ends politely.
     Stop(String),
+    /// It ends politely and is started again.
+    Restart(String),
     AddOsd,
     /// Hands, or several commands, are needed.
     Person,
@@ -55,7 +57,7 @@ impl Command {
             true => format!("spirula stop osd.{osd} && spirula start osd.{osd}"),
             false => format!("systemctl restart ceph-osd@{osd}   (on {})", f.host_of(osd)),
         };
-        Self { text, act: Act::Person }
+        Self { text, act: Act::Restart(format!("osd.{osd}")) }
     }
 
     pub(crate) fn stop_osd(f: &Facts, osd: OsdId) -> Self {
@@ -88,7 +90,7 @@ impl Command {
         )
     }
 
-    pub(crate) fn out(osd: OsdId) -> Self {
+    pub fn out(osd: OsdId) -> Self {
         Self::mon(format!("ceph osd out {osd}"), json!({"prefix": "osd out", "ids": [osd.to_string()]}))
     }
 
@@ -96,7 +98,7 @@ impl Command {
         Self::mon(format!("ceph osd in {osd}"), json!({"prefix": "osd in", "ids": [osd.to_string()]}))
     }
 
-    pub(crate) fn purge(osd: OsdId) -> Self {
+    pub fn purge(osd: OsdId) -> Self {
         Self::mgr(
             format!("ceph osd purge {osd} --yes-i-really-mean-it"),
             json!({"prefix": "osd purge", "id": osd, "yes_i_really_mean_it": true}),
@@ -107,7 +109,7 @@ impl Command {
         Self::mon(format!("ceph osd unset {flag}"), json!({"prefix": "osd unset", "key": flag}))
     }
 
-    pub(crate) fn pool_set(pool: &str, var: &str, val: &str) -> Self {
+    pub fn pool_set(pool: &str, var: &str, val: &str) -> Self {
         let json = json!({"prefix": "osd pool set", "pool": pool, "var": var, "val": val});
         Self::mon(format!("ceph osd pool set {pool} {var} {val}"), json)
     }

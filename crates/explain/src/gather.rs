@@ -122,9 +122,11 @@ fn second(f: &Facts, target: Option<&str>) -> Vec<Question> {
     });
     let slow: BTreeSet<OsdId> = f.osds_named_by("SLOW_OPS");
     let up = slow.into_iter().filter(|osd| f.is_up(*osd));
+    // Ours say in words where the time goes; Ceph's give events to guess from.
+    let verb = if f.spirula { "explain_slow_ops" } else { "dump_blocked_ops" };
     all.extend(up.take(PGS_MAX).map(|osd| {
-        let json = json!({"prefix": "dump_blocked_ops", "format": "json"});
-        Question::new(&format!("tell osd.{osd} dump_blocked_ops"), To::Osd(osd), json)
+        let json = json!({"prefix": verb, "format": "json"});
+        Question::new(&format!("tell osd.{osd} {verb}"), To::Osd(osd), json)
     }));
     all
 }

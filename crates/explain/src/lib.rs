@@ -21,7 +21,7 @@ pub mod facts;
 mod finding;
 pub mod gather;
 mod report;
-mod safety;
+pub mod safety;
 pub mod scrub_list;
 mod target;
 mod words;

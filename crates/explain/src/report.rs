@@ -47,7 +47,8 @@ impl Report {
             out.push('\n');
             finding_text(&mut out, n + 1, finding, &mut seen);
         }
-        if !self.unanswered.is_empty() {
+        // Without monitors nothing is, and the first finding says so.
+        if !self.unanswered.is_empty() && !self.unanswered.contains_key("status") {
             out.push('\n');
             let missing = self.unanswered.iter().map(|(q, why)| format!("{q} ({why})")).collect::<Vec<_>>();
             paragraph(&mut out, "", &format!("Not answered, so not looked at: {}.", missing.join("; ")), 0);
@@ -142,7 +143,9 @@ fn cluster(f: &Facts, findings: &[Finding]) -> String {
     let osds = format!("{up} of {} OSDs up", f.osds.len());
     let pgs = match (all, waiting) {
         (0, _) => "no PGs".to_owned(),
+        (1, 0) => "the PG serves".to_owned(),
         (_, 0) => format!("all {all} PGs serve"),
+        (_, 1) => format!("1 of {all} PGs does not serve"),
         _ => format!("{waiting} of {all} PGs do not serve"),
     };
     let notes = findings.iter().filter(|x| x.severity == Severity::Note).count() as u64;
@@ -159,13 +162,17 @@ fn cluster(f: &Facts, findings: &[Finding]) -> String {
 fn pg(f: &Facts, id: PgId) -> String {
     let Some(pg) = f.pgs.get(&id) else { return format!("PG {id}: nobody has reported it yet.") };
     let (state, size) = (&pg.state_text, f.pool_of(id).map_or(0, |p| p.size));
-    let holding = format!("{}, {}", words::count(pg.objects, "object"), words::bytes(pg.bytes));
+    // Who does not serve may not know what there is.
+    let holding = match pg.is("active") {
+        true => format!(": {}, {}", words::count(pg.objects, "object"), words::bytes(pg.bytes)),
+        false => String::new(),
+    };
     let where_ = match pg.acting[..] {
         [] => "on no OSD".to_owned(),
         _ => format!("on {}, {} of {size} copies", words::osds(&pg.acting), pg.acting.len()),
     };
     let name = f.pool_name(id.pool);
-    format!("PG {id} of pool {name} is {} {where_}: {holding}.", if state.is_empty() { "unknown" } else { state })
+    format!("PG {id} of pool {name} is {} {where_}{holding}.", if state.is_empty() { "unknown" } else { state })
 }
 
 fn osd(f: &Facts, id: types::OsdId) -> String {

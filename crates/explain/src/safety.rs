@@ -71,7 +71,8 @@ fn fits(f: &Facts, osds: &BTreeSet<OsdId>, bytes: u64) -> Result<(), String> {
         }
         let after = osd.used_ratio() + share as f64 / 1024.0 / osd.kb as f64;
         if after > f.nearfull_ratio {
-            return Err(format!("osd.{id} might become {} full", words::percent(after)));
+            let limit = words::percent(f.nearfull_ratio);
+            return Err(format!("osd.{id} might become {} full, and is nearly full at {limit}", words::percent(after)));
         }
     }
     Ok(())
@@ -147,7 +148,8 @@ pub fn purge(f: &Facts, osd: OsdId) -> Safety {
     if f.is_up(osd) {
         return no("it is up");
     }
-    let unclean: Vec<PgId> = f.pgs.iter().filter(|(_, pg)| !pg.is_clean()).map(|(id, _)| *id).collect();
+    let unclean: Vec<PgId> =
+        f.pgs.iter().filter(|(_, pg)| !pg.is_clean() || pg.is("inconsistent")).map(|(id, _)| *id).collect();
     if !unclean.is_empty() {
         let are = words::is(unclean.len());
         return not_known(format!("{} {are} not clean: its disk may be needed", words::pgs(&unclean)));
@@ -172,6 +174,9 @@ pub fn stop(f: &Facts, osd: OsdId) -> Safety {
     if !f.is_up(osd) {
         return yes("the cluster does not use it now");
     }
+    if f.flags.contains("nodown") {
+        return no("with the flag nodown it would still be counted as up, and I/O to it would hang");
+    }
     let mut without = Vec::new();
     for (id, pg) in &f.pgs {
         if pg.is_unknown() {
@@ -181,8 +186,11 @@ pub fn stop(f: &Facts, osd: OsdId) -> Safety {
             continue;
         }
         let Some(pool) = f.pool_of(*id) else { return not_known(format!("the pool of PG {id} is not known")) };
+        if pg.is("inconsistent") {
+            return no(format!("PG {id} is inconsistent: the sound copy may be the one on it"));
+        }
         // Copies that miss something do not count; which those are, a degraded PG does not tell.
-        if pg.degraded > 0 || pg.is("degraded") || !pg.is("active") {
+        if pg.degraded > 0 || pg.is("degraded") || pg.is("stale") || !pg.is("active") {
             return no(format!("PG {id} is {}: it has no copy to spare", pg.state_text));
         }
         if pg.acting.len() - 1 < pool.min_size {

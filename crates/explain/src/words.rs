@@ -54,5 +54,6 @@ pub fn bytes(n: u64) -> String {
 }
 
 pub fn percent(part: f64) -> String {
-    format!("{:.0} %", part * 100.0)
+    let part = part * 100.0;
+    if part < 9.95 && part > 0.0 { format!("{part:.1} %") } else { format!("{part:.0} %") }
 }

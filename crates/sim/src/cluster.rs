@@ -76,6 +76,15 @@ pub struct Cluster {
     disk_bytes: u64,
     model_disks: bool,
     new_disks: Rng,
+    /// What further OSDs are made from.
+    origin: Origin,
+}
+
+#[derive(Clone)]
+struct Origin {
+    plan: Plan,
+    fsid: Uuid,
+    mons: Vec<MonAddr>,
 }
 
 /// A pool of the plan.
@@ -167,6 +176,7 @@ impl Cluster {
             disk_bytes,
             model_disks,
             new_disks,
+            origin: Origin { plan: plan.clone(), fsid, mons },
         };
         for host in cluster.all_hosts() {
             cluster.world.start(host);
@@ -190,7 +200,7 @@ impl Cluster {
         self.try_ask(request, PATIENCE).unwrap_or_else(|| panic!("no answer in {PATIENCE:?} to {what}"))
     }
 
-    fn try_ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
+    pub(crate) fn try_ask(&mut self, request: Request, patience: Duration) -> Option<Reply> {
         let number = self.post(request);
         let desk = self.desk.clone();
         self.world.run_while(patience, |_| desk.borrow().replies.contains_key(&number));
@@ -503,6 +513,18 @@ impl Cluster {
         for host in self.mons.iter().copied().chain(self.osds.clone()) {
             self.world.power_loss(host);
         }
+    }
+
+    /// One more OSD, which starts.
+    pub fn add_osd(&mut self) {
+        let (n, Origin { plan, fsid, mons }) = (self.osds.len(), self.origin.clone());
+        let disk = new_disk(&mut self.new_disks, self.disk_bytes, self.model_disks);
+        let osd_fsid = uuid(&mut self.new_disks);
+        let maker = osd_maker(n, fsid, osd_fsid, mons, &plan, self.new_disks.next());
+        let host = self.world.add_host((ENTITY_TYPE_OSD, &n.to_string()), disk, maker);
+        self.osds.push(host);
+        self.command(&json!({"prefix": "osd new", "uuid": osd_fsid.to_string(), "id": n.to_string()}));
+        self.world.start(host);
     }
 
     /// An OSD that is down gets an empty disk.

@@ -11,6 +11,7 @@
 pub mod client;
 pub mod cluster;
 pub mod disk;
+pub mod explain;
 pub mod faults;
 mod held;
 pub mod history;

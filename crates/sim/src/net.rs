@@ -76,6 +76,10 @@ impl Net {
         self.cuts.clear();
     }
 
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
     pub fn is_cut(&self, from: HostId, to: HostId) -> bool {
         self.cuts.contains(&(from, to))
     }

@@ -312,6 +312,11 @@ impl World {
         self.trace.line(self.now, "net", &format!("nothing from {one:?} to {other:?}"));
     }
 
+    /// Whether anybody is cut off from anybody.
+    pub fn has_cuts(&self) -> bool {
+        self.net.has_cuts()
+    }
+
     /// Ends all cuts. What was held back goes on, unless the connection has died of waiting.
     pub fn heal(&mut self) {
         self.net.heal();

@@ -56,6 +56,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
                 0 if pgs.iter().all(|id| f.pgs[id].is_unknown()) => {
                     "nothing was ever written there: its PGs were never made".to_owned()
                 }
+                _ if pgs.iter().all(|id| f.pgs[id].objects == 0) => "nothing is stored there".to_owned(),
                 0 => "what was written stays on the OSDs that had it".to_owned(),
                 _ => "nothing is lost; there are fewer copies than wanted".to_owned(),
             },

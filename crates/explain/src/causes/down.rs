@@ -72,11 +72,13 @@ fn alone(f: &Facts, id: PgId) -> Option<String> {
 
 fn lost(f: &Facts, osd: OsdId, pgs: &[PgId]) -> Advice {
     let objects: u64 = pgs.iter().filter_map(|id| f.pgs.get(id)).map(|pg| pg.objects).sum();
+    // A copy that is not whole may report none at all.
+    let holding = if objects == 0 { String::new() } else { format!(" ({} in them)", words::count(objects, "object")) };
     Advice {
         command: Command::lost(osd),
         does: format!(
-            "gives osd.{osd} up: these PGs go on with older copies ({} in them)",
-            words::count(objects, "object")
+            "gives osd.{osd} up: {} with older copies{holding}",
+            if pgs.len() == 1 { "the PG goes on" } else { "these PGs go on" }
         ),
         risk: format!("acknowledged writes that only osd.{osd} has are lost for good"),
         safe: Safety::No(format!("osd.{osd} may be the only one that has them; only if its disk is gone for ever")),

@@ -41,6 +41,8 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         ends.into_iter().filter(|(_, (failed, boots, _))| *failed >= OFTEN && *boots >= OFTEN - 1)
     {
         let up = f.is_up(osd);
+        // Its peers found nobody at its address.
+        let died = why.starts_with("connection refused");
         let mut advice = vec![Advice {
             command: Command::look(
                 format!("ceph tell osd.{osd} dump_osd_network"),
@@ -60,17 +62,27 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         found.push(Finding {
             cause: "flapping",
             severity: Severity::Weak,
-            sentence: format!(
-                "osd.{osd} flaps: in the last {} it was marked down {failed} times and came back {boots} times.",
-                words::span(PERIOD)
-            ),
+            sentence: match died {
+                true => format!(
+                    "The process of osd.{osd} ends again and again: in the last {} it died {failed} times and was \
+                     started {boots} times.",
+                    words::span(PERIOD)
+                ),
+                false => format!(
+                    "osd.{osd} flaps: in the last {} it was marked down {failed} times and came back {boots} times.",
+                    words::span(PERIOD)
+                ),
+            },
             evidence: vec![
                 format!("last: {why}"),
                 format!("it is {} now, on {}", if up { "up" } else { "down" }, f.host_of(osd)),
             ],
             data: "not touched; each time its PGs peer again and copy what it missed".to_owned(),
             io: "stalls for a few seconds each time, for its PGs".to_owned(),
-            waiting: Waiting::no("does not help: look for its network, its disk, or too little memory"),
+            waiting: Waiting::no(match died {
+                true => "does not help: its log says why it ends",
+                false => "does not help: look for its network, its disk, or too little memory",
+            }),
             advice,
             pgs: Vec::new(),
             osds: vec![osd],

@@ -165,7 +165,10 @@ fn advice(f: &Facts, level: &Level, pools: &[(PoolId, u64, u64)], uneven: bool) 
         let higher = format!("{:.2}", (f.full_ratio + 0.01).min(0.97));
         all.push(Advice {
             command: Command::full_ratio(&higher),
-            does: format!("lets writes go on until OSDs are {} % full, to gain time", higher.trim_start_matches("0.")),
+            does: format!(
+                "lets writes go on until OSDs are {} % full, to gain time",
+                (higher.parse::<f64>().unwrap_or(0.0) * 100.0).round()
+            ),
             risk: "an OSD whose disk is really full may stop, with all its PGs".to_owned(),
             safe: Safety::No("it uses up the reserve that keeps OSDs able to delete and to start".to_owned()),
         });

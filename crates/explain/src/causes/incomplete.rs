@@ -47,10 +47,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
             severity: Severity::Damage,
             sentence: format!("PG {id} is incomplete: none of the copies that are up is whole; {whose}."),
             evidence,
-            data: format!(
-                "{} are not readable now; lost only if no disk with a whole copy comes back",
-                words::count(pg.objects, "object")
-            ),
+            data: "not readable now; lost only if no disk with a whole copy comes back".to_owned(),
             io: "all reads and writes there wait".to_owned(),
             waiting: Waiting::no("does not help"),
             advice,

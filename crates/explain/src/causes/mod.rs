@@ -78,6 +78,12 @@ fn whereabouts(f: &Facts, osd: OsdId) -> String {
 /// Bringing OSDs back, one command each.
 fn bring_back(f: &Facts, osds: &[OsdId], what_then: &str) -> Vec<Advice> {
     let one = |osd: &OsdId| match f.processes.get(&format!("osd.{osd}")) {
+        Some(true) if f.flags.contains("noup") => Advice {
+            command: Command::unset("noup"),
+            does: format!("lets osd.{osd} in: it runs, and only the flag noup keeps it out"),
+            risk: String::new(),
+            safe: safety::start_osd(),
+        },
         Some(true) => Advice {
             command: Command::restart_osd(f, *osd),
             does: format!("starts osd.{osd} anew: it runs, yet the monitors count it as down (see its log first)"),
@@ -91,7 +97,9 @@ fn bring_back(f: &Facts, osds: &[OsdId], what_then: &str) -> Vec<Advice> {
             safe: safety::start_osd(),
         },
     };
-    osds.iter().take(6).map(one).collect()
+    let mut all: Vec<Advice> = osds.iter().take(6).map(one).collect();
+    all.dedup_by(|a, b| a.command == b.command);
+    all
 }
 
 /// The OSDs that a pool's rule may use and that are down; all that are down if the rule is not understood.

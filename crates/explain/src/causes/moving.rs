@@ -22,7 +22,9 @@ const MOVING: &[&str] = &[
 
 fn is_moving(pg: &PgFacts) -> bool {
     let work = pg.degraded + pg.misplaced > 0;
-    !pg.is("stale") && !pg.is_unknown() && MOVING.iter().any(|s| pg.is(s)) && (work || pg.is("remapped"))
+    // Clean and remapped: it stays where it is, as the place that CRUSH wants does not do.
+    let rests = pg.is("clean") && pg.is("remapped");
+    !rests && !pg.is("stale") && !pg.is_unknown() && MOVING.iter().any(|s| pg.is(s)) && (work || pg.is("remapped"))
 }
 
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
@@ -46,11 +48,18 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
     }
     let full = f.osds.iter().filter(|(_, o)| o.state.contains("backfillfull") || o.state.contains("full"));
     let full: Vec<OsdId> = full.map(|(id, _)| *id).collect();
+    let verb = |one: &str, more: &str| if pgs.len() == 1 { one.to_owned() } else { more.to_owned() };
     let what = match (degraded, misplaced) {
-        (0, 0) => "are about to copy".to_owned(),
-        (0, m) => format!("copy {} to the OSDs that CRUSH wants now", words::count(m, "misplaced object")),
-        (d, 0) => format!("make {} anew", copies(d)),
-        (d, m) => format!("make {} anew, and move {}", copies(d), words::count(m, "misplaced object")),
+        (0, 0) => format!("{} about to copy", verb("is", "are")),
+        (0, m) => {
+            let objects = words::count(m, "misplaced object");
+            format!("{} {objects} to the OSDs that CRUSH wants now", verb("copies", "copy"))
+        }
+        (d, 0) => format!("{} {} anew", verb("makes", "make"), copies(d)),
+        (d, m) => {
+            let objects = words::count(m, "misplaced object");
+            format!("{} {} anew, and {} {objects}", verb("makes", "make"), copies(d), verb("moves", "move"))
+        }
     };
     let held = match (&paused[..], too_full) {
         ([], 0) => String::new(),

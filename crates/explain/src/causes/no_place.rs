@@ -4,14 +4,14 @@ use types::{OsdId, PgId};
 
 use super::{down_osds_of, whereabouts};
 use crate::command::Command;
-use crate::facts::Facts;
+use crate::facts::{Facts, PgFacts};
 use crate::finding::{Advice, Finding, Safety, Severity, Waiting, codes};
 use crate::words;
 
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
     for (id, pool) in &f.pools {
-        let pgs: Vec<PgId> =
-            f.pgs_of(*id).filter(|(_, pg)| pg.is("undersized") && pg.up.len() < pool.size).map(|(id, _)| *id).collect();
+        let lacks = |pg: &PgFacts| pg.up.len() < pool.size && (pg.is("undersized") || pg.is("remapped"));
+        let pgs: Vec<PgId> = f.pgs_of(*id).filter(|(_, pg)| lacks(pg)).map(|(id, _)| *id).collect();
         let (Some(rule), Some(in_places)) =
             (f.crush.rules.get(&pool.rule), f.crush.places(pool.rule, &|osd| f.is_in(osd)))
         else {
@@ -79,8 +79,11 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
                 .map(|osd| format!("osd.{osd} is up, and out"))
                 .chain(down.iter().map(|osd| whereabouts(f, *osd)))
                 .collect(),
-            data: "nothing is lost; there are fewer copies than wanted".to_owned(),
-            io: match in_places >= pool.min_size {
+            data: match pgs.iter().all(|id| f.pgs[id].acting.len() >= pool.size) {
+                true => "nothing is lost: OSDs that are out still keep and serve their copies".to_owned(),
+                false => "nothing is lost; there are fewer copies than wanted".to_owned(),
+            },
+            io: match pgs.iter().all(|id| f.pgs[id].is("active")) {
                 true => "goes on".to_owned(),
                 false => format!("waits: {} are needed (min_size)", pool.min_size),
             },
@@ -89,7 +92,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
             osds: out.into_iter().chain(down).collect(),
             pools: vec![*id],
             pgs,
-            health: codes(&["PG_DEGRADED"]),
+            health: codes(&["PG_DEGRADED", "OBJECT_MISPLACED"]),
         });
     }
 }

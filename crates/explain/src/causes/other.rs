@@ -5,7 +5,11 @@ use crate::finding::{Finding, Severity, Waiting};
 
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
     for (code, check) in &f.checks {
-        if found.iter().any(|x| x.health.iter().any(|c| c == code)) {
+        // OSDs that are down are told of where they keep PGs from serving.
+        let named = f.osds_named_by(code);
+        let down = code.ends_with("_DOWN") && !named.is_empty();
+        let told = |osd: &types::OsdId| found.iter().any(|x| x.osds.contains(osd));
+        if found.iter().any(|x| x.health.iter().any(|c| c == code)) || (down && named.iter().all(told)) {
             continue;
         }
         found.push(Finding {
@@ -22,7 +26,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
             waiting: Waiting::no(""),
             advice: Vec::new(),
             pgs: check.detail.iter().flat_map(|line| pgs_in(line)).collect(),
-            osds: f.osds_named_by(code).into_iter().collect(),
+            osds: named.into_iter().collect(),
             pools: Vec::new(),
             health: vec![code.clone()],
         });

@@ -20,7 +20,8 @@ fn is_below(f: &Facts, id: &PgId, pg: &PgFacts) -> bool {
 
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
     let mut groups: BTreeMap<(PoolId, usize), Vec<PgId>> = BTreeMap::new();
-    for (id, pg) in f.pgs.iter().filter(|(id, pg)| is_below(f, id, pg)) {
+    let told = |id: &PgId| found.iter().any(|x| x.cause == "device-rule" && x.pgs.contains(id));
+    for (id, pg) in f.pgs.iter().filter(|(id, pg)| is_below(f, id, pg) && !told(id)) {
         groups.entry((id.pool, pg.acting.len())).or_default().push(*id);
     }
     for ((pool, copies), pgs) in groups {
@@ -103,7 +104,10 @@ fn waiting(f: &Facts, pool: PoolId, down: &[OsdId]) -> Waiting {
     match marked_out_in(f, &in_).filter(|_| !in_.is_empty() && can_move(f, pool)) {
         Some(secs) => Waiting::yes(
             Some(secs),
-            format!("helps: in {} the down OSDs are marked out, then others take their copies over", words::span(secs)),
+            format!(
+                "helps: from {} on, OSDs that stay down are marked out, and others take their copies over",
+                words::span(secs)
+            ),
         ),
         None => Waiting::no("does not help: it goes on only when enough of these OSDs are back"),
     }

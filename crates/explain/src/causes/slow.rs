@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::OsdId;
 
 use crate::command::Command;
-use crate::facts::{Facts, SlowOp};
+use crate::facts::{self, Facts, SlowOp};
 use crate::finding::{Advice, Finding, Severity, Waiting, codes};
 use crate::gather::To;
 use crate::safety;
@@ -81,6 +81,15 @@ fn causes(f: &Facts, osd: OsdId, op: &SlowOp) -> Vec<For> {
         let pg = f.pgs.iter().find(|(id, _)| op.description.contains(&format!(" {id}")));
         vec![For::Pg(pg.map_or_else(|| why.to_owned(), |(id, pg)| format!("PG {id} ({})", pg.state_text)))]
     };
+    if !op.place.is_empty() {
+        let at = facts::osds_in(&op.place).first().copied().unwrap_or(osd);
+        return match op.place.split(' ').next() {
+            Some("replica") => vec![For::Replica(at)],
+            _ if op.place.starts_with("the queue") => vec![For::Queue(at)],
+            _ if op.place.starts_with("the disk") => vec![For::Disk(at)],
+            _ => state(&op.place),
+        };
+    }
     match (op.stands.as_str(), op.last_event.as_str()) {
         ("waiting for sub ops", _) => vec![For::Unknown],
         ("queued for pg", _) => vec![For::Queue(osd)],

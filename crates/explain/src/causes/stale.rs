@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::{OsdId, PgId};
 
-use super::{bring_back, pools_of, whereabouts};
+use super::{bring_back, down_osds_of, pools_of, whereabouts};
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity, Waiting, codes};
 use crate::words;
@@ -12,7 +12,11 @@ use crate::words;
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
     let mut groups: BTreeMap<Vec<OsdId>, Vec<PgId>> = BTreeMap::new();
     for (id, pg) in f.pgs.iter().filter(|(_, pg)| pg.is("stale")) {
-        let members: BTreeSet<OsdId> = pg.acting.iter().copied().collect();
+        let mut members: BTreeSet<OsdId> = pg.acting.iter().copied().collect();
+        if members.is_empty() {
+            // The map has no OSD for it any more: those that may hold it are down.
+            members.extend(down_osds_of(f, id.pool));
+        }
         groups.entry(members.into_iter().collect()).or_default().push(*id);
     }
     for (members, pgs) in groups {
@@ -23,9 +27,8 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         let sentence = match down.is_empty() {
             true => format!("Nobody reports {}, though {} are up.", words::pgs(&pgs), words::osds(&members)),
             false => {
-                let are = words::is(down.len());
                 format!(
-                    "Nobody serves {}: {} {are} down, and had the last copies in use.",
+                    "Nobody serves {}: the copies last in use are on OSDs that are down ({}).",
                     words::pgs(&pgs),
                     words::osds(&down)
                 )

@@ -35,6 +35,8 @@ pub struct SlowOp {
     /// Where it stands (`flag_point`), and its last event.
     pub stands: String,
     pub last_event: String,
+    /// Who has it for how long, in the OSD's own words.
+    pub place: String,
 }
 
 /// See the file's documentation.
@@ -114,8 +116,11 @@ impl Facts {
                 let objects = items(answer, "inconsistents").map(BadObject::decode).collect();
                 pg.parse().ok().map(|id| self.inconsistent.insert(id, objects));
             }
-            ["tell", osd, "dump_blocked_ops"] => {
-                let ops = items(answer, "ops").map(slow_op).collect();
+            ["tell", osd, verb @ ("dump_blocked_ops" | "explain_slow_ops")] => {
+                let ops = match verb {
+                    "explain_slow_ops" => answer.as_str().unwrap_or_default().lines().filter_map(told_op).collect(),
+                    _ => items(answer, "ops").map(slow_op).collect(),
+                };
                 let id = osd.strip_prefix("osd.").and_then(|id| id.parse().ok());
                 id.map(|id| self.slow.insert(id, ops));
             }
@@ -206,7 +211,7 @@ impl Facts {
 }
 
 /// The OSDs that a text names.
-fn osds_in(line: &str) -> Vec<OsdId> {
+pub(crate) fn osds_in(line: &str) -> Vec<OsdId> {
     line.split("osd.")
         .skip(1)
         .filter_map(|rest| {
@@ -221,12 +226,22 @@ fn number(v: &Value) -> Option<f64> {
     v.as_f64().or_else(|| v.as_str()?.trim().trim_matches('"').parse().ok())
 }
 
+/// `osd_op(…) is under way for 11.020 s, of which 11.001 s in replica osd.2 (its disk, or the network to it)`.
+fn told_op(line: &str) -> Option<SlowOp> {
+    let (description, rest) = line.split_once(" is under way for ")?;
+    let (age, place) = rest.split_once(" s, of which ")?;
+    let (_, place) = place.split_once(" s in ")?;
+    let (description, place) = (description.to_owned(), place.to_owned());
+    Some(SlowOp { description, age: age.parse().ok()?, place, ..SlowOp::default() })
+}
+
 fn slow_op(op: &Value) -> SlowOp {
     let data = &op["type_data"];
     SlowOp {
         description: text(op, "description"),
         age: op["age"].as_f64().unwrap_or(0.0),
         stands: text(data, "flag_point"),
+        place: String::new(),
         last_event: items(data, "events").last().map(|e| text(e, "event")).unwrap_or_default(),
     }
 }

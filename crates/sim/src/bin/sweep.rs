@@ -1,5 +1,6 @@
-//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--bug NAME]`.
-//! With `--mons 1` the scenarios are those about monitors.
+//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--explain 1]
+//! [--bug NAME]`. With `--mons 1` the scenarios are those about monitors; with `--explain 1` what `explain` calls safe is
+//! carried out.
 //!
 //! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and says where. A seed
 //! that breaks a rule is run again with its trace, of which the last lines are printed. With a bug that is
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pg::planted::{Bug, plant};
-use sim::{Trace, mon_scenario, scenario};
+use sim::{Trace, explain, mon_scenario, scenario};
 
 struct Args {
     seeds: u64,
@@ -23,14 +24,17 @@ struct Args {
     jobs: usize,
     /// Scenarios about monitors.
     mons: bool,
+    /// What is called safe is carried out.
+    explain: bool,
     bug: Option<Bug>,
 }
 
-const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--bug NAME]";
+const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--explain 1] \
+                     [--bug NAME]";
 
 fn args() -> Option<Args> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false, bug: None };
+    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false, explain: false, bug: None };
     let mut rest = std::env::args().skip(1);
     while let Some(flag) = rest.next() {
         let value = rest.next()?;
@@ -46,6 +50,7 @@ fn args() -> Option<Args> {
             "--trace" => args.trace = value as usize,
             "--jobs" => args.jobs = (value as usize).max(1),
             "--mons" => args.mons = value > 0,
+            "--explain" => args.explain = value > 0,
             _ => return None,
         }
     }
@@ -92,9 +97,26 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Carries out what is called safe in a seed; gives whether nothing was lost by it.
+fn explained(seed: u64) -> bool {
+    match catch_unwind(|| explain::run(seed, 4, 4)) {
+        Ok(s) => println!(
+            "seed {seed}: {} safe commands carried out, {} not called safe; {:?}",
+            s.tried.len(),
+            s.refused,
+            s.causes
+        ),
+        Err(_) => println!("seed {seed}: FAILED: {}", PANIC.with_borrow(String::clone)),
+    }
+    PANIC.with_borrow_mut(|text| std::mem::take(text).is_empty())
+}
+
 /// Runs a seed; gives whether it broke no rule.
 fn one(seed: u64, args: &Args) -> bool {
     let start = Instant::now();
+    if args.explain {
+        return explained(seed);
+    }
     let lines = args.trace;
     let play = |trace: Trace, show: &mut dyn FnMut(&Trace)| match args.mons {
         true => mon_scenario::run(seed, trace, show),

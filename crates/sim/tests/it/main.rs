@@ -2,6 +2,7 @@
 
 mod backfill;
 mod damage;
+mod explained;
 mod isolated;
 mod marked_down;
 mod mons;
