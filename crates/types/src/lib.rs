@@ -37,7 +37,6 @@ pub mod recovery;
 pub mod scrub_map;
 pub mod scrub_result;
 pub mod service_map;
-pub mod sha256;
 pub mod split;
 pub mod stats;
 pub mod superblock;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use types::sha256::sha256;
+use sha2::{Digest, Sha256};
 use types::{UTime, errno};
 
 use super::{Cmd, CmdResult, Fail, Handler, Reply, fail};
@@ -68,7 +68,7 @@ impl Report {
         let Value::Array(frames) = self.fields.get("backtrace")? else { return None };
         let mut text: String = frames.iter().filter_map(Value::as_str).map(function).collect();
         text += &self.text("assert_msg").map(without_place).unwrap_or_default();
-        Some(sha256(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect())
+        Some(Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect())
     }
 
     fn json(&self) -> Value {
