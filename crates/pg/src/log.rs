@@ -111,14 +111,14 @@ impl PgLog {
                     version: e.version,
                     user_version: e.user_version,
                     return_code: e.return_code,
-                    op_returns: e.op_returns.clone(),
+                    op_returns: e.rare().op_returns.clone(),
                 });
             }
             // A request that the object brought along when it was copied here.
-            let at = e.extra_reqids.iter().position(|(id, _)| id == reqid)?;
-            let of_extra = e.extra_reqid_return_codes.iter().find(|(i, _)| *i as usize == at);
+            let at = e.rare().extra_reqids.iter().position(|(id, _)| id == reqid)?;
+            let of_extra = e.rare().extra_reqid_return_codes.iter().find(|(i, _)| *i as usize == at);
             let return_code = of_extra.map_or(0, |(_, code)| *code);
-            let user_version = e.extra_reqids[at].1;
+            let user_version = e.rare().extra_reqids[at].1;
             return Some(Recorded { version: e.version, user_version, return_code, op_returns: Vec::new() });
         }
         let at = self.dups.binary_search_by_key(&(version, *reqid), dup_id).ok()?;
@@ -132,11 +132,16 @@ impl PgLog {
     }
 
     /// Adds the next write.
-    pub fn append(&mut self, entry: LogEntry) {
+    pub fn append(&mut self, mut entry: LogEntry) {
         assert!(entry.version > self.head, "{} after {}", entry.version, self.head);
         self.head = entry.version;
         self.changed.push(entry.version);
         self.index(&entry);
+        entry.clean_regions.clean_offsets.shrink_to_fit();
+        if self.entries.len() == self.entries.capacity() {
+            // Not twice as many: logs are what most of an OSD's memory holds, and have a greatest length.
+            self.entries.reserve_exact(self.entries.len() / 8 + 16);
+        }
         self.entries.push_back(entry);
     }
 
@@ -148,7 +153,7 @@ impl PgLog {
         for e in &divergent {
             self.changed.push(e.version);
             self.requests.remove(&e.reqid);
-            for (id, _) in &e.extra_reqids {
+            for (id, _) in &e.rare().extra_reqids {
                 self.requests.remove(id);
             }
         }
@@ -178,7 +183,7 @@ impl PgLog {
             if e.version.version < oldest_dup || !e.reqid_is_indexed() {
                 self.unindex_requests(&e);
             } else {
-                for (id, _) in &e.extra_reqids {
+                for (id, _) in &e.rare().extra_reqids {
                     self.requests.remove(id);
                 }
                 self.changed_dups.push((e.version, e.reqid));
@@ -311,13 +316,13 @@ impl PgLog {
         if e.reqid_is_indexed() {
             self.requests.insert(e.reqid, e.version);
         }
-        for (id, _) in &e.extra_reqids {
+        for (id, _) in &e.rare().extra_reqids {
             self.requests.insert(*id, e.version);
         }
     }
 
     fn unindex_requests(&mut self, e: &LogEntry) {
-        for id in std::iter::once(&e.reqid).chain(e.extra_reqids.iter().map(|(id, _)| id)) {
+        for id in std::iter::once(&e.reqid).chain(e.rare().extra_reqids.iter().map(|(id, _)| id)) {
             if self.requests.get(id) == Some(&e.version) {
                 self.requests.remove(id);
             }
@@ -375,6 +380,13 @@ mod tests {
         let mut log = PgLog::new(EVersion::ZERO, EVersion::ZERO, Vec::new(), Vec::new());
         versions.for_each(|v| log.append(entry(v)));
         log
+    }
+
+    #[test]
+    fn a_log_takes_little_more_memory_than_its_entries_need() {
+        let log = log(1..=10_000);
+        assert!(log.entries.capacity() <= 11_300, "{} places", log.entries.capacity());
+        assert!(size_of::<LogEntry>() <= 240, "{} bytes an entry", size_of::<LogEntry>());
     }
 
     fn keys(changes: &LogChanges) -> (Vec<u64>, Vec<u64>, usize) {

@@ -12,7 +12,7 @@ use messages::MOSDRepOp;
 use node::Level;
 use os::{Transaction, TxOp};
 use types::errno::{EINVAL, EROFS};
-use types::{EVersion, HObject, LogEntry, LogOp, ObjectInfo, ObjectStatSum, OsdId, OsdReqId, features};
+use types::{EVersion, HObject, LogEntry, LogOp, ObjectInfo, ObjectStatSum, OsdId, OsdReqId, RareOfEntry, features};
 
 use crate::env::Env;
 use crate::object::OI_ATTR;
@@ -68,7 +68,7 @@ impl Pg {
             soid: soid.clone(),
             version,
             prior_version: item.need,
-            reverting_to: back_to.unwrap_or_default(),
+            rare: RareOfEntry { reverting_to: back_to.unwrap_or_default(), ..RareOfEntry::default() }.boxed(),
             mtime: env.now.wall,
             ..LogEntry::default()
         };
@@ -109,7 +109,7 @@ impl Pg {
 
     /// The version at which an object is fetched: the one needed, unless that is one to which it was reverted.
     pub(crate) fn version_to_fetch(&self, need: EVersion) -> EVersion {
-        self.log.find(need).filter(|e| e.is_lost_revert()).map_or(need, |e| e.reverting_to)
+        self.log.find(need).filter(|e| e.is_lost_revert()).map_or(need, |e| e.rare().reverting_to)
     }
 
     /// If we hold what the object was reverted to, only its version is written anew.

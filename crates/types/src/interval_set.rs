@@ -20,6 +20,11 @@ impl IntervalSet {
         self.0.is_empty()
     }
 
+    /// Gives back memory that no interval takes.
+    pub fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -68,7 +68,7 @@ pub use osd_op::{OpArgs, OsdOp, op, op_flag, osd_flag};
 pub use osd_stat::{HbPing, ObjectStorePerfStat, OsdStat, PingTimes, Pow2Hist, StoreStatfs};
 pub use past_intervals::{CompactInterval, PastIntervals, PgInterval};
 pub use pg_info::{PgFastInfo, PgHistory, PgInfo, PgLease, PgLeaseAck, PgNotify, PgQuery, PgQueryKind};
-pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData};
+pub use pg_log::{LogDup, LogEntry, LogOp, ObjectCleanRegions, ObjectModDesc, OpReturn, PgLogData, RareOfEntry};
 pub use pool::{CRUSH_ITEM_NONE, PgPool, PoolSnapInfo};
 pub use pool_opts::{PoolOptValue, PoolOpts};
 pub use recovery::{ObjectRecoveryInfo, ObjectRecoveryProgress, PullOp, PushOp, PushReplyOp};

@@ -211,30 +211,59 @@ impl Decode for OpReturn {
 }
 
 /// `pg_log_entry_t`: one write to the PG.
+///
+/// An OSD holds some 300,000 of them: what few have is apart, see [`LogEntry::rare`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogEntry {
     pub op: LogOp,
     pub soid: HObject,
     pub version: EVersion,
     pub prior_version: EVersion,
-    /// The version that holds again, for [`LogOp::LostRevert`].
-    pub reverting_to: EVersion,
     pub user_version: Version,
     pub reqid: OsdReqId,
     pub mtime: UTime,
+    pub mod_desc: ObjectModDesc,
+    pub clean_regions: ObjectCleanRegions,
+    pub return_code: i32,
+    /// `None` if all of it is empty.
+    pub rare: Option<Box<RareOfEntry>>,
+}
+
+/// What few entries of the log have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RareOfEntry {
+    /// The version that holds again, for [`LogOp::LostRevert`].
+    pub reverting_to: EVersion,
     /// The snapshots of a clone, encoded; else empty. See [`LogEntry::snaps`].
     pub snaps_raw: Vec<u8>,
-    pub mod_desc: ObjectModDesc,
     /// Requests that came with a promoted object.
     pub extra_reqids: Vec<(OsdReqId, Version)>,
     /// By place in `extra_reqids`.
     pub extra_reqid_return_codes: Vec<(u32, i32)>,
-    pub clean_regions: ObjectCleanRegions,
-    pub return_code: i32,
     pub op_returns: Vec<OpReturn>,
 }
 
+impl RareOfEntry {
+    const NONE: Self = Self {
+        reverting_to: EVersion::ZERO,
+        snaps_raw: Vec::new(),
+        extra_reqids: Vec::new(),
+        extra_reqid_return_codes: Vec::new(),
+        op_returns: Vec::new(),
+    };
+
+    /// For [`LogEntry::rare`].
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::NONE).then(|| Box::new(self))
+    }
+}
+
 impl LogEntry {
+    pub fn rare(&self) -> &RareOfEntry {
+        const NONE: &RareOfEntry = &RareOfEntry::NONE;
+        self.rare.as_deref().unwrap_or(NONE)
+    }
+
     pub fn is_delete(&self) -> bool {
         matches!(self.op, LogOp::Delete | LogOp::LostDelete)
     }
@@ -270,13 +299,14 @@ impl LogEntry {
 
     /// The snapshots of a clone; none if they cannot be read.
     pub fn snaps(&self) -> Vec<SnapId> {
-        denc::from_bytes(self.snaps_raw.clone()).unwrap_or_default()
+        denc::from_bytes(self.rare().snaps_raw.clone()).unwrap_or_default()
     }
 
     pub fn set_snaps(&mut self, snaps: &[SnapId]) {
         let mut e = Encoder::new(0);
         e.seq(snaps.iter());
-        self.snaps_raw = e.finish().to_vec();
+        let snaps_raw = e.finish().to_vec();
+        self.rare = RareOfEntry { snaps_raw, ..self.rare().clone() }.boxed();
     }
 }
 
@@ -295,27 +325,28 @@ impl Encode for LogEntry {
             e.put(&self.soid);
             e.put(&self.version);
             let reverts = self.is_lost_revert();
-            e.put(if reverts { &self.reverting_to } else { &self.prior_version });
+            let rare = self.rare();
+            e.put(if reverts { &rare.reverting_to } else { &self.prior_version });
             e.put(&self.reqid);
             e.put(&self.mtime);
             if reverts {
                 e.put(&self.prior_version);
             }
-            e.blob(&self.snaps_raw);
+            e.blob(&rare.snaps_raw);
             e.u64(self.user_version);
             e.put(&self.mod_desc);
-            e.put(&self.extra_reqids);
+            e.put(&rare.extra_reqids);
             if self.is_error() {
                 e.i32(self.return_code);
             }
-            if !self.extra_reqids.is_empty() {
-                e.put(&self.extra_reqid_return_codes);
+            if !rare.extra_reqids.is_empty() {
+                e.put(&rare.extra_reqid_return_codes);
             }
             e.put(&self.clean_regions);
             if !self.is_error() {
                 e.i32(self.return_code);
             }
-            e.put(&self.op_returns);
+            e.put(&rare.op_returns);
         });
     }
 }
@@ -328,30 +359,32 @@ impl Decode for LogEntry {
                 return Err(DecodeError::TooOld { what: "pg_log_entry_t", version: v });
             }
             let mut l = Self { op: d.get()?, soid: d.get()?, version: d.get()?, ..Self::default() };
+            let mut rare = RareOfEntry::NONE;
             l.prior_version = d.get()?;
             l.reqid = d.get()?;
             l.mtime = d.get()?;
             if l.is_lost_revert() {
-                l.reverting_to = l.prior_version;
+                rare.reverting_to = l.prior_version;
                 l.prior_version = d.get()?;
             }
-            l.snaps_raw = d.blob()?.to_vec();
+            rare.snaps_raw = d.blob()?.to_vec();
             l.user_version = d.u64()?;
             l.mod_desc = d.get()?;
-            l.extra_reqids = d.get()?;
+            rare.extra_reqids = d.get()?;
             if l.is_error() {
                 l.return_code = d.i32()?;
             }
-            if v >= 12 && !l.extra_reqids.is_empty() {
-                l.extra_reqid_return_codes = d.get()?;
+            if v >= 12 && !rare.extra_reqids.is_empty() {
+                rare.extra_reqid_return_codes = d.get()?;
             }
             l.clean_regions = if v >= 13 { d.get()? } else { ObjectCleanRegions::fully_dirty() };
             if v >= 14 {
                 if !l.is_error() {
                     l.return_code = d.i32()?;
                 }
-                l.op_returns = d.get()?;
+                rare.op_returns = d.get()?;
             }
+            l.rare = rare.boxed();
             Ok(l)
         })
     }
@@ -376,7 +409,7 @@ impl From<&LogEntry> for LogDup {
             version: l.version,
             user_version: l.user_version,
             return_code: l.return_code,
-            op_returns: l.op_returns.clone(),
+            op_returns: l.rare().op_returns.clone(),
         }
     }
 }

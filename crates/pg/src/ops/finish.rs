@@ -9,7 +9,8 @@ use os::{Transaction, TxOp};
 use types::errno::{EAGAIN, EDQUOT, EINVAL, ENOENT, ENOSPC, EOVERFLOW};
 use types::pool::flag;
 use types::{
-    EVersion, HObject, LogEntry, LogOp, ObjectModDesc, ObjectStatSum, OpReturn, SnapSet, Version, object_flag, osd_flag,
+    EVersion, HObject, LogEntry, LogOp, ObjectModDesc, ObjectStatSum, OpReturn, RareOfEntry, SnapSet, Version,
+    object_flag, osd_flag,
 };
 
 use super::clone::TxnHead;
@@ -161,6 +162,8 @@ impl Exec<'_, '_> {
         let effects = self.effects_of(user_version);
         let (extra_reqids, extra_reqid_return_codes) =
             self.copied.take().map(|c| (c.reqids, c.reqid_return_codes)).unwrap_or_default();
+        let op_returns = op_returns(&reply, self.access.returnvec);
+        let rare = RareOfEntry { extra_reqids, extra_reqid_return_codes, op_returns, ..RareOfEntry::default() };
         log.push(LogEntry {
             op,
             soid: self.goid.hobj.clone(),
@@ -170,11 +173,9 @@ impl Exec<'_, '_> {
             reqid: self.env.reqid,
             mtime: self.msg.mtime,
             return_code: if self.access.returnvec { result } else { 0 },
-            op_returns: op_returns(&reply, self.access.returnvec),
             mod_desc: ObjectModDesc::unrollbackable(),
             clean_regions: self.clean,
-            extra_reqids,
-            extra_reqid_return_codes,
+            rare: rare.boxed(),
             ..LogEntry::default()
         });
         contexts.push(ObjectContext { obs: self.obs, ssc: self.snapset });
@@ -230,7 +231,7 @@ fn error_entry(env: &OpEnv, soid: HObject, errno: Errno, op_returns: Vec<OpRetur
         version: env.next_version,
         reqid: env.reqid,
         return_code: -errno,
-        op_returns,
+        rare: RareOfEntry { op_returns, ..RareOfEntry::default() }.boxed(),
         mod_desc: ObjectModDesc::unrollbackable(),
         ..LogEntry::default()
     }

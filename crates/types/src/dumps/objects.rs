@@ -96,8 +96,8 @@ impl LogEntry {
     pub fn dump(&self) -> Dump {
         let mut out = Dump::obj().with("op", self.op.as_str()).with("object", Dump::text(&self.soid));
         out.extend(fields!(self; version, prior_version, reqid));
-        let extra = self.extra_reqids.iter().enumerate().map(|(i, (reqid, user_version))| {
-            let code = self.extra_reqid_return_codes.iter().find(|(at, _)| *at as usize == i);
+        let extra = self.rare().extra_reqids.iter().enumerate().map(|(i, (reqid, user_version))| {
+            let code = self.rare().extra_reqid_return_codes.iter().find(|(at, _)| *at as usize == i);
             let out = Dump::obj().with("reqid", *reqid).with("user_version", user_version.to_string());
             if let Some((_, code)) = code { out.with("return_code", *code) } else { out }
         });
