@@ -225,6 +225,7 @@ pub struct PgConfig {
     pub max_omap_entries_per_request: u64,
     pub max_omap_bytes_per_request: u64,
     pub target_transaction_size: usize,
+    /// `osd_delete_sleep`, or what fits the kind of disk.
     pub delete_sleep: Duration,
     pub pg_stat_report_interval_max: u32,
     pub client_watch_timeout: u32,
@@ -243,9 +244,12 @@ impl PgConfig {
     }
 
     pub fn for_disk(c: &Config, pgs: usize, rotational: bool) -> Self {
-        let secs = |name| Duration::try_from_secs_f64(c.f64(name)).unwrap_or_default();
-        let sleep_by_kind = if rotational { "osd_snap_trim_sleep_hdd" } else { "osd_snap_trim_sleep_ssd" };
-        let sleep = secs("osd_snap_trim_sleep");
+        let secs = |name: &str| Duration::try_from_secs_f64(c.f64(name)).unwrap_or_default();
+        let sleep = |name: &str| {
+            let by_kind = if rotational { "hdd" } else { "ssd" };
+            let set = secs(name);
+            if set.is_zero() { secs(&format!("{name}_{by_kind}")) } else { set }
+        };
         let count = |name| usize::try_from(c.u64(name)).unwrap_or(usize::MAX);
         Self {
             min_pg_log_entries: count("osd_min_pg_log_entries"),
@@ -280,7 +284,7 @@ impl PgConfig {
             max_omap_entries_per_request: c.u64("osd_max_omap_entries_per_request"),
             max_omap_bytes_per_request: c.u64("osd_max_omap_bytes_per_request"),
             target_transaction_size: count("osd_target_transaction_size").max(1),
-            delete_sleep: Duration::try_from_secs_f64(c.f64("osd_delete_sleep")).unwrap_or_default(),
+            delete_sleep: sleep("osd_delete_sleep"),
             pg_stat_report_interval_max: c.u64("osd_pg_stat_report_interval_max") as u32,
             client_watch_timeout: c.u64("osd_client_watch_timeout") as u32,
             pg_max_concurrent_snap_trims: count("osd_pg_max_concurrent_snap_trims"),
@@ -289,7 +293,7 @@ impl PgConfig {
                 false => 0,
             },
             scrub: ScrubConfig::new(c),
-            snap_trim_sleep: if sleep.is_zero() { secs(sleep_by_kind) } else { sleep },
+            snap_trim_sleep: sleep("osd_snap_trim_sleep"),
         }
     }
 }
@@ -310,5 +314,15 @@ mod tests {
     fn every_option_that_a_pg_caches_is_one_of_cephs() {
         let cfg = PgConfig::new(&Config::daemon(), 1);
         assert_eq!((cfg.pg_log_dups_tracked, cfg.recovery_max_chunk), (3000, 8 << 20));
+    }
+
+    #[test]
+    fn a_pause_that_is_set_counts_before_that_of_the_disks_kind() {
+        let mut c = Config::daemon();
+        c.set("osd_delete_sleep_hdd", "3", types::options::Source::Override).expect("an option");
+        let sleep = |c: &Config, rotational| PgConfig::for_disk(c, 1, rotational).delete_sleep.as_secs();
+        assert_eq!((sleep(&c, true), sleep(&c, false)), (3, 0));
+        c.set("osd_delete_sleep", "2", types::options::Source::Override).expect("an option");
+        assert_eq!((sleep(&c, true), sleep(&c, false)), (2, 2));
     }
 }

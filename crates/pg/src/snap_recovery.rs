@@ -113,7 +113,7 @@ impl Pg {
         taken.is_subset_of(&shared_with_head(&self.family(env, &info.soid), info.soid.snap))
     }
 
-    /// Whether a push makes sense with what we have. that we have.
+    /// Whether a push makes sense with what we have.
     pub(crate) fn has_clones(&self, env: &Env, info: &ObjectRecoveryInfo) -> bool {
         let one = |clone: &HObject| clone.is_snap() && clone.head() == info.soid.head() && *clone != info.soid;
         info.clone_subset.iter().all(|(clone, ranges)| {
