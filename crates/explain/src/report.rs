@@ -141,7 +141,9 @@ fn cluster(f: &Facts, findings: &[Finding]) -> String {
     let health = if f.status.is_empty() { "The health is not known" } else { &f.status };
     let up = f.osds.values().filter(|o| o.up).count();
     let osds = format!("{up} of {} OSDs up", f.osds.len());
+    let blind = f.unanswered.contains_key("pg dump");
     let pgs = match (all, waiting) {
+        _ if blind => "what its PGs do is not known".to_owned(),
         (0, _) => "no PGs".to_owned(),
         (1, 0) => "the PG serves".to_owned(),
         (_, 0) => format!("all {all} PGs serve"),
@@ -151,7 +153,9 @@ fn cluster(f: &Facts, findings: &[Finding]) -> String {
     let notes = findings.iter().filter(|x| x.severity == Severity::Note).count() as u64;
     let causes = findings.len() as u64 - notes;
     let what = match (causes, notes) {
+        (0, 0) if blind => "nothing is known to be wrong".to_owned(),
         (0, 0) => "nothing is wrong".to_owned(),
+        (0, n) if blind => format!("nothing is known to be wrong, {}", words::count(n, "note")),
         (0, n) => format!("nothing is wrong, {}", words::count(n, "note")),
         (c, 0) => words::count(c, "cause"),
         (c, n) => format!("{}, {}", words::count(c, "cause"), words::count(n, "note")),
@@ -160,7 +164,9 @@ fn cluster(f: &Facts, findings: &[Finding]) -> String {
 }
 
 fn pg(f: &Facts, id: PgId) -> String {
-    let Some(pg) = f.pgs.get(&id) else { return format!("PG {id}: nobody has reported it yet.") };
+    let blind = f.unanswered.contains_key("pg dump");
+    let absent = if blind { "its state is not known" } else { "nobody has reported it yet" };
+    let Some(pg) = f.pgs.get(&id) else { return format!("PG {id}: {absent}.") };
     let (state, size) = (&pg.state_text, f.pool_of(id).map_or(0, |p| p.size));
     // Who does not serve may not know what there is.
     let holding = match pg.is("active") {

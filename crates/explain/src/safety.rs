@@ -148,6 +148,9 @@ pub fn purge(f: &Facts, osd: OsdId) -> Safety {
     if f.is_up(osd) {
         return no("it is up");
     }
+    if f.unanswered.contains_key("pg dump") {
+        return not_known("the states of PGs are not known");
+    }
     let unclean: Vec<PgId> =
         f.pgs.iter().filter(|(_, pg)| !pg.is_clean() || pg.is("inconsistent")).map(|(id, _)| *id).collect();
     if !unclean.is_empty() {
@@ -173,6 +176,9 @@ pub fn purge(f: &Facts, osd: OsdId) -> Safety {
 pub fn stop(f: &Facts, osd: OsdId) -> Safety {
     if !f.is_up(osd) {
         return yes("the cluster does not use it now");
+    }
+    if f.unanswered.contains_key("pg dump") || f.unanswered.contains_key("osd dump") {
+        return not_known("the states of PGs are not known");
     }
     if f.flags.contains("nodown") {
         return no("with the flag nodown it would still be counted as up, and I/O to it would hang");

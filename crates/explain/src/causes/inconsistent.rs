@@ -7,7 +7,7 @@ use types::{OsdId, PgId};
 use super::pools_of;
 use crate::command::Command;
 use crate::facts::{BadObject, Facts, PgFacts};
-use crate::finding::{Advice, Finding, Severity, Waiting, codes};
+use crate::finding::{Advice, Finding, Safety, Severity, Waiting, codes};
 use crate::safety;
 use crate::words;
 
@@ -55,6 +55,9 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
             safe: safety::repair(f, id),
         });
     }
+    // Ours leaves these alone until a person chooses.
+    let open = objects.iter().filter(|o| f.spirula && (o.bad.is_empty() || o.sound.is_empty()));
+    advice.extend(open.take(2).map(|o| choose(id, o)));
     Finding {
         cause: "inconsistent",
         severity: Severity::Damage,
@@ -82,6 +85,21 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
         osds: bad.iter().copied().chain(pg.acting.iter().copied().filter(|o| !bad.contains(o))).collect(),
         pools: pools_of(&[id]),
         health: codes(&["PG_DAMAGED", "OSD_SCRUB_ERRORS"]),
+    }
+}
+
+/// A person says which copy counts.
+fn choose(id: PgId, o: &BadObject) -> Advice {
+    let copies: Vec<OsdId> = o.bad.iter().map(|c| c.osd).chain(o.sound.iter().copied()).collect();
+    Advice {
+        command: Command::person(&format!("ceph tell {id} keep_copy {} OSD", o.name)),
+        does: format!(
+            "takes the copy of the OSD that you name ({}) as right and overwrites the others; after `ceph pg repair`, \
+             the cluster's log tells each copy's size, digest and date",
+            words::osds(&copies)
+        ),
+        risk: "the other copies are gone".to_owned(),
+        safe: Safety::NotKnown("nothing shows which copy is right".to_owned()),
     }
 }
 
