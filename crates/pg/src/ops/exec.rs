@@ -169,8 +169,11 @@ impl<'a, 'e> Exec<'a, 'e> {
             if result < 0 {
                 if op.has_flag(op_flag::FAILOK) && result != -EAGAIN {
                     result = 0;
-                } else {
+                } else if self.wanted.is_empty() {
                     return Err(Stop::Errno(-result));
+                } else {
+                    // What was read before the failure is answered with it.
+                    break;
                 }
             }
         }

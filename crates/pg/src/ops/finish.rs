@@ -36,7 +36,9 @@ impl Exec<'_, '_> {
             Err(Stop::Refused(errno)) => return refuse(self.env, self.msg, errno),
             Err(Stop::Blocked(why)) => return Executed::Blocked(why),
         };
-        if !self.modify {
+        // What was made and deleted again was never there (Ceph: `PGTransaction::remove` of a fresh object).
+        let never_there = !self.before.exists && !self.obs.exists;
+        if !self.modify || never_there {
             return self.nothing_changed(reply, result);
         }
         if let Some(refused) = self.check_full() {

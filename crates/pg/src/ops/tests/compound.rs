@@ -170,3 +170,23 @@ fn a_full_pool_takes_what_frees_space() {
     r.msg.flags = 0;
     assert_eq!(r.run("o", vec![plain(op::DELETE)]), 0);
 }
+
+#[test]
+fn what_was_read_before_a_failure_is_answered_whatever_its_size() {
+    let mut r = Rig::new();
+    let large = Bytes::from(vec![b'x'; 100_000]);
+    assert_eq!(r.run("o", vec![OsdOp::extent(op::WRITEFULL, 0, 100_000, large)]), 0);
+    let guard = compare_xattr_as(op::CMPXATTR, "nosuch", b"v", cmpxattr::EQ, cmpxattr::MODE_STRING);
+    let reply = r.reply("o", vec![read(0, 100_000), guard]).expect("an answer");
+    assert_eq!((reply.result, reply.ops[0].outdata.len()), (-ECANCELED, 100_000));
+}
+
+#[test]
+fn what_one_vector_makes_and_deletes_was_never_there() {
+    let mut r = Rig::new();
+    let reply = r.reply("o", vec![write(0, "x"), plain(op::DELETE)]).expect("an answer");
+    assert_eq!((reply.result, reply.user_version), (0, 0));
+    assert_eq!(r.log.last().expect("logged").op, types::LogOp::Error);
+    assert_eq!(r.size("o"), Err(ENOENT));
+    assert_eq!(r.stats.num_objects, 0);
+}
