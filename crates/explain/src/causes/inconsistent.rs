@@ -74,6 +74,9 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
         },
         waiting: match (repairing, f.spirula) {
             (true, _) => Waiting::yes(None, "helps: a repair is under way"),
+            (_, true) if undecided > 0 && undecided == objects.len() => {
+                Waiting::no("does not help: no scrub can decide it")
+            }
             (_, true) => Waiting::yes(
                 None,
                 "the next routine scrub mends what it can prove, if osd_scrub_auto_repair is on (days; repair is sooner)",
