@@ -184,11 +184,17 @@ fn degraded(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<St
     let stuck =
         |s: &PgStat, bit: u64| bit == pg_state::DEGRADED || now_secs.saturating_sub(s.last_fullsized.sec) > stuck_secs;
     let mut parts = Vec::new();
-    let mut all: BTreeMap<PgId, &PgStat> = BTreeMap::new();
+    let mut lines: BTreeMap<PgId, String> = BTreeMap::new();
     for (bit, name) in DEGRADED {
         let these = with_state(pgs, |s| s.state & bit != 0 && stuck(s, *bit));
         parts.push((these.len(), *name));
-        all.extend(these.into_iter().map(|(id, s)| (*id, s)));
+        for (id, s) in these {
+            let line = match *bit {
+                pg_state::DEGRADED => describe(&(id, s)),
+                _ => stuck_for(*id, s, name, now_secs.saturating_sub(s.last_fullsized.sec)),
+            };
+            lines.insert(*id, line);
+        }
     }
     let mut summary = Vec::new();
     if sum.num_objects_degraded > 0 {
@@ -205,8 +211,8 @@ fn degraded(pgs: &PgMap, now_secs: u32, stuck_secs: u32, found: &mut BTreeMap<St
     let check = HealthCheck {
         severity: Severity::Warn,
         summary: format!("Degraded data redundancy: {}", summary.join(", ")),
-        count: all.len() as u64,
-        detail: detail(all.iter().map(|(id, s)| describe(&(id, s)))),
+        count: lines.len() as u64,
+        detail: detail(lines.into_values()),
     };
     found.insert("PG_DEGRADED".into(), check);
 }

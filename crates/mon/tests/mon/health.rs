@@ -263,6 +263,91 @@ fn a_pool_that_only_warns_says_how_many_pgs_it_should_have() {
 }
 
 #[test]
+fn pgs_that_serve_nobody_are_named_at_once_if_they_are_down_and_after_a_while_if_not() {
+    let mut c = with_pool(&[]);
+    let down = pg_state::DOWN;
+    let just_now = c.now().wall;
+    c.report(0, pg(down, |s| (s.blocked_by, s.last_active, s.last_peered) = (vec![2], just_now, just_now)));
+    let line = "pg 1.0 is down, acting [0,1,2], blocked by osd.2";
+    assert_eq!(c.check("PG_AVAILABILITY"), one_line("HEALTH_WARN", "Reduced data availability: 1 pg down", line));
+    c.pass(60);
+    assert!(c.check("PG_AVAILABILITY").1.contains("pgs inactive"), "the others were never reported");
+}
+
+#[test]
+fn copies_that_are_missing_and_objects_that_nobody_has_are_counted() {
+    let mut c = with_pool(&[]);
+    let state = pg_state::ACTIVE | pg_state::UNDERSIZED | pg_state::DEGRADED;
+    let stat = |s: &mut PgStat| {
+        let sum = &mut s.stats.sum;
+        (sum.num_objects, sum.num_object_copies, sum.num_objects_degraded, sum.num_objects_unfound) = (4, 12, 5, 1);
+        (s.acting, s.last_active, s.last_fullsized) = (vec![0, 1], s.last_change, s.last_change);
+    };
+    c.report(0, pg(state, stat));
+    let (severity, summary, lines) = c.check("PG_DEGRADED");
+    assert_eq!(severity, "HEALTH_WARN");
+    let words = "Degraded data redundancy: 5/12 objects degraded (41.667%), 1 pg degraded, 1 pg undersized";
+    assert_eq!(summary, words);
+    let stuck = "current state active+undersized+degraded, last acting [0,1]";
+    assert!(lines[0].starts_with("pg 1.0 is stuck undersized for ") && lines[0].ends_with(stuck), "{lines:?}");
+    let (_, summary, lines) = c.check("OBJECT_UNFOUND");
+    assert_eq!(summary, "1/4 objects unfound (25.000%)");
+    assert_eq!(lines, ["pg 1.0 has 1 unfound objects"]);
+}
+
+#[test]
+fn a_pool_with_objects_says_what_it_is_for() {
+    let mut c = with_pool(&[]);
+    c.report(0, pg(pg_state::ACTIVE | pg_state::CLEAN, |s| s.stats.sum.num_objects = 1));
+    let (severity, summary, lines) = c.check("POOL_APP_NOT_ENABLED");
+    let words = "1 pool(s) do not have an application enabled";
+    assert_eq!((severity.as_str(), summary.as_str()), ("HEALTH_WARN", words));
+    assert_eq!(lines[0], "application not enabled on pool 'p'");
+    c.ok(r#"{"prefix":"osd pool application enable","pool":"p","app":"rbd"}"#);
+    assert!(!c.codes().contains(&"POOL_APP_NOT_ENABLED".to_owned()));
+}
+
+#[test]
+fn a_manager_that_is_gone_for_its_grace_is_down() {
+    let mut c = with_pool(&[("mon_mgr_beacon_grace", "10")]);
+    c.tell(r#"{"prefix":"mgr stop here"}"#);
+    assert!(!c.codes().contains(&"MGR_DOWN".to_owned()));
+    c.pass(10);
+    assert_eq!(c.check("MGR_DOWN"), no_lines("HEALTH_WARN", "no active mgr"));
+    c.tell(r#"{"prefix":"mgr start here"}"#);
+    assert!(!c.codes().contains(&"MGR_DOWN".to_owned()));
+}
+
+#[test]
+fn fewer_osds_than_copies_are_too_few() {
+    let mut c = Cluster::with_osds(2);
+    assert_eq!(c.check("TOO_FEW_OSDS"), no_lines("HEALTH_WARN", "OSD count 2 < osd_pool_default_size 3"));
+    c.boot(2);
+    assert!(!c.codes().contains(&"TOO_FEW_OSDS".to_owned()));
+}
+
+#[test]
+fn ids_that_clients_may_keep_without_proof_are_a_warning() {
+    let mut c = with_pool(&[("auth_allow_insecure_global_id_reclaim", "true")]);
+    let line = "mon.a has auth_allow_insecure_global_id_reclaim set to true";
+    let summary = "mon is allowing insecure global_id reclaim";
+    assert_eq!(c.check("AUTH_INSECURE_GLOBAL_ID_RECLAIM_ALLOWED"), one_line("HEALTH_WARN", summary, line));
+}
+
+#[test]
+fn a_monitor_whose_disk_runs_full_is_named() {
+    for (option, code, severity, summary) in [
+        ("mon_data_avail_warn", "MON_DISK_LOW", "HEALTH_WARN", "mon a is low on available space"),
+        ("mon_data_avail_crit", "MON_DISK_CRIT", "HEALTH_ERR", "mon a is very low on available space"),
+    ] {
+        let mut c = with_pool(&[(option, "100")]);
+        let (is, says, lines) = c.check(code);
+        assert_eq!((is.as_str(), says.as_str()), (severity, summary));
+        assert!(lines[0].starts_with("mon.a has ") && lines[0].ends_with("% avail"), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_mute_holds_its_time_and_ends_when_things_get_worse() {
     let mut c = with_pool(&[("mon_osd_min_up_ratio", "0")]);
     c.ok(r#"{"prefix":"osd down","ids":["0"]}"#);
