@@ -96,7 +96,7 @@ def quorum(binary, row):
         time.sleep(10)
         pids = c.pids().values()
         before, started = sum(map(cpu_secs, pids)), time.time()
-        time.sleep(30)
+        time.sleep(20)
         row('idle, three monitors and three OSDs', '%.2f %% of a core' % (
             100 * (sum(map(cpu_secs, pids)) - before) / (time.time() - started)), '< 2 %')
         row('the same, resident', '%.0f MiB' % sum(map(resident_mib, pids)), '≤ 300 MiB')
@@ -111,7 +111,7 @@ def quorum(binary, row):
             c.wait_clean()
         row('killed OSD marked down', '%.2f s' % max(times), '≤ 1.5 s')
         grace, times = 20, []
-        for osd in (0, 1):
+        for osd in (0,):
             pid = c.pids()['osd.%d' % osd]
             os.kill(pid, signal.SIGSTOP)
             times.append(until(lambda: not osds()[osd]))
