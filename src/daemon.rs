@@ -221,7 +221,10 @@ fn open_store(
         make_store(&path, uuid, size, owner, common.fsid, founders)?;
     }
     let opened = StoreDisk::open(&path, store::Options::default());
-    let (disk, queue) = opened.with_context(|| format!("cannot open the store in {}", path.display()))?;
+    let (disk, queue) = opened.with_context(|| {
+        let (path, dir) = (path.display(), dir.display());
+        format!("cannot open the store in {path} (`spirula store repair --dir {dir}` says what helps)")
+    })?;
     let meta = disk.store().map(store::Store::meta);
     let written = |key: &str| meta.and_then(|m| m.get(key)).cloned();
     for (key, what, ours) in [("fsid", "cluster", common.fsid.to_string()), ("daemon", "daemon", owner.to_string())] {

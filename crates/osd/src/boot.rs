@@ -29,7 +29,12 @@ impl Osd {
     pub(crate) fn start(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
         let me = self.setup.whoami;
         match Maps::load(store) {
-            Err(e) => return self.give_up(format!("osd.{me}: cannot use its store: {e}"), out),
+            Err(e) => {
+                return self.give_up(
+                    format!("osd.{me}: cannot use its store: {e} (`spirula store repair` says what helps)"),
+                    out,
+                );
+            }
             Ok(None) => {
                 let (maps, txn) = Maps::mkfs(me, self.setup.fsid, self.setup.osd_fsid);
                 self.submit_own(txn, out);

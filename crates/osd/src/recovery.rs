@@ -141,6 +141,9 @@ impl Osd {
     /// Notes what clients had to wait lately.
     pub(crate) fn measure_clients(&mut self, now: Now) {
         let (ops, total) = self.tracker.take_answered();
+        if ops > 0 {
+            self.scrubs.note_clients(now.mono);
+        }
         self.recovery.pace.measured(now.mono, Waits { ops, total }, self.recovery.used);
     }
 

@@ -186,7 +186,9 @@ impl Check<'_> {
                 self.say(format!("{owner} at {}: block {} has two owners or is no block", i * BLOCK, block.phys));
             }
             if let Err(why) = self.read(*block) {
-                self.tell(format!("{owner} at {}: {why}", i * BLOCK), Mend::OtherCopy);
+                // What is the OSD's own, its maps above all, no other OSD has.
+                let mend = if owner.starts_with("meta ") { Mend::Nothing } else { Mend::OtherCopy };
+                self.tell(format!("{owner} at {}: {why}", i * BLOCK), mend);
             }
         }
     }

@@ -104,6 +104,8 @@ pub(crate) struct Kind {
     pub repair: bool,
     /// A person, or a program on behalf of one, asked for it.
     pub asked: bool,
+    /// … of several PGs at once: it takes its turn.
+    pub queued: bool,
 }
 
 impl Kind {
@@ -173,6 +175,7 @@ enum Stage {
 #[derive(Debug)]
 struct Chunk {
     end: HObject,
+    began: Duration,
     /// Nothing before this was written when it began.
     at: EVersion,
     /// Writes make it void, rather than wait.

@@ -123,6 +123,7 @@ impl Pg {
     }
 
     fn release_scrub_slots(&self, env: &mut Env, run: &Run) {
+        env.scrubs.release_ordered(self.id);
         if !run.holds_slot {
             return;
         }
@@ -248,8 +249,14 @@ impl Pg {
             // Something is being mended.
             return self.rest(Duration::from_millis(100), env);
         }
+        if let Err(at) = env.scrubs.begin_chunk(env.now.mono) {
+            return self.rest(at.saturating_sub(env.now.mono), env);
+        }
         let least = (env.cfg.scrub.chunk_min / divisor).max(CHUNK_LEAST);
-        let most = (env.cfg.scrub.chunk_max / divisor).max(least);
+        let most = match env.scrubs.is_beside_clients(env.now.mono) {
+            true => least,
+            false => (env.cfg.scrub.chunk_max / divisor).max(least),
+        };
         let end = match self.chunk_end(env, &start, most) {
             Ok(end) => end,
             Err(e) => {
@@ -267,6 +274,7 @@ impl Pg {
         let can_preempt = run.preempt_left > 0;
         run.stage = Stage::Chunk(Box::new(Chunk {
             end,
+            began: env.now.mono,
             at,
             can_preempt,
             preempted: false,
@@ -327,6 +335,7 @@ impl Pg {
         if !c.waiting.is_empty() {
             return;
         }
+        env.scrubs.end_chunk(env.now.mono, c.began);
         if c.preempted {
             run.preempt_left = run.preempt_left.saturating_sub(1);
             run.divisor = run.divisor.saturating_mul(2);

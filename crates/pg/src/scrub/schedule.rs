@@ -44,12 +44,13 @@ fn within(x: i64, (from, until): (i64, i64)) -> bool {
 }
 
 impl Pg {
-    /// `pg scrub`, `pg deep-scrub`, `pg repair` (`MOSDScrub2`). Begins at once if the PG is clean.
+    /// `pg scrub`, `pg deep-scrub`, `pg repair` (`MOSDScrub2`). Begins at once if the PG is clean and the order is for
+    /// it alone.
     pub fn order_scrub(&mut self, env: &mut Env, m: &MOSDScrub2) {
         if !self.is_primary() {
             return;
         }
-        let kind = Kind { deep: m.deep || m.repair, repair: m.repair, asked: true };
+        let kind = Kind { deep: m.deep || m.repair, repair: m.repair, asked: true, queued: m.scrub_pgs.len() > 1 };
         self.scrub.asked = Some(kind);
         self.scrub.look_at = Some(env.now.mono);
         self.look_for_scrub(env);
@@ -62,7 +63,7 @@ impl Pg {
         let last = self.info.history.last_deep_scrub_stamp.sec;
         let lately = env.now.wall.sec.saturating_sub(last) < AFTER_DAMAGE_SECS;
         if env.cfg.scrub.auto_repair && !lately && self.scrub.run.is_none() && self.scrub.asked.is_none() {
-            self.scrub.asked = Some(Kind { deep: true, repair: true, asked: false });
+            self.scrub.asked = Some(Kind { deep: true, repair: true, ..Kind::default() });
             self.scrub.look_at = Some(env.now.mono + LOOK_SOON);
         }
     }
@@ -83,7 +84,8 @@ impl Pg {
             if self.scrub.run.as_ref().is_some_and(|r| !r.kind.asked || kind.repair && !r.kind.repair) {
                 self.abort_scrub(env);
             }
-            if self.can_scrub() && self.scrub.run.is_none() && self.scrub.mending.is_idle() {
+            let free = self.can_scrub() && self.scrub.run.is_none() && self.scrub.mending.is_idle();
+            if free && (!kind.queued || env.scrubs.take_ordered(self.id)) {
                 self.scrub.asked = None;
                 self.start_scrub(env, kind);
             }
@@ -150,7 +152,7 @@ impl Pg {
         if !deep && (!shallow_ok || has_deep_errors) {
             return None;
         }
-        Some(Kind { deep, repair: env.cfg.scrub.auto_repair, asked: false })
+        Some(Kind { deep, repair: env.cfg.scrub.auto_repair, ..Kind::default() })
     }
 
     fn is_scrub_time(&self, env: &Env) -> bool {

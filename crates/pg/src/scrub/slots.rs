@@ -1,10 +1,26 @@
 //! How many PGs of an OSD may be scrubbed at once (`osd_max_scrubs`), as primary or for another.
 //!
-//! Only routine scrubs take slots. One that was asked for takes none: it must not wait for them.
+//! Only routine scrubs take slots. One that was asked for takes none: it must not wait for them. But of the PGs that
+//! one order names (`osd scrub N`, `osd deep-scrub all`) some are scrubbed at a time and the others queue, so that
+//! an order for all does not leave clients with nothing.
+//!
+//! Nothing is held back while no client is served. Beside clients the chunks that an OSD leads come one at a time,
+//! and after each it rests many times as long as the chunk took: every member reads its copy for it, so that with
+//! three copies about a tenth of a disk's time goes to scrubs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use types::SpgId;
+
+/// So many PGs of orders for several are scrubbed at once.
+const ORDERED_MAX: usize = 4;
+
+/// How many times a chunk's time is rested after it, beside clients, and for how long at most.
+const REST_TIMES: u32 = 29;
+const REST_MAX: Duration = Duration::from_secs(2);
+/// Clients that were served so lately are there.
+const CLIENTS_LAST: Duration = Duration::from_secs(3);
 
 /// The slots of one OSD, and what it has mended.
 #[derive(Debug, Default)]
@@ -12,6 +28,12 @@ pub struct ScrubSlots {
     max: usize,
     local: BTreeSet<SpgId>,
     remote: BTreeSet<SpgId>,
+    /// Of orders for several.
+    ordered: BTreeSet<SpgId>,
+    /// When a client was last seen to be served.
+    clients_at: Option<Duration>,
+    /// Beside clients no chunk begins before this.
+    not_before: Duration,
     /// Objects whose copy on this OSD was found bad and written anew since it started, by PG.
     pub mended: BTreeMap<SpgId, u64>,
 }
@@ -33,6 +55,39 @@ impl ScrubSlots {
         self.local.contains(&id) || self.has_room() && self.local.insert(id)
     }
 
+    pub(crate) fn take_ordered(&mut self, id: SpgId) -> bool {
+        self.ordered.contains(&id) || self.ordered.len() < ORDERED_MAX && self.ordered.insert(id)
+    }
+
+    pub(crate) fn release_ordered(&mut self, id: SpgId) {
+        self.ordered.remove(&id);
+    }
+
+    /// Clients were served just now.
+    pub fn note_clients(&mut self, now: Duration) {
+        self.clients_at = Some(now);
+    }
+
+    pub(crate) fn is_beside_clients(&self, now: Duration) -> bool {
+        self.clients_at.is_some_and(|at| now < at + CLIENTS_LAST)
+    }
+
+    /// Whether a chunk may begin: if not, when to ask again.
+    pub(crate) fn begin_chunk(&mut self, now: Duration) -> Result<(), Duration> {
+        if self.is_beside_clients(now) {
+            if now < self.not_before {
+                return Err(self.not_before);
+            }
+            // Until it is known how long it takes.
+            self.not_before = now + REST_MAX;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end_chunk(&mut self, now: Duration, began: Duration) {
+        self.not_before = now + (now.saturating_sub(began) * REST_TIMES).min(REST_MAX);
+    }
+
     /// For a scrub that another OSD leads.
     pub(crate) fn take_remote(&mut self, id: SpgId) -> bool {
         self.remote.contains(&id) || self.has_room() && self.remote.insert(id)
@@ -50,6 +105,7 @@ impl ScrubSlots {
     pub fn forget(&mut self, id: SpgId) {
         self.local.remove(&id);
         self.remote.remove(&id);
+        self.ordered.remove(&id);
     }
 
     /// A bad copy of the PG's on this OSD was written anew.
@@ -60,5 +116,39 @@ impl ScrubSlots {
     /// How many copies on this OSD were mended since it started.
     pub fn mended_total(&self) -> u64 {
         self.mended.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::PgId;
+
+    use super::*;
+
+    fn pg(seed: u32) -> SpgId {
+        PgId::new(1, seed).into()
+    }
+
+    #[test]
+    fn of_an_order_for_many_some_go_at_a_time_and_the_next_when_one_is_done() {
+        let mut slots = ScrubSlots::new(1);
+        let begun: Vec<u32> = (0..10).filter(|n| slots.take_ordered(pg(*n))).collect();
+        assert_eq!(begun, [0, 1, 2, 3]);
+        slots.release_ordered(pg(2));
+        assert!(slots.take_ordered(pg(7)) && !slots.take_ordered(pg(8)));
+    }
+
+    #[test]
+    fn beside_clients_chunks_come_one_at_a_time_with_rests_and_without_them_at_once() {
+        let ms = Duration::from_millis;
+        let mut slots = ScrubSlots::new(1);
+        assert_eq!((slots.begin_chunk(ms(0)), slots.begin_chunk(ms(0))), (Ok(()), Ok(())));
+        slots.note_clients(ms(1000));
+        assert_eq!(slots.begin_chunk(ms(1000)), Ok(()));
+        assert_eq!(slots.begin_chunk(ms(1010)), Err(ms(1000) + REST_MAX));
+        slots.end_chunk(ms(1020), ms(1000));
+        assert_eq!(slots.begin_chunk(ms(1030)), Err(ms(1020 + 20 * 29)));
+        assert_eq!(slots.begin_chunk(ms(1600)), Ok(()));
+        assert_eq!(slots.begin_chunk(ms(4000)), Ok(()), "the clients are gone");
     }
 }

@@ -13,6 +13,7 @@ fn cluster(seed: u64) -> Cluster {
         ("osd_deep_scrub_interval", "5"),
         ("osd_scrub_interval_randomize_ratio", "0"),
         ("osd_max_scrubs", "4"),
+        ("osd_deep_scrub_update_digest_min_age", "2"),
     ] {
         plan.options.push((name.into(), value.into()));
     }
