@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Real Ceph and Spirula under the same unmodified `rados bench`, one after the other, on the same disk, both durable.
 
-    bench.py [--spirula BINARY] [--seconds 10] [--reps 3] [--dir DIR] [--only real,ours] [--rows load,recovery]
+    bench.py [--spirula BINARY] [--seconds 10] [--reps 3] [--dir DIR] [--only real,ours] [--rows load,recovery,scrub]
              [--write docs/PERFORMANCE.md]
 
 Three OSDs, size 3, 32 PGs, 16 operations in flight. Real Ceph is made here from the programs of Debian's ceph-mon,
@@ -25,6 +25,7 @@ import time
 import uuid
 
 import bench_recovery
+import bench_scrub
 from cluster import ROOT, Clients, Cluster, default_binary, run
 
 HZ = os.sysconf('SC_CLK_TCK')
@@ -228,6 +229,8 @@ def measure(cluster, label, seconds, reps, kinds):
     out = measure_load(cluster, label, seconds, reps) if 'load' in kinds else {}
     if 'recovery' in kinds:
         out['recovery'] = bench_recovery.measure(cluster, label)
+    if 'scrub' in kinds:
+        out['scrub'] = bench_scrub.measure(cluster, label)
     return out
 
 
@@ -295,6 +298,12 @@ def table(real, ours):
         share = lambda side: (lambda v: v and 100 * v)(get(side, 'recovery', bench_recovery.KEPT))
         o = share(ours)
         row(bench_recovery.KEPT, share(real), o, '%', '≥ 60 %', o is not None and o >= 60)
+    if 'scrub' in ours:
+        percent = lambda side, name: (lambda v: v and 100 * v)(get(side, 'scrub', name))
+        o = percent(ours, bench_scrub.SHARE)
+        row(bench_scrub.SHARE, percent(real, bench_scrub.SHARE), o, '%', '≥ 70 %', o >= 70)
+        o = percent(ours, bench_scrub.LOST)
+        row(bench_scrub.LOST, percent(real, bench_scrub.LOST), o, '%', '≤ 10 %', o is not None and o <= 10)
     return lines
 
 
@@ -310,7 +319,7 @@ def main():
     ap.add_argument('--reps', type=int, default=3)
     ap.add_argument('--dir', default=None)
     ap.add_argument('--only', default='real,ours')
-    ap.add_argument('--rows', default='load,recovery')
+    ap.add_argument('--rows', default='load,recovery,scrub')
     ap.add_argument('--write', default=None)
     a = ap.parse_args()
     real, ours = None, None

@@ -18,7 +18,7 @@ class Lab:
         self.spirula, self.dir, self.port = args.spirula, args.dir, args.port
 
     def sh(self, *cmd, check=True):
-        p = subprocess.run([str(c) for c in cmd], capture_output=True, text=True, timeout=120)
+        p = subprocess.run([str(c) for c in cmd], capture_output=True, text=True, timeout=400)
         if check and p.returncode:
             raise RuntimeError(f"{cmd}: {p.stdout}{p.stderr}")
         return p.stdout
@@ -333,6 +333,8 @@ def main():
         c.repaired = lab.sh(lab.spirula, 'store', 'repair', '--dir', f'{lab.dir}/osd.{osd}', check=False)
         started = subprocess.run([lab.spirula, 'start', f'osd.{osd}', '--dir', lab.dir], capture_output=True, text=True)
         c.refused = (started.stderr or started.stdout).strip() if started.returncode else ''
+        if not c.refused and not lab.wait(lambda: is_up(lab, osd), 15):
+            c.refused = [l for l in open(f'{lab.dir}/log/osd.{osd}.log').read().splitlines() if 'ERROR' in l][-1]
         if c.refused:
             # What the line says: away with it, and filled from the others.
             os.rename(store, f'{store}.bad.{c.pool}')
@@ -345,11 +347,11 @@ def main():
     def flip_row(c):
         """A bit of a metadata row, where the name of an object is."""
         def act(f):
-            at = f.read().find(b'obj3')
-            f.seek(at + 4 + 40)
-            byte = f.read(1)[0]
-            f.seek(at + 4 + 40)
-            f.write(bytes([byte ^ 16]))
+            all_of_it, at = f.read(), -1
+            # The file keeps old versions of its pages: each is hit.
+            while (at := all_of_it.find(b'obj3', at + 1)) >= 0:
+                f.seek(at + 44)
+                f.write(bytes([all_of_it[at + 44] ^ 16]))
         damaged_file(c, 'kv', act)
 
     def attribute(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'attr'))
