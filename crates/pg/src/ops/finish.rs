@@ -178,7 +178,6 @@ impl Exec<'_, '_> {
             mod_desc: ObjectModDesc::unrollbackable(),
             clean_regions: self.clean,
             rare: rare.boxed(),
-            ..LogEntry::default()
         });
         contexts.push(ObjectContext { obs: self.obs, ssc: self.snapset });
         Executed::Write(Box::new(WriteSet { txn, log, contexts, stats: self.stats, reply: Some(reply), effects }))
