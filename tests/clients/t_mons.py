@@ -170,3 +170,47 @@ def with_one_host_cut_off_no_healthy_osd_is_marked_down(t):
         c.kill_all()
         host.close()
         shutil.rmtree(c.folder, ignore_errors=True)
+
+
+@test
+def a_setting_holds_at_once_for_those_that_its_mask_names(t):
+    with Cluster(t.binary, ['--osds', '3'], fast=False) as c:
+        def value(who, name):
+            return json.loads(c.ceph('tell', who, 'config', 'get', name).text)[name]
+
+        def becomes(who, name, wanted):
+            c.wait('%s = %s at %s' % (name, wanted, who), lambda: value(who, name) == wanted, limit=10)
+        c.ceph('osd', 'crush', 'rm-device-class', 'osd.1')
+        c.ceph('osd', 'crush', 'set-device-class', 'nvme', 'osd.1')
+        host = c.json('osd', 'find', '0')['host']
+        c.ceph('config', 'set', 'osd', 'osd_max_backfills', 2)
+        c.ceph('config', 'set', 'osd/class:nvme', 'osd_max_backfills', 5)
+        c.ceph('config', 'set', 'osd/host:' + host, 'osd_max_scrubs', 4)
+        c.ceph('config', 'set', 'osd/host:elsewhere', 'osd_max_scrubs', 9)
+        c.ceph('config', 'set', 'osd.2', 'osd_recovery_sleep', '0.25')
+        c.ceph('config', 'set', 'global', 'debug_osd', '10')
+        becomes('osd.0', 'osd_max_backfills', '2')
+        becomes('osd.1', 'osd_max_backfills', '5')
+        becomes('osd.1', 'osd_max_scrubs', '4')
+        becomes('osd.2', 'osd_recovery_sleep', '0.250000')
+        becomes('osd.0', 'osd_recovery_sleep', '0.000000')
+        becomes('osd.0', 'debug_osd', '10/10')
+        becomes('mon.a', 'debug_osd', '10/10')
+        c.ceph('config', 'rm', 'osd/class:nvme', 'osd_max_backfills')
+        becomes('osd.1', 'osd_max_backfills', '2')
+        # What they do, not only what they say: a frozen OSD is down after the new grace, and out after the new time.
+        c.ceph('config', 'set', 'global', 'osd_heartbeat_grace', 3)
+        c.ceph('config', 'set', 'mon', 'mon_osd_down_out_interval', 4)
+        becomes('osd.0', 'osd_heartbeat_grace', '3')
+        pid = c.pids()['osd.2']
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started = time.time()
+            c.wait('osd.2 down', lambda: not c.json('osd', 'dump')['osds'][2]['up'], limit=15)
+            down = time.time() - started
+            assert down < 12, down
+            c.wait('osd.2 out', lambda: not c.json('osd', 'dump')['osds'][2]['in'], limit=15)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
