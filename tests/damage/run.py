@@ -5,7 +5,7 @@ Damages the stores of a cluster on this machine, one kind after the other, throu
 writes what found it, what it was called, what mended it, how long that took, and whether the data was right.
 Uses Debian's `ceph`, `rados` and python3-rados. Exit code 1 if anything was not mended or read wrongly.
 """
-import argparse, json, os, subprocess, sys, time
+import argparse, json, os, re, subprocess, sys, time
 import rados
 
 FAST = """osd_heartbeat_interval=1 osd_heartbeat_grace=6 osd_mon_heartbeat_interval=3 osd_mon_report_interval=1
@@ -196,7 +196,8 @@ def by_start(case, damage):
     clean = case.lab.wait(lambda: case.lab.pg(case.pgid)['state'] == 'active+clean', 60)
     took = time.time() - began
     line = [l for l in case.refused.splitlines() if l.strip()]
-    named = line[-1].split('ends: ')[-1][-160:] if line else ' '.join(case.repaired.split())[:160]
+    line = [re.sub(r'\x1b\[[0-9;]*m', '', l) for l in line]
+    named = line[-1].split('ends: ')[-1].split('ERROR ')[-1][:160] if line else ' '.join(case.repaired.split())[:160]
     return ('the OSD does not start' if case.refused else '`spirula store repair`'), named, \
         ('an empty store, filled from the others' if case.refused else '`pg repair`') if clean else 'NOT MENDED', took, case.right()
 
