@@ -1,5 +1,6 @@
-//! How an OSD leaves: asked to (SIGTERM), or because its store keeps nothing any more. Either way it asks to be
-//! marked down, so that its PGs go on elsewhere at once and nobody waits for its heartbeats to be missed.
+//! How an OSD leaves: asked to (SIGTERM), or because its store keeps nothing any more, or gives nothing back. Either
+//! way it asks to be marked down, so that its PGs go on elsewhere at once and nobody waits for its heartbeats to be
+//! missed.
 //!
 //! Invariant: from the moment the store fails nothing is taken from clients or peers. What was under way is never
 //! acknowledged: the driver holds back what waits for a commit, and no more commits come.
@@ -30,8 +31,12 @@ impl Osd {
         self.state = State::Stopping { until: now.mono + STOP_PATIENCE };
     }
 
-    /// A write or a sync failed. One line says which disk, and what to do; then we go.
+    /// A write or a sync failed, or what is written cannot be read back. One line says which disk, and what to do;
+    /// then we go.
     pub(crate) fn store_failed(&mut self, now: Now, why: &str, out: &mut Vec<Output>) {
+        if self.failed {
+            return;
+        }
         let me = self.setup.whoami;
         let advice = if why.contains("no space") {
             "The disk is full: free space (`rados rm --force-full`), add an OSD, or give this one a larger disk"

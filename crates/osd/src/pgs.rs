@@ -79,6 +79,7 @@ impl Osd {
             PgOutput::ToClient { conn, msg, .. } if conn == copies::OWN_CONN => self.copies.answered(msg),
             PgOutput::Fetch { token, source } => self.copies.start(id, token, *source),
             PgOutput::ToClient { conn, msg, after } => out.push(Output::Send { to: Dest::Conn(conn), msg, after }),
+            PgOutput::DiskFails { why } => self.store_failed(now, &why, out),
             PgOutput::ShareMap { conn, has } => self.waiting.for_newer_map.push((conn, has)),
             PgOutput::Submit { token, txn } => {
                 self.submitted.push_back((token, Some(id)));

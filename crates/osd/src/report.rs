@@ -138,7 +138,9 @@ impl Osd {
         // Ceph packs the count below the age of the oldest.
         let value = u64::from(slow.count) | slow.oldest.as_secs() << 32;
         report.daemon_health_metrics = vec![DaemonHealthMetric { kind: DaemonHealthMetric::SLOW_OPS, value }];
-        if let Some(why) = self.explain_oldest(now).filter(|_| slow.count > 0) {
+        if slow.count > 0
+            && let Some(why) = self.explain_oldest(now)
+        {
             // Ceph's managers look here only at daemons of services: nobody else minds.
             report.task_status = Some([(DaemonHealthMetric::SLOW_OPS_WHY.to_owned(), why)].into());
         }

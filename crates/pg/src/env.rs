@@ -87,6 +87,10 @@ pub enum PgOutput {
         msg: Message,
         after: Option<Token>,
     },
+    /// What is written to this OSD's disk cannot be read back: it had better leave.
+    DiskFails {
+        why: String,
+    },
     /// An operation was let go of that the client aims again when it has a newer map than this.
     ShareMap {
         conn: ConnId,

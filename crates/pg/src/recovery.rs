@@ -512,6 +512,7 @@ impl Pg {
         if sources.is_empty() || version.is_zero() {
             return false;
         }
+        self.note_unreadable(env, soid);
         self.missing.add(soid, version, EVersion::ZERO, false);
         self.dirty.info = true;
         let item = self.missing.get(soid).cloned().expect("just added");

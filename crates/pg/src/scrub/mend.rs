@@ -15,7 +15,7 @@ use types::errno::{EINVAL, ENOENT, EROFS};
 use types::{EVersion, HObject, MissingItem, ObjectInfo, OsdId, PgShard, shard_error as se};
 
 use super::compare::{Finding, Verdict};
-use crate::env::Env;
+use crate::env::{Env, PgOutput};
 use crate::object::{Lock, OI_ATTR};
 use crate::pg::Pg;
 
@@ -23,6 +23,10 @@ use crate::pg::Pg;
 const MENDS_MAX: usize = 3;
 /// When an object that a client is at is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// A copy that is unreadable again so soon after it was written anew, …
+const IN_VAIN_WITHIN: Duration = Duration::from_secs(60);
+/// … and more often than this in a row, is not what is wrong: the disk gives nothing back.
+const IN_VAIN_MAX: u32 = 3;
 /// So many reasons are told.
 const REASONS_MAX: usize = 5;
 
@@ -54,6 +58,8 @@ pub(super) struct Mending {
     retry_at: Option<Duration>,
     /// Nobody had a copy that could be read; that is not tried again in this interval.
     hopeless: BTreeSet<HObject>,
+    /// Copies of ours that were unreadable lately: when last, and how often in a row.
+    unreadable: BTreeMap<HObject, (Duration, u32)>,
 }
 
 impl Mending {
@@ -400,6 +406,20 @@ impl Pg {
         self.scrub.mending.flight.insert(soid.clone(), mend);
         self.contexts.forget(soid);
         self.start_pull(env, soid, version, false)
+    }
+
+    /// A copy of ours is unreadable, and another one is to replace it. If that was done just now, and before, in vain,
+    /// others had better serve: they have sound copies.
+    pub(crate) fn note_unreadable(&mut self, env: &mut Env, soid: &HObject) {
+        let now = env.now.mono;
+        let lately = &mut self.scrub.mending.unreadable;
+        lately.retain(|_, (at, _)| now < *at + IN_VAIN_WITHIN);
+        let (at, times) = lately.entry(soid.clone()).or_insert((now, 0));
+        (*at, *times) = (now, *times + 1);
+        if *times > IN_VAIN_MAX {
+            let why = format!("{} {soid} was written anew {IN_VAIN_MAX} times and cannot be read back", self.id.pgid);
+            env.out.push(PgOutput::DiskFails { why });
+        }
     }
 
     /// Says how a repair went, once it is over.

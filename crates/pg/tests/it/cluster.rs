@@ -265,6 +265,7 @@ impl Cluster {
                     self.net.push_back((osd, to, recoded(msg)));
                 }
                 PgOutput::ToClient { msg, .. } => self.replies.push(recoded(msg)),
+                PgOutput::DiskFails { why } => self.log.push(format!("osd.{osd} leaves: {why}")),
                 PgOutput::ShareMap { has, .. } => self.outdated.push(has),
                 PgOutput::Submit { token, txn } => {
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
