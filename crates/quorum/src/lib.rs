@@ -26,4 +26,4 @@ mod raft;
 
 pub use entry::{Cut, Entry, HardState, Index, MemberId, Members, Payload, Term};
 pub use message::{Body, Message, Round};
-pub use raft::{ChangeRefused, Output, Persist, Raft, Restored, Role, Setup, Snapshot, Timing};
+pub use raft::{ChangeRefused, Essence, Output, Persist, Raft, Restored, Role, Setup, Snapshot, Timing};

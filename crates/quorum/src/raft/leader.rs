@@ -1,7 +1,6 @@
 //! Leading: who has what, what is committed, and who else votes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -49,14 +48,9 @@ struct Progress {
     answered: Round,
 }
 
-/// Without rounds and times, and without what is only a guess of where to go on sending: safety does not
-/// rest on them (see [`Raft`]'s `Hash`).
-impl Hash for Leading {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.opening.hash(state);
-        for (id, p) in &self.progress {
-            (id, p.matched).hash(state);
-        }
+impl Leading {
+    pub(super) fn matched(&self) -> BTreeMap<MemberId, Index> {
+        self.progress.iter().map(|(id, p)| (*id, p.matched)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::entry::{Cut, Entry, Index, Members, Payload, Term};
 
 /// Entries without a gap, from the cut on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EntryLog {
     pub cut: Cut,
     entries: VecDeque<Entry>,

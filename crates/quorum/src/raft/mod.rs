@@ -12,17 +12,18 @@
 //! lease ([`Raft::lease`]), which also needs that ticks of two members do not differ in length by half.
 
 mod election;
+mod essence;
 mod follower;
 mod leader;
 mod log;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
 use crate::entry::{Cut, Entry, HardState, Index, MemberId, Members, Payload, Term};
 use crate::message::{Body, Message};
+pub use essence::Essence;
 use leader::Leading;
 use log::EntryLog;
 
@@ -153,7 +154,7 @@ pub struct Raft {
 }
 
 /// A role with what only it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Follower,
     PreCandidate {
@@ -462,17 +463,6 @@ impl Raft {
         assert!(self.log.cut.index <= self.given, "cut off before it was given out");
         assert!(self.log.last_term() <= self.term, "an entry of a later term than ours");
         assert!(self.stable <= self.log.last_index(), "stable beyond the log");
-    }
-}
-
-/// What safety rests on, so that a model checker meets a state once: how often a member stood and how
-/// long it has waited beyond its patience make no difference to it.
-impl Hash for Raft {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Timing { election, .. } = self.setup.timing;
-        (&self.role, self.term, self.vote, &self.log, self.commit, self.given).hash(state);
-        (self.quiet.min(election), self.stable).hash(state);
-        self.writes.iter().for_each(|(seq, index)| (self.last_seq - seq, index).hash(state));
     }
 }
 

@@ -12,14 +12,20 @@
 //!   matter what a leader believes to be the next entry of a follower, nor what a rejection tells it.
 //! - Who has heard a message of a later term may also just learn that term.
 //! - Who never crashes writes at once: a write that takes its time delays only what waits for it, and
-//!   messages are late anyway. The one that may crash is the first; the other two differ by their numbers
-//!   only, so that the second is the one that is touched first.
+//!   messages are late anyway.
 //! - The number of a round only serves leases; it is always 0.
+//!
+//! and by calling states the same of which each can do what the other can (the walk keeps a number of 64 bits
+//! of each, and is depth-first, so that memory is no limit):
+//! - The one that may crash is the first; the other two differ by their numbers only ([`Cluster::as_if`]).
+//! - What can never again change anything is not kept ([`Cluster::forget_the_useless`]).
+//! - Of a member counts its [`quorum::Essence`]; of its vote nothing once nobody stands, or ever will, in that term;
+//!   of what a leader knows of the others only what is beyond the committed.
 //!
 //! A test run walks one term; `QUORUM_MODEL=TERMS,ENTRIES,CRASHES` any scope (see docs/TESTING.md).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use quorum::{
@@ -53,7 +59,7 @@ enum Fact {
 }
 
 /// All that a leader said: its log, and how much of it is committed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Speech {
     leader: MemberId,
     entries: Vec<Entry>,
@@ -71,19 +77,7 @@ struct Node {
     given: Vec<Entry>,
 }
 
-/// Writes are numbered from the newest, so that equal states are equal.
-impl Hash for Node {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let newest = self.writes.last().map_or(0, |w| w.seq);
-        (&self.raft, &self.hard, &self.entries, &self.given).hash(state);
-        for w in &self.writes {
-            (newest - w.seq, &w.hard, w.truncate, &w.entries).hash(state);
-        }
-        self.held.iter().for_each(|(fact, seq)| (newest.wrapping_sub(*seq), fact).hash(state));
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Cluster {
     nodes: [Node; 3],
     said: BTreeSet<Fact>,
@@ -149,8 +143,53 @@ impl Node {
         self.raft.step(Message { from, term, body: Body::PreVoteReply { granted: true } });
     }
 
-    fn touched(&self) -> bool {
-        self.raft.term() > 0
+    /// Whether it stands in this term, or may come to it. (A crash takes it back to its disk's.)
+    fn may_stand_in(&self, term: Term) -> bool {
+        self.hard.term < term || (self.raft.role() == Role::Candidate && self.raft.term() == term)
+    }
+
+    /// Feeds what is to be told apart of this member, others named by `name`; `open` says whether anyone
+    /// stands, or may, in a term.
+    fn digest(&self, name: Naming, open: impl Fn(Term) -> bool, state: &mut DefaultHasher) {
+        let mut raft = self.raft.essence();
+        let vote = |vote: Option<MemberId>, term: Term| vote.filter(|_| open(term)).map(name);
+        raft.vote = vote(raft.vote, raft.term);
+        raft.granted = raft.granted.into_iter().map(name).collect();
+        raft.matched = raft.matched.into_iter().map(|(id, index)| (name(id), index.max(raft.commit))).collect();
+        (raft, self.hard.term, vote(self.hard.vote, self.hard.term)).hash(state);
+        self.entries.values().chain(&self.given).for_each(|e| e.hash(state));
+        // Writes are numbered from the newest.
+        let newest = self.writes.last().map_or(0, |w| w.seq);
+        for w in &self.writes {
+            let hard = w.hard.as_ref().map(|h| (h.term, vote(h.vote, h.term)));
+            (newest - w.seq, hard, w.truncate, &w.entries).hash(state);
+        }
+        let held: BTreeSet<_> = self.held.iter().map(|(f, seq)| (f.renamed(name), newest.wrapping_sub(*seq))).collect();
+        held.hash(state);
+    }
+}
+
+/// What a member is called.
+type Naming = fn(MemberId) -> MemberId;
+
+impl Fact {
+    fn renamed(&self, name: Naming) -> Self {
+        match self.clone() {
+            Self::Asked { term, by, last_index, last_term } => {
+                Self::Asked { term, by: name(by), last_index, last_term }
+            }
+            Self::Granted { term, by, to } => Self::Granted { term, by: name(by), to: name(to) },
+            Self::Holds { term, by, index } => Self::Holds { term, by: name(by), index },
+            Self::Term(term) => Self::Term(term),
+        }
+    }
+}
+
+/// States are told apart by a number of 64 bits, the same for the second and the third in each other's place.
+impl Hash for Cluster {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let exchanged = |id| if id == VICTIM { id } else { 5 - id };
+        self.as_if([0, 1, 2], |id| id).min(self.as_if([0, 2, 1], exchanged)).hash(state);
     }
 }
 
@@ -171,9 +210,17 @@ impl Cluster {
         &mut self.nodes[id as usize - 1]
     }
 
-    /// Not where it would do just the same at the second member.
-    fn may_act(&self, id: MemberId) -> bool {
-        id != 3 || self.nodes[1..].iter().any(Node::touched)
+    /// A number for this state with the members in this order, by these names.
+    fn as_if(&self, order: [usize; 3], name: Naming) -> u64 {
+        let mut state = DefaultHasher::new();
+        let open = |term| self.nodes.iter().any(|n| n.may_stand_in(term));
+        order.iter().for_each(|at| self.nodes[*at].digest(name, open, &mut state));
+        self.said.iter().map(|fact| fact.renamed(name)).collect::<BTreeSet<_>>().hash(&mut state);
+        for (term, speech) in &self.speeches {
+            (term, name(speech.leader), &speech.entries, speech.commit).hash(&mut state);
+        }
+        (self.crashes, self.two_leaders).hash(&mut state);
+        state.finish()
     }
 
     fn drain(&mut self, id: MemberId, scope: &Scope) {
@@ -219,27 +266,31 @@ impl Cluster {
     }
 
     /// Takes away what can never again change anything, whatever happens: a term that is on disk does not
-    /// come back, nor does a role in it that was given up, nor is a vote in it given twice.
+    /// come back, nor does a role in it that was given up, nor is a vote in it given twice. (A vote for who no
+    /// longer stands would only keep it from others; and what is committed is no less so if one more holds it.)
     fn forget_the_useless(&mut self) {
-        let nodes = &self.nodes;
-        let is = |id: MemberId, role: Role, term: Term| {
-            let raft = &nodes[id as usize - 1].raft;
-            raft.role() == role && raft.term() == term
-        };
-        self.said.retain(|fact| match fact {
+        let Self { nodes, said, speeches, .. } = self;
+        let raft = |id: MemberId| &nodes[id as usize - 1].raft;
+        let is = |id: MemberId, role: Role, term: Term| raft(id).role() == role && raft(id).term() == term;
+        let useful = |fact: &Fact| match fact {
             Fact::Asked { term, by, .. } => {
                 let open = |hard: &HardState| hard.term < *term || (hard.term == *term && hard.vote.is_none());
-                nodes.iter().any(|n| n.raft.me() != *by && open(&n.hard))
+                is(*by, Role::Candidate, *term) && nodes.iter().any(|n| n.raft.me() != *by && open(&n.hard))
             }
             Fact::Granted { term, to, .. } => is(*to, Role::Candidate, *term),
-            Fact::Holds { term, .. } => (1..=3).any(|id| is(id, Role::Leader, *term)),
-            Fact::Term(term) => nodes.iter().any(|n| n.hard.term < *term),
-        });
-        for (term, speech) in &mut self.speeches {
-            if nodes.iter().all(|n| n.raft.me() == speech.leader || n.hard.term > *term) {
-                speech.entries.clear();
-                speech.commit = 0;
+            Fact::Holds { term, index, .. } => {
+                (1..=3).any(|id| is(id, Role::Leader, *term) && raft(id).committed_index() < *index)
             }
+            Fact::Term(term) => nodes.iter().any(|n| n.hard.term < *term),
+        };
+        said.retain(useful);
+        let useless = |n: &Node| n.held.keys().filter(|f| !useful(f)).cloned().collect::<BTreeSet<Fact>>();
+        let useless = [0, 1, 2].map(|at| useless(&nodes[at]));
+        speeches.retain(|term, speech| {
+            nodes.iter().any(|n| n.hard.term < *term || (n.hard.term == *term && n.raft.me() != speech.leader))
+        });
+        for (node, useless) in nodes.iter_mut().zip(useless) {
+            node.held.retain(|fact, _| !useless.contains(fact));
         }
     }
 
@@ -284,9 +335,6 @@ impl Model for Scope {
     fn actions(&self, state: &Cluster, actions: &mut Vec<Action>) {
         for node in &state.nodes {
             let (raft, id) = (&node.raft, node.raft.me());
-            if !state.may_act(id) {
-                continue;
-            }
             if raft.term() < self.terms {
                 actions.push(Action::Stand(id));
             }
@@ -421,7 +469,7 @@ fn no_interleaving_of_the_small_scope_breaks_safety() {
     let scope = Scope { terms: numbers[0], entries: numbers[1], crashes: numbers[2], careless: false };
     let began = std::time::Instant::now();
     let checker = scope.clone().checker().threads(std::thread::available_parallelism().map_or(1, usize::from));
-    let checker = checker.spawn_bfs().join();
+    let checker = checker.spawn_dfs().join();
     let (steps, states) = (checker.state_count(), checker.unique_state_count());
     println!("{scope:?}: {steps} steps, {states} states, {:?}", began.elapsed());
     checker.assert_properties();
