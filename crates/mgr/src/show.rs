@@ -291,22 +291,15 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
     d
 }
 
-/// Each OSD's share of each pool that has PGs on it.
+/// What each OSD holds of each pool.
 fn pool_statfs(pgs: &PgMap) -> Vec<Dump> {
-    let mut shares: BTreeMap<(PoolId, OsdId), i64> = BTreeMap::new();
-    for (id, s) in &pgs.pgs {
-        for osd in &s.acting {
-            *shares.entry((id.pool, *osd)).or_default() += s.stats.sum.num_bytes;
-        }
-    }
-    shares
-        .into_iter()
-        .map(|((pool, osd), bytes)| {
-            let mut d = Dump::obj().with("poolid", pool).with("osd", osd);
-            d.extend(StoreStatfs { allocated: bytes, data_stored: bytes, ..StoreStatfs::default() }.dump());
-            d
-        })
-        .collect()
+    let all = pgs.pool_space.iter();
+    all.map(|((pool, osd), space)| {
+        let mut d = Dump::obj().with("poolid", *pool).with("osd", *osd);
+        d.extend(space.dump());
+        d
+    })
+    .collect()
 }
 
 /// `pg ls…`: some PGs.

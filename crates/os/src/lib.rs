@@ -14,5 +14,5 @@ mod wire;
 
 pub use coll::Coll;
 pub use memstore::{ApplyError, MemStore};
-pub use read::{ObjectRead, ObjectStat, ReadError, Statfs};
+pub use read::{ObjectRead, ObjectStat, PoolSpace, ReadError, Statfs};
 pub use transaction::{OBJECT_SIZE_MAX, Transaction, TxOp};

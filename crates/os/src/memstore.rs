@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use denc::ByteStr;
-use types::{GHObject, PgId, SpgId};
+use types::{GHObject, PgId, PoolId, SpgId};
 
-use crate::{Coll, OBJECT_SIZE_MAX, ObjectRead, ObjectStat, ReadError, Statfs, Transaction, TxOp};
+use crate::{Coll, OBJECT_SIZE_MAX, ObjectRead, ObjectStat, PoolSpace, ReadError, Statfs, Transaction, TxOp};
 
 const PAGE: u64 = 4096;
 
@@ -83,6 +83,11 @@ impl Object {
             self.punch(size, self.size.next_multiple_of(PAGE));
         }
         self.size = size;
+    }
+
+    fn space(&self) -> PoolSpace {
+        let stored = self.pages.keys().map(|i| self.size.saturating_sub(i * PAGE).min(PAGE)).sum();
+        PoolSpace { allocated: self.pages.len() as u64 * PAGE, stored }
     }
 
     fn read(&self, off: u64, len: u64) -> Bytes {
@@ -333,8 +338,21 @@ impl ObjectRead for MemStore {
     /// As if on a disk of 10 GiB.
     fn statfs(&self) -> Statfs {
         const TOTAL: u64 = 10 << 30;
-        let stored = self.rows.values().flat_map(BTreeMap::values).map(|o| o.size).sum();
+        let stored = self.rows.values().flat_map(BTreeMap::values).map(|o| o.space().stored).sum();
         Statfs { total: TOTAL, available: TOTAL.saturating_sub(stored), allocated: stored, stored, ..Statfs::default() }
+    }
+
+    fn space_by_pool(&self) -> BTreeMap<PoolId, PoolSpace> {
+        let mut pools: BTreeMap<PoolId, PoolSpace> = BTreeMap::new();
+        for (row, objects) in &self.rows {
+            let (Coll::Pg(pg) | Coll::Temp(pg)) = row else { continue };
+            for space in objects.values().map(|o| o.space()).filter(|s| s.allocated > 0) {
+                let pool = pools.entry(pg.pgid.pool).or_default();
+                pool.allocated += space.allocated;
+                pool.stored += space.stored;
+            }
+        }
+        pools
     }
 
     fn collections(&self) -> Vec<Coll> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use denc::ByteStr;
-use types::GHObject;
+use types::{GHObject, PoolId};
 
 use crate::Coll;
 
@@ -32,6 +32,13 @@ pub struct Statfs {
     /// What the log, metadata and omap take.
     pub internal_metadata: u64,
     pub omap_allocated: u64,
+}
+
+/// What a pool's objects take, in bytes: on the disk, and by their sizes without their holes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolSpace {
+    pub allocated: u64,
+    pub stored: u64,
 }
 
 /// Synchronous reads of the state that all submitted transactions have made, committed or not.
@@ -72,4 +79,7 @@ pub trait ObjectRead {
 
     /// The space there is, and what of it is used.
     fn statfs(&self) -> Statfs;
+
+    /// What objects' data takes; pools of which nothing is here may be missing.
+    fn space_by_pool(&self) -> BTreeMap<PoolId, PoolSpace>;
 }

@@ -177,19 +177,22 @@ impl Osd {
             epoch: self.epoch(),
             pg_stat,
             osd_stat: self.osd_stat(store),
-            pool_stat: self.space_by_pool(),
+            pool_stat: self.space_by_pool(store),
             ..MPGStats::default()
         }
     }
 
-    /// What the PGs here take, primary or not.
-    fn space_by_pool(&self) -> BTreeMap<PoolId, StoreStatfs> {
+    /// What the PGs here take, primary or not. Data is counted by the store; of omap is known what the last deep
+    /// scrubs found.
+    fn space_by_pool(&self, store: &dyn ObjectRead) -> BTreeMap<PoolId, StoreStatfs> {
         let mut pools: BTreeMap<PoolId, StoreStatfs> = BTreeMap::new();
         for pg in self.pgs.values() {
-            let (space, pool) = (pg.space(), pools.entry(pg.id().pgid.pool).or_default());
-            pool.allocated = pool.allocated.saturating_add(space.allocated);
-            pool.data_stored = pool.data_stored.saturating_add(space.data_stored);
-            pool.omap_allocated = pool.omap_allocated.saturating_add(space.omap_allocated);
+            let pool = pools.entry(pg.id().pgid.pool).or_default();
+            pool.omap_allocated = pool.omap_allocated.saturating_add(pg.omap_bytes());
+        }
+        for (id, space) in store.space_by_pool() {
+            let pool = pools.entry(id).or_default();
+            (pool.allocated, pool.data_stored) = (space.allocated.cast_signed(), space.stored.cast_signed());
         }
         pools
     }

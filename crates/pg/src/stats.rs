@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use node::Now;
 use types::pg_state as flag;
 use types::pool::flag as pool_flag;
-use types::{OsdId, PgShard, PgStat, StoreStatfs};
+use types::{OsdId, PgShard, PgStat};
 
 use crate::env::{Env, PgOutput};
 use crate::interval::members;
@@ -180,19 +180,9 @@ impl Pg {
         }
     }
 
-    /// The space that this copy of the PG takes, as counted from its objects: each ends, on average, in the
-    /// middle of a block of 4 KiB. The store does not count by pool.
-    pub fn space(&self) -> StoreStatfs {
-        const BLOCK: i64 = 4096;
-        let sum = &self.info.stats.stats.sum;
-        let estimate = sum.num_bytes.saturating_add(sum.num_objects.saturating_mul(BLOCK / 2));
-        let blocks = estimate.max(0).cast_unsigned().div_ceil(BLOCK as u64);
-        StoreStatfs {
-            allocated: blocks.cast_signed().saturating_mul(BLOCK),
-            data_stored: sum.num_bytes.max(0),
-            omap_allocated: sum.num_omap_bytes.max(0),
-            ..StoreStatfs::default()
-        }
+    /// What the omap of this PG's objects takes, as the last deep scrub found it.
+    pub fn omap_bytes(&self) -> i64 {
+        self.info.stats.stats.sum.num_omap_bytes.max(0)
     }
 
     /// What the manager is told, if this OSD is the one to tell it.

@@ -7,7 +7,7 @@
 
 use denc::ByteStr;
 use os::Coll;
-use types::{GHObject, HObject, PgId, SpgId};
+use types::{GHObject, HObject, PgId, PoolId, SpgId};
 
 const SIGN: u64 = 1 << 63;
 /// Length of a collection's prefix.
@@ -99,6 +99,12 @@ pub fn object(coll: Coll, oid: &GHObject) -> Vec<u8> {
 pub fn bounds(coll: Coll, bits: u32) -> (Vec<u8>, Vec<u8>) {
     let (first, end) = coll.bounds(bits);
     (object(coll, &first), object(coll, &end))
+}
+
+/// The pool that an object's key names; none for the OSD's own objects.
+pub fn pool(key: &[u8]) -> Option<PoolId> {
+    let pool = key.get(1..9).filter(|_| key[0] != 0)?;
+    Some((u64::from_be_bytes(pool.try_into().ok()?) ^ SIGN).cast_signed())
 }
 
 /// The object, and its collection; for an object of a PG, the first PG of its pool.

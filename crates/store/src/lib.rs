@@ -30,6 +30,7 @@ mod presence;
 mod repair;
 mod scratch;
 pub mod sim;
+mod space;
 mod stage;
 mod state;
 mod store;

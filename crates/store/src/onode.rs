@@ -119,6 +119,12 @@ impl Decode for Onode {
     }
 }
 
+/// The object's number and the chunk's, of a chunk row's key.
+pub fn parse_chunk_key(key: &[u8]) -> Option<(u64, u32)> {
+    let (id, number) = key.split_first_chunk()?;
+    Some((u64::from_be_bytes(*id), u32::from_be_bytes(number.try_into().ok()?)))
+}
+
 /// The key of a chunk row.
 pub fn chunk_key(id: u64, chunk: u64) -> Vec<u8> {
     crate::key::numbered(id, &(chunk as u32).to_be_bytes())

@@ -19,6 +19,7 @@ use crate::key;
 use crate::kv::{KvError, Table};
 use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, INLINE_SIZE, Onode, chunk_key};
 use crate::overlay::Overlay;
+use crate::space::{Counts, Space, slack};
 use crate::state::{Shared, State, copy_piece, decode_row};
 use crate::wal::{Away, Piece};
 
@@ -76,6 +77,8 @@ pub struct Staged {
     /// To be written and synced before the log record.
     pub direct: Vec<Piece>,
     pub onodes: Vec<(Vec<u8>, Option<Arc<Onode>>)>,
+    /// What pools' objects take more now, or less.
+    pub space: Space,
 }
 
 impl Staged {
@@ -107,6 +110,9 @@ pub struct Stage<'a> {
     logged_bytes: usize,
     direct: Vec<Piece>,
     allocated: Vec<Run>,
+    space: Space,
+    /// Of the object that is being changed; not in `space` yet.
+    blocks: i64,
 }
 
 impl<'a> Stage<'a> {
@@ -123,6 +129,8 @@ impl<'a> Stage<'a> {
             logged_bytes: 0,
             direct: Vec::new(),
             allocated: Vec::new(),
+            space: Space::default(),
+            blocks: 0,
         };
         let applied = txn.ops.iter().try_for_each(|op| stage.apply(op)).and_then(|()| stage.settle());
         if let Err(e) = applied {
@@ -132,8 +140,8 @@ impl<'a> Stage<'a> {
             return Err(e);
         }
         let onodes = stage.slots.into_iter().map(|(k, s)| (k, s.onode.map(Arc::new))).collect();
-        let Self { kv: changes, colls, logged, direct, .. } = Stage { slots: BTreeMap::new(), ..stage };
-        Ok(Staged { changes, colls, logged, direct, onodes })
+        let Self { kv: changes, colls, logged, direct, space, .. } = Stage { slots: BTreeMap::new(), ..stage };
+        Ok(Staged { changes, colls, logged, direct, onodes, space })
     }
 
     fn apply(&mut self, op: &TxOp) -> Result<()> {
@@ -175,15 +183,15 @@ impl<'a> Stage<'a> {
             }
             TxOp::Write { coll, oid, off, data, .. } => {
                 let key = self.make(*coll, oid, off.checked_add(data.len() as u64))?;
-                self.edit(&key, |stage, onode| stage.write(onode, *off, data))?;
+                self.edit_data(&key, |stage, onode| stage.write(onode, *off, data))?;
             }
             TxOp::Zero { coll, oid, off, len } => {
                 let key = self.make(*coll, oid, off.checked_add(*len))?;
-                self.edit(&key, |stage, onode| stage.zero(onode, *off, *len))?;
+                self.edit_data(&key, |stage, onode| stage.zero(onode, *off, *len))?;
             }
             TxOp::Truncate { coll, oid, size } => {
                 let key = self.make(*coll, oid, Some(*size))?;
-                self.edit(&key, |stage, onode| stage.truncate(onode, *size))?;
+                self.edit_data(&key, |stage, onode| stage.truncate(onode, *size))?;
             }
             TxOp::Remove { coll, oid } => {
                 if self.holds(*coll, oid)? {
@@ -211,7 +219,7 @@ impl<'a> Stage<'a> {
                 let dest_key = self.make(*coll, dest, dest_off.checked_add(*len))?;
                 let source = self.source(*coll, oid)?;
                 let Copied { data, spoilt } = self.data_in(&source, *off, off.saturating_add(*len))?;
-                self.edit(&dest_key, |stage, onode| {
+                self.edit_data(&dest_key, |stage, onode| {
                     stage.zero(onode, *dest_off, *len)?;
                     for (at, bytes) in data {
                         stage.write(onode, dest_off + (at - off), &bytes)?;
@@ -349,6 +357,27 @@ impl<'a> Stage<'a> {
         changed
     }
 
+    /// Changes the data of an object that exists; what it takes more or less is counted.
+    fn edit_data(&mut self, key: &[u8], change: impl FnOnce(&mut Self, &mut Onode) -> Result<()>) -> Result<()> {
+        self.edit(key, |stage, onode| {
+            let before = stage.slack(onode)?;
+            change(stage, onode)?;
+            let slack = stage.slack(onode)? - before;
+            stage.count(key, slack);
+            Ok(())
+        })
+    }
+
+    fn slack(&mut self, onode: &Onode) -> Result<i64> {
+        slack(onode.size, |i| self.block(onode, i))
+    }
+
+    /// Ends a change of one object's data.
+    fn count(&mut self, key: &[u8], slack: i64) {
+        let blocks = std::mem::take(&mut self.blocks);
+        self.space.add(key::pool(key), Counts { blocks, slack });
+    }
+
     fn edit_if_there(
         &mut self,
         coll: Coll,
@@ -371,7 +400,9 @@ impl<'a> Stage<'a> {
         let slot = self.slot(key)?;
         let Some(mut onode) = slot.onode.take() else { return Ok(()) };
         slot.dirty = true;
+        let slack = self.slack(&onode)?;
         self.drop_blocks_from(&mut onode, 0)?;
+        self.count(key, -slack);
         self.clear_omap(&mut onode);
         if onode.chunked {
             self.chunks.retain(|(id, _), _| *id != onode.id);
@@ -388,7 +419,23 @@ impl<'a> Stage<'a> {
         let slot = self.slot(from)?;
         slot.dirty = true;
         let onode = slot.onode.take();
+        if key::pool(from) != key::pool(&to) {
+            self.recount(onode.as_ref(), from, &to)?;
+        }
         self.slots.insert(to, Slot { onode, dirty: true });
+        Ok(())
+    }
+
+    /// An object that goes to another pool takes its blocks along.
+    fn recount(&mut self, onode: Option<&Onode>, from: &[u8], to: &[u8]) -> Result<()> {
+        let Some(onode) = onode else { return Ok(()) };
+        let slack = self.slack(onode)?;
+        let mut blocks = 0;
+        for i in 0..onode.size.div_ceil(BLOCK) {
+            blocks += i64::from(self.block(onode, i)?.phys != 0);
+        }
+        self.space.add(key::pool(from), Counts { blocks: -blocks, slack: -slack });
+        self.space.add(key::pool(to), Counts { blocks, slack });
         Ok(())
     }
 
@@ -409,7 +456,7 @@ impl<'a> Stage<'a> {
                 self.kv.set(Table::Omap, key::numbered(id, &k[8..]), Some(v));
             }
         }
-        self.edit(&dest_key, |stage, onode| {
+        self.edit_data(&dest_key, |stage, onode| {
             onode.attrs = source.attrs.clone();
             onode.omap_header = source.omap_header.clone();
             for (at, bytes) in data {
@@ -479,6 +526,7 @@ impl<'a> Stage<'a> {
         if old == block {
             return Ok(());
         }
+        self.blocks += i64::from(block.phys != 0) - i64::from(old.phys != 0);
         if old.phys != 0 {
             self.kv.free_block(old.phys);
         }

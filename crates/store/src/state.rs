@@ -18,6 +18,7 @@ use crate::key;
 use crate::kv::{KvError, Table};
 use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, Onode, chunk_key};
 use crate::overlay::{Layers, Overlay};
+use crate::space::Space;
 use crate::wal::Piece;
 
 /// What a store may use, and how.
@@ -57,6 +58,7 @@ pub struct State {
     pub next_txn: u64,
     /// Blocks that were let go of, but are not free before a checkpoint.
     pub quarantined: u64,
+    pub space: Space,
     /// Bytes logged, or to be logged, for the active overlay.
     pub active_log_bytes: u64,
 }
@@ -203,11 +205,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Log and metadata count as used. Logical sizes are not counted: `stored` is what is allocated.
+    /// Log and metadata count as used.
     pub fn statfs(&self) -> Statfs {
         let state = self.read_state();
         // What waits for a checkpoint to be free counts as free: whoever needs it gets that checkpoint.
         let allocated = state.alloc.used().saturating_sub(state.quarantined) * BLOCK;
+        let stored = state.space.stored();
         drop(state);
         let internal_metadata = self.wal_ring + self.devices.kv.len();
         let used = allocated + internal_metadata + reserve(self.size);
@@ -215,7 +218,7 @@ impl Shared {
             total: self.size,
             available: self.size.saturating_sub(used),
             allocated,
-            stored: allocated,
+            stored,
             internal_metadata,
             omap_allocated: 0,
         }

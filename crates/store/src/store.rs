@@ -10,18 +10,19 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use denc::ByteStr;
-use os::{Coll, ObjectRead, ObjectStat, ReadError, Statfs, Transaction};
-use types::{GHObject, Uuid};
+use os::{Coll, ObjectRead, ObjectStat, PoolSpace, ReadError, Statfs, Transaction};
+use types::{GHObject, PoolId, Uuid};
 
 use crate::alloc::Allocator;
 use crate::commit::Committer;
 use crate::device::Devices;
 use crate::key;
 use crate::kv::{KvBase, KvError, RedbBase, Table};
-use crate::onode::{BLOCK, Chunk, Onode};
+use crate::onode::{BLOCK, Chunk, Onode, parse_chunk_key};
 use crate::overlay::{Layers, Overlay};
 use crate::presence::Presence;
 use crate::scratch;
+use crate::space::{Count, Space};
 use crate::stage::{Stage, SubmitError};
 use crate::state::{Options, Shared, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
@@ -200,7 +201,7 @@ impl Store {
         let wal = recover(&devices, &*base, superblock)?;
         let mark = base.mark()?;
         let mut layers = Layers::over(base);
-        let (alloc, present) = claim_blocks(&layers, superblock.size)?;
+        let (alloc, present, space) = claim_blocks(&layers, superblock.size)?;
         layers.present = Some(present);
         layers.base_ids = mark.next_id;
         let state = State {
@@ -210,6 +211,7 @@ impl Store {
             next_id: mark.next_id,
             next_txn: wal.next_txn(),
             quarantined: 0,
+            space,
             active_log_bytes: 0,
         };
         let (size, ring) = (superblock.size, superblock.wal_ring);
@@ -276,6 +278,7 @@ impl Store {
         }
         drop(cache);
         state.quarantined += staged.changes.freed.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        state.space.merge(&staged.space);
         state.layers.merge(staged.changes);
         state.colls = staged.colls.unwrap_or_else(|| std::mem::take(&mut state.colls));
         state.next_txn += 1;
@@ -397,10 +400,11 @@ pub(crate) fn recover(devices: &Devices, base: &dyn KvBase, superblock: &Superbl
     Ok(wal)
 }
 
-/// Which blocks are in use, and which objects are there.
-fn claim_blocks(layers: &Layers, size: u64) -> Result<(Allocator, Presence), OpenError> {
+/// Which blocks are in use, which objects are there, and what pools take.
+fn claim_blocks(layers: &Layers, size: u64) -> Result<(Allocator, Presence, Space), OpenError> {
     let mut alloc = Allocator::new(size / BLOCK);
     let mut present = Presence::default();
+    let mut count = Count::default();
     let mut claim = |chunk: &Chunk, owner: &dyn Fn() -> String| {
         let bad = chunk.blocks().find(|b| !alloc.claim(b.phys));
         bad.map_or(Ok(()), |b| Err(OpenError::BadBlock { block: b.phys, owner: owner() }))
@@ -408,12 +412,17 @@ fn claim_blocks(layers: &Layers, size: u64) -> Result<(Allocator, Presence), Ope
     layers.scan_all::<OpenError>(Table::Object, &mut |key, row| {
         present.insert(key);
         let onode: Onode = decode_row(Table::Object, row.clone())?;
+        count.object(key::pool(key), &onode);
         claim(&onode.inline, &|| key::parse_object(key).map_or(String::new(), |(c, o)| format!("{c} {o}")))
     })?;
     layers.scan_all::<OpenError>(Table::Chunk, &mut |key, row| {
-        claim(&decode_row(Table::Chunk, row.clone())?, &|| format!("chunk {key:02x?}"))
+        let chunk = decode_row(Table::Chunk, row.clone())?;
+        if let Some((id, number)) = parse_chunk_key(key) {
+            count.chunk(id, number, &chunk);
+        }
+        claim(&chunk, &|| format!("chunk {key:02x?}"))
     })?;
-    Ok((alloc, present))
+    Ok((alloc, present, count.space))
 }
 
 fn read_colls(layers: &Layers) -> Result<BTreeMap<Coll, u32>, OpenError> {
@@ -450,6 +459,10 @@ impl Reader {
 impl ObjectRead for Reader {
     fn statfs(&self) -> Statfs {
         self.shared.statfs()
+    }
+
+    fn space_by_pool(&self) -> BTreeMap<PoolId, PoolSpace> {
+        self.shared.read_state().space.by_pool()
     }
 
     fn collections(&self) -> Vec<Coll> {
@@ -573,6 +586,10 @@ impl ObjectRead for Reader {
 impl ObjectRead for Store {
     fn statfs(&self) -> Statfs {
         self.reader.statfs()
+    }
+
+    fn space_by_pool(&self) -> BTreeMap<PoolId, PoolSpace> {
+        self.reader.space_by_pool()
     }
 
     fn collections(&self) -> Vec<Coll> {

@@ -9,29 +9,54 @@ use types::{OsdId, PgPool, PoolId, PoolStat, StoreStatfs};
 use super::{Cmd, CmdResult};
 use crate::core::Mon;
 
-/// What one pool holds, and how much more it may.
+/// What one pool holds, and how much more it may: what clients stored, and the space that it takes on all OSDs.
 struct PoolUse {
-    stored: u64,
-    used: u64,
-    omap: u64,
+    stored_data: u64,
+    stored_omap: u64,
+    used_data: u64,
+    used_omap: u64,
     objects: u64,
     /// 0 to 1.
     percent: f64,
     max_avail: u64,
+    avail_raw: u64,
+    /// Copies that there are of an object, on average.
+    copies: f64,
 }
 
 impl PoolUse {
+    /// (Ceph: `PGMapDigest::dump_object_stat_sum`.)
     fn new(mon: &Mon, map: &OsdMap, p: &PgPool, stat: &PoolStat) -> Self {
         let sum = &stat.stats.sum;
-        let stored = sum.num_bytes.max(0) as u64;
-        let copies = u64::from(p.size);
-        let told = stat.store_stats.allocated.max(0) as u64;
-        let omap = sum.num_omap_bytes.max(0) as u64;
-        let used = if stat.num_store_stats > 0 && told > 0 { told } else { stored * copies };
-        let avail_raw = rule_avail(mon, map, p);
-        let max_avail = pool_room(mon, map, p);
+        let mut copies = f64::from(p.size);
+        if sum.num_object_copies > 0 {
+            let degraded = sum.num_objects_degraded.clamp(0, sum.num_object_copies);
+            copies *= (sum.num_object_copies - degraded) as f64 / sum.num_object_copies as f64;
+        }
+        let each = |bytes: i64| if copies > 0.0 { (bytes.max(0) as f64 / copies) as u64 } else { 0 };
+        let told = &stat.store_stats;
+        let ((stored_data, used_data), (stored_omap, used_omap)) = match stat.num_store_stats {
+            0 => ((sum.num_bytes, sum.num_bytes), (sum.num_omap_bytes, sum.num_omap_bytes)),
+            _ => {
+                let stored = |bytes| each(bytes).cast_signed();
+                ((stored(told.data_stored), told.allocated), (stored(told.omap_allocated), told.omap_allocated))
+            }
+        };
+        let [stored_data, stored_omap, used_data, used_omap] =
+            [stored_data, stored_omap, used_data, used_omap].map(|n| n.max(0).cast_unsigned());
+        let (used, avail_raw) = (used_data + used_omap, rule_avail(mon, map, p));
         let percent = if used + avail_raw > 0 { used as f64 / (used + avail_raw) as f64 } else { 0.0 };
-        Self { stored, used, omap, objects: sum.num_objects.max(0) as u64, percent, max_avail }
+        let max_avail = each(avail_raw.cast_signed());
+        let objects = sum.num_objects.max(0) as u64;
+        Self { stored_data, stored_omap, used_data, used_omap, objects, percent, max_avail, avail_raw, copies }
+    }
+
+    fn stored(&self) -> u64 {
+        self.stored_data + self.stored_omap
+    }
+
+    fn used(&self) -> u64 {
+        self.used_data + self.used_omap
     }
 }
 
@@ -110,18 +135,17 @@ fn tree(mon: &Mon, map: &OsdMap, rows: &[(PoolId, PoolStat, PoolUse)], detail: b
 
 fn pool_tree(p: &PgPool, stat: &PoolStat, u: &PoolUse, detail: bool) -> Dump {
     let sum = &stat.stats.sum;
-    let copies = u64::from(p.size);
-    let mut d = Dump::obj().with("stored", u.stored);
+    let mut d = Dump::obj().with("stored", u.stored());
     if detail {
-        d.put("stored_data", u.stored.saturating_sub(u.omap));
-        d.put("stored_omap", u.omap);
+        d.put("stored_data", u.stored_data);
+        d.put("stored_omap", u.stored_omap);
     }
     d.put("objects", u.objects);
-    d.put("kb_used", u.used.div_ceil(1024));
-    d.put("bytes_used", u.used);
+    d.put("kb_used", u.used().div_ceil(1024));
+    d.put("bytes_used", u.used());
     if detail {
-        d.put("data_bytes_used", u.used);
-        d.put("omap_bytes_used", u.omap * copies);
+        d.put("data_bytes_used", u.used_data);
+        d.put("omap_bytes_used", u.used_omap);
     }
     d.put("percent_used", u.percent);
     d.put("max_avail", u.max_avail);
@@ -135,8 +159,8 @@ fn pool_tree(p: &PgPool, stat: &PoolStat, u: &PoolUse, detail: bool) -> Dump {
         d.put("wr_bytes", sum.num_wr_kb.max(0) * 1024);
         d.put("compress_bytes_used", 0u8);
         d.put("compress_under_bytes", 0u8);
-        d.put("stored_raw", u.stored * copies);
-        d.put("avail_raw", u.max_avail * copies);
+        d.put("stored_raw", (u.stored() as f64 * u.copies) as u64);
+        d.put("avail_raw", u.avail_raw);
     }
     d
 }
@@ -184,15 +208,14 @@ fn text(mon: &Mon, map: &OsdMap, rows: &[(PoolId, PoolStat, PoolUse)], detail: b
 
 fn pool_row(map: &OsdMap, id: PoolId, p: &PgPool, u: &PoolUse, detail: bool) -> Vec<String> {
     let limit = |n: u64, shown: String| if n == 0 { "N/A".to_owned() } else { shown };
-    let omap_used = u.omap * u64::from(p.size);
     let mut row = vec![map.pool_name(id).unwrap_or_default().to_owned(), id.to_string(), p.pg_num.to_string()];
-    row.push(bytes(u.stored));
+    row.push(bytes(u.stored()));
     if detail {
-        row.extend([bytes(u.stored.saturating_sub(u.omap)), bytes(u.omap)]);
+        row.extend([bytes(u.stored_data), bytes(u.stored_omap)]);
     }
-    row.extend([count(u.objects), bytes(u.used)]);
+    row.extend([count(u.objects), bytes(u.used())]);
     if detail {
-        row.extend([bytes(u.used), bytes(omap_used)]);
+        row.extend([bytes(u.used_data), bytes(u.used_omap)]);
     }
     let percent = u.percent * 100.0;
     row.push(if percent < 0.005 { "0".to_owned() } else { format!("{percent:.2}") });

@@ -1,7 +1,17 @@
-use os::MemStore;
+use std::collections::BTreeMap;
+
+use os::{MemStore, ObjectRead, PoolSpace};
 use store::sim::SimDisk;
+use types::PoolId;
 
 use crate::gen_txn::{Rng, apply_both, contents, first_txn, open, txn};
+
+/// What pools take, and all data together: counted while it changes, and anew at every open.
+fn space(store: &dyn ObjectRead) -> (BTreeMap<PoolId, PoolSpace>, u64) {
+    let mut pools = store.space_by_pool();
+    pools.retain(|_, space| *space != PoolSpace::default());
+    (pools, store.statfs().stored)
+}
 
 #[test]
 fn random_transactions_read_as_in_the_model_before_and_after_commits_and_reopens() {
@@ -26,6 +36,7 @@ fn random_transactions_read_as_in_the_model_before_and_after_commits_and_reopens
                 }
                 _ => {}
             }
+            assert_eq!(space(&store), space(&model), "seed {seed} step {i}");
             if i % 10 == 0 {
                 assert_eq!(contents(&store).unwrap(), contents(&model).unwrap(), "seed {seed} step {i}");
             }
