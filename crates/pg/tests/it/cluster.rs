@@ -28,6 +28,11 @@ pub fn pgid() -> SpgId {
     PgId::new(POOL, 0).into()
 }
 
+/// What splits off it.
+pub fn child() -> SpgId {
+    PgId::new(POOL, 1).into()
+}
+
 pub struct Host {
     pub live: MemStore,
     pub durable: MemStore,
@@ -36,6 +41,8 @@ pub struct Host {
     /// Messages that wait for a commit.
     held: Vec<(Token, PgOutput)>,
     pub pg: Option<Pg>,
+    /// The half of a split PG that no command speaks of at present: it stands still.
+    aside: Option<Pg>,
     /// The process runs.
     pub running: bool,
     tokens: Tokens,
@@ -49,6 +56,8 @@ pub struct Host {
 }
 
 pub struct Cluster {
+    /// The PG that is played: the first, or what split off it.
+    pub pgid: SpgId,
     pub maps: Vec<Arc<OsdMap>>,
     pub hosts: BTreeMap<OsdId, Host>,
     net: VecDeque<(OsdId, OsdId, Message)>,
@@ -113,6 +122,7 @@ impl Cluster {
             entity: "client.admin".into(),
         };
         let mut c = Self {
+            pgid: pgid(),
             maps: vec![Arc::new(OsdMap::default())],
             hosts: BTreeMap::new(),
             net: VecDeque::new(),
@@ -326,6 +336,23 @@ impl Cluster {
         });
     }
 
+    /// The PG splits in two, at the places where it was; the other half waits to be played.
+    pub fn split_in_two(&mut self) {
+        self.next_map(|inc, map| {
+            let pool = inc.pool_mut(map, POOL).expect("the pool");
+            (pool.pg_num, pool.pg_num_pending, pool.pg_num_target) = (2, 2, 2);
+            let places = map.pg_upmap.get(&pgid().pgid).cloned().expect("a case says where the PG is");
+            inc.new_pg_upmap.insert(child().pgid, places);
+        });
+    }
+
+    /// From now on commands speak of the other half of a PG that was split.
+    pub fn turn(&mut self) {
+        self.settle();
+        self.pgid = if self.pgid == child() { pgid() } else { child() };
+        self.hosts.values_mut().for_each(Host::turn);
+    }
+
     /// Gives the newest map to the PG; what splits off it is the caller's.
     pub fn split(&mut self, osd: OsdId) -> Vec<Pg> {
         let map = self.map();
@@ -387,7 +414,10 @@ impl Cluster {
                 let host = &self.hosts[&osd];
                 let at = host.pg.as_ref().filter(|_| host.running && !host.deaf).map(|pg| pg.map().epoch as usize);
                 let Some(next) = at.and_then(|at| self.maps.get(at + 1).cloned()) else { break };
-                self.with_env(osd, &next, |host, env| drop(host.pg.as_mut().expect("there").advance_map(env)));
+                self.with_env(osd, &next, |host, env| {
+                    let mut children = host.pg.as_mut().expect("there").advance_map(env);
+                    host.aside = children.pop().or(host.aside.take());
+                });
                 moved = true;
             }
             if moved {
@@ -425,10 +455,10 @@ impl Cluster {
         }
         match self.with_env(to, &map, |_, env| pg::stray_message(env, from, &msg)) {
             Stray::Create => {
-                let maps = self.maps.clone();
+                let (pgid, maps) = (self.pgid, self.maps.clone());
                 let lookup = move |e: Epoch| maps.get(e as usize).cloned();
                 self.with_env(to, &map, |host, env| {
-                    host.pg = Some(Pg::create_for_peer(pgid(), env, &msg, &lookup));
+                    host.pg = Some(Pg::create_for_peer(pgid, env, &msg, &lookup));
                 });
                 self.with_pg(to, Pg::activate_map);
                 self.with_pg(to, |pg, env| pg.peer_message(env, from, msg));
@@ -452,7 +482,10 @@ impl Cluster {
             host.held = keep;
             let go: Vec<(Token, PgOutput)> = go;
             self.perform(osd, go.into_iter().map(|(_, o)| o).collect());
-            self.with_pg(osd, |pg, env| pg.committed(env, token));
+            for _half in 0..2 {
+                self.with_pg(osd, |pg, env| pg.committed(env, token));
+                self.hosts.get_mut(&osd).expect("a host").turn();
+            }
             any = true;
         }
         any
@@ -504,12 +537,13 @@ impl Cluster {
         let map = self.map();
         let needed = wanted.into_iter().filter(|w| match w {
             Wanted::UpThru(osd, want) => map.is_up(*osd) && map.info(*osd).up_thru < *want,
-            Wanted::PgTemp(want) => map.pg_temp.get(&pgid().pgid).cloned().unwrap_or_default() != *want,
+            Wanted::PgTemp(want) => map.pg_temp.get(&self.pgid.pgid).cloned().unwrap_or_default() != *want,
         });
         let needed: Vec<Wanted> = needed.collect();
         if needed.is_empty() {
             return false;
         }
+        let pgid = self.pgid.pgid;
         self.next_map(|inc, map| {
             for w in needed {
                 match w {
@@ -517,7 +551,7 @@ impl Cluster {
                         inc.new_up_thru.insert(osd, map.epoch);
                     }
                     Wanted::PgTemp(want) => {
-                        inc.new_pg_temp.insert(pgid().pgid, want);
+                        inc.new_pg_temp.insert(pgid, want);
                     }
                 }
             }
@@ -533,7 +567,7 @@ impl Cluster {
         let host = self.hosts.get_mut(&osd).expect("a host");
         host.running = false;
         host.live = host.durable.clone();
-        host.pg = None;
+        (host.pg, host.aside) = (None, None);
         host.unsynced.clear();
         host.held.clear();
         host.reads.clear();
@@ -560,13 +594,12 @@ impl Cluster {
     pub fn start(&mut self, osds: &[OsdId]) {
         for osd in osds {
             self.hosts.get_mut(osd).expect("a host").running = true;
-            let stands_at = Pg::stored_epoch(pgid(), &self.hosts[osd].live);
-            if let Ok(epoch) = stands_at {
-                let map = self.maps[epoch as usize].clone();
-                self.with_env(*osd, &map, |host, env| {
-                    host.pg = Some(Pg::load(pgid(), env).expect("what was stored can be loaded"));
-                });
-            }
+            let other = if self.pgid == child() { pgid() } else { child() };
+            let pg = self.load(*osd, self.pgid);
+            let aside = self.load(*osd, other);
+            assert!(pg.is_some() || aside.is_none(), "what has not split yet must be played before what splits off it");
+            let host = self.hosts.get_mut(osd).expect("a host");
+            (host.pg, host.aside) = (pg, aside);
         }
         // One that was never seen to be gone is marked down first, so that the interval changes.
         let unnoticed: Vec<OsdId> = osds.iter().copied().filter(|o| self.map().is_up(*o)).collect();
@@ -575,6 +608,12 @@ impl Cluster {
         }
         let nonce = self.maps.len() as u32;
         self.next_map(|inc, _| osds.iter().for_each(|o| boot(inc, *o, nonce)));
+    }
+
+    fn load(&mut self, osd: OsdId, id: SpgId) -> Option<Pg> {
+        let epoch = Pg::stored_epoch(id, &self.hosts[&osd].live).ok()?;
+        let map = self.maps[epoch as usize].clone();
+        Some(self.with_env(osd, &map, |_, env| Pg::load(id, env).expect("what was stored can be loaded")))
     }
 
     pub fn heal(&mut self) {
@@ -602,10 +641,10 @@ impl Cluster {
     pub fn vanish(&mut self, osd: OsdId, name: &str) {
         let host = self.hosts.get_mut(&osd).expect("a host");
         for store in [&mut host.live, &mut host.durable] {
-            let (all, _) = store.list(Coll::Pg(pgid()), &GHObject::min(), usize::MAX).expect("memory can be read");
+            let (all, _) = store.list(Coll::Pg(self.pgid), &GHObject::min(), usize::MAX).expect("memory can be read");
             let mut txn = Transaction::new();
             for oid in all.into_iter().filter(|o| o.hobj.oid == name) {
-                txn.push(os::TxOp::Remove { coll: Coll::Pg(pgid()), oid });
+                txn.push(os::TxOp::Remove { coll: Coll::Pg(self.pgid), oid });
             }
             store.apply(&txn).expect("it is there");
         }
@@ -614,7 +653,7 @@ impl Cluster {
     /// The names of all objects that are called so on a disk.
     fn named(&self, osd: OsdId, name: &str) -> Vec<GHObject> {
         let store = &self.hosts[&osd].live;
-        let (all, _) = store.list(Coll::Pg(pgid()), &GHObject::min(), usize::MAX).expect("memory can be read");
+        let (all, _) = store.list(Coll::Pg(self.pgid), &GHObject::min(), usize::MAX).expect("memory can be read");
         all.into_iter().filter(|o| o.hobj.oid == name).collect()
     }
 
@@ -622,15 +661,15 @@ impl Cluster {
     pub fn spoil(&mut self, osd: OsdId, name: &str) {
         for oid in self.named(osd, name) {
             let host = self.hosts.get_mut(&osd).expect("a host");
-            host.live.spoil(Coll::Pg(pgid()), &oid).expect("it is there");
-            host.durable.spoil(Coll::Pg(pgid()), &oid).expect("it is there");
+            host.live.spoil(Coll::Pg(self.pgid), &oid).expect("it is there");
+            host.durable.spoil(Coll::Pg(self.pgid), &oid).expect("it is there");
         }
     }
 
     /// Changes what a disk holds, without anybody knowing.
     pub fn tamper(&mut self, osd: OsdId, name: &str, change: impl Fn(Coll, GHObject) -> TxOp) {
         for oid in self.named(osd, name) {
-            let txn = Transaction { ops: vec![change(Coll::Pg(pgid()), oid)] };
+            let txn = Transaction { ops: vec![change(Coll::Pg(self.pgid), oid)] };
             let host = self.hosts.get_mut(&osd).expect("a host");
             host.live.apply(&txn).expect("it is there");
             host.durable.apply(&txn).expect("it is there");
@@ -640,7 +679,7 @@ impl Cluster {
     /// `pg scrub|deep-scrub|repair`.
     pub fn scrub(&mut self, verb: &str) {
         let order = messages::MOSDScrub2 {
-            scrub_pgs: vec![pgid()],
+            scrub_pgs: vec![self.pgid],
             deep: verb == "deep-scrub",
             repair: verb == "repair",
             ..messages::MOSDScrub2::default()
@@ -726,7 +765,7 @@ impl Cluster {
     }
 
     pub fn primary(&self) -> OsdId {
-        self.map().pg_to_up_acting(pgid().pgid).acting_primary
+        self.map().pg_to_up_acting(self.pgid.pgid).acting_primary
     }
 
     /// Where a client sends ops: the primary, if there is one.
@@ -743,7 +782,7 @@ impl Cluster {
         let op = MOSDOp {
             snap_seq: self.snaps.first().copied().unwrap_or(0),
             snaps: self.snaps.clone(),
-            pgid: pgid(),
+            pgid: self.pgid,
             hobj,
             map_epoch: self.map().epoch,
             flags: self.op_flags
@@ -824,13 +863,13 @@ impl Cluster {
     pub fn snap_queue(&self) -> String {
         let queue = self.map().removed_snaps_queue.get(&POOL).cloned().unwrap_or_default();
         let purged = |o: &OsdId| self.hosts[o].pg.as_ref().map_or("-".into(), |pg| pg.info().purged_snaps.to_string());
-        let known: Vec<String> = self.map().pg_to_up_acting(pgid().pgid).acting.iter().map(purged).collect();
+        let known: Vec<String> = self.map().pg_to_up_acting(self.pgid.pgid).acting.iter().map(purged).collect();
         format!("{queue}, purged {}", known.join(" "))
     }
 
     /// The members of an object's family on one OSD, and how many keys its index of clones has.
     pub fn family(&self, osd: OsdId, name: &str) -> String {
-        let all = objects(&self.hosts[&osd].live);
+        let all = objects(&self.hosts[&osd].live, self.pgid);
         let ours = all.keys().filter(|o| o.hobj.oid.as_bytes() == name.as_bytes());
         let members = ours.map(|o| if o.hobj.is_head() { "head".to_owned() } else { o.hobj.snap.to_string() });
         let members = members.collect::<Vec<_>>().join(" ");
@@ -841,7 +880,7 @@ impl Cluster {
     pub fn state(&mut self) -> String {
         let primary = self.primary();
         let map = self.map();
-        let m = map.pg_to_up_acting(pgid().pgid);
+        let m = map.pg_to_up_acting(self.pgid.pgid);
         let acting = if m.up == m.acting { String::new() } else { format!(" acting {:?}", m.acting) };
         let state = match self.hosts.get(&primary).and_then(|h| h.pg.as_ref()) {
             Some(pg) if self.hosts[&primary].running => pg_state::to_string(pg.state()),
@@ -852,9 +891,9 @@ impl Cluster {
 
     /// Whether all members hold the same objects; else what differs.
     pub fn compare(&self) -> String {
-        let m = self.map().pg_to_up_acting(pgid().pgid);
+        let m = self.map().pg_to_up_acting(self.pgid.pgid);
         let copies: Vec<(OsdId, BTreeMap<GHObject, Bytes>)> =
-            m.acting.iter().map(|o| (*o, objects(&self.hosts[o].live))).collect();
+            m.acting.iter().map(|o| (*o, objects(&self.hosts[o].live, self.pgid))).collect();
         let Some((first, rest)) = copies.split_first() else { return "nobody serves".into() };
         for (osd, copy) in rest {
             if *copy != first.1 {
@@ -871,6 +910,11 @@ impl Cluster {
 }
 
 impl Host {
+    /// The other half of the PG is played.
+    fn turn(&mut self) {
+        std::mem::swap(&mut self.pg, &mut self.aside);
+    }
+
     fn new() -> Self {
         let mut store = MemStore::new();
         let mkfs = Transaction { ops: vec![TxOp::MkColl { coll: Coll::Meta, bits: 0 }] };
@@ -881,6 +925,7 @@ impl Host {
             unsynced: VecDeque::new(),
             held: Vec::new(),
             pg: None,
+            aside: None,
             running: true,
             tokens: Tokens::default(),
             scrubs: ScrubSlots::new(1),
@@ -904,8 +949,8 @@ fn recoded(msg: Message) -> Message {
 }
 
 /// The objects of the PG with everything that is in them, as text to compare.
-fn objects(store: &MemStore) -> BTreeMap<GHObject, Bytes> {
-    let coll = Coll::Pg(pgid());
+fn objects(store: &MemStore, pgid: SpgId) -> BTreeMap<GHObject, Bytes> {
+    let coll = Coll::Pg(pgid);
     if !store.collection_exists(coll) {
         return BTreeMap::new();
     }

@@ -104,10 +104,14 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
                 inc.new_lost.insert(osd, map.epoch);
             });
         }
+        ["split"] => c.split_in_two(),
+        // The other half of what was split.
+        ["turn"] => c.turn(),
         ["map", to @ ..] => {
+            let pgid = c.pgid.pgid;
             let to: Vec<OsdId> = to.iter().map(|w| num(w)).collect();
             c.next_map(|inc, _| {
-                inc.new_pg_upmap.insert(cluster::pgid().pgid, to);
+                inc.new_pg_upmap.insert(pgid, to);
             });
         }
         ["min_size", n] => {
@@ -224,9 +228,10 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             return Some(all.collect::<Vec<_>>().join(", "));
         }
         ["pg_temp", to @ ..] => {
+            let pgid = c.pgid.pgid;
             let to: Vec<OsdId> = to.iter().map(|w| num(w)).collect();
             c.next_map(|inc, _| {
-                inc.new_pg_temp.insert(cluster::pgid().pgid, to);
+                inc.new_pg_temp.insert(pgid, to);
             });
         }
         // An object vanishes from a disk.
@@ -352,6 +357,6 @@ macro_rules! cases {
 }
 
 cases!(
-    plain, peering, recovery, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound, scrub,
-    repair
+    plain, peering, recovery, splitting, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound,
+    scrub, repair
 );
