@@ -51,6 +51,9 @@ impl Osd {
         if pg.runnable(now) {
             self.run_queue.insert(id);
         }
+        for next in self.scrubs.take_given() {
+            self.timers.set(Timer::Pg(next), now.mono);
+        }
         self.perform(now, id, out);
     }
 

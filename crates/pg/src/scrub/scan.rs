@@ -17,6 +17,8 @@ use crate::ops::crc32c;
 
 /// So many objects are read at once.
 const READS_MAX: usize = 4;
+/// A read is at least so long: the store reads that much round the page cache, at a quarter of the CPU's time.
+const READ_MIN: u64 = 1 << 20;
 /// So many objects are listed at once.
 const LIST_MAX: usize = 64;
 /// So many objects a step are looked at.
@@ -135,7 +137,7 @@ impl Scan {
             return self.omap.push_back(OmapWalk { soid: r.soid, after: None, crc: u32::MAX });
         }
         let token = env.tokens.next();
-        let len = env.cfg.scrub.deep_stride.min(size - r.off);
+        let len = env.cfg.scrub.deep_stride.max(READ_MIN).min(size - r.off);
         env.out.push(PgOutput::Read { token, coll: self.coll, oid: r.soid.clone().into(), off: r.off, len });
         self.reading.insert(token, r);
     }

@@ -70,7 +70,8 @@ impl Pg {
 
     /// Starts what was asked for, or is due.
     pub(super) fn look_for_scrub(&mut self, env: &mut Env) {
-        if self.scrub.look_at.is_none_or(|at| at > env.now.mono) {
+        let its_turn = self.scrub.asked.is_some_and(|k| k.queued) && env.scrubs.holds_ordered(self.id);
+        if !its_turn && self.scrub.look_at.is_none_or(|at| at > env.now.mono) {
             return;
         }
         self.scrub.look_at = None;
@@ -88,6 +89,9 @@ impl Pg {
             if free && (!kind.queued || env.scrubs.take_ordered(self.id)) {
                 self.scrub.asked = None;
                 self.start_scrub(env, kind);
+            } else if !free && self.scrub.run.is_none() {
+                // Others need not wait until it can.
+                env.scrubs.release_ordered(self.id);
             }
         } else if self.can_scrub()
             && self.scrub.run.is_none()

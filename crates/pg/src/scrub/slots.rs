@@ -8,7 +8,7 @@
 //! and after each it rests many times as long as the chunk took: every member reads its copy for it, so that with
 //! three copies about a tenth of a disk's time goes to scrubs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use types::SpgId;
@@ -28,8 +28,11 @@ pub struct ScrubSlots {
     max: usize,
     local: BTreeSet<SpgId>,
     remote: BTreeSet<SpgId>,
-    /// Of orders for several.
+    /// Of orders for several: those that go, those that wait for one of them to be done, and those that were given
+    /// the place of one just now.
     ordered: BTreeSet<SpgId>,
+    waiting: VecDeque<SpgId>,
+    given: Vec<SpgId>,
     /// When a client was last seen to be served.
     clients_at: Option<Duration>,
     /// Beside clients no chunk begins before this.
@@ -56,11 +59,32 @@ impl ScrubSlots {
     }
 
     pub(crate) fn take_ordered(&mut self, id: SpgId) -> bool {
-        self.ordered.contains(&id) || self.ordered.len() < ORDERED_MAX && self.ordered.insert(id)
+        if self.holds_ordered(id) || self.ordered.len() < ORDERED_MAX && self.ordered.insert(id) {
+            return true;
+        }
+        if !self.waiting.contains(&id) {
+            self.waiting.push_back(id);
+        }
+        false
     }
 
+    pub(crate) fn holds_ordered(&self, id: SpgId) -> bool {
+        self.ordered.contains(&id)
+    }
+
+    /// Its place goes to the one that waits longest.
     pub(crate) fn release_ordered(&mut self, id: SpgId) {
-        self.ordered.remove(&id);
+        if self.ordered.remove(&id)
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.ordered.insert(next);
+            self.given.push(next);
+        }
+    }
+
+    /// The PGs that may begin now and do not know it.
+    pub fn take_given(&mut self) -> Vec<SpgId> {
+        std::mem::take(&mut self.given)
     }
 
     /// Clients were served just now.
@@ -105,7 +129,8 @@ impl ScrubSlots {
     pub fn forget(&mut self, id: SpgId) {
         self.local.remove(&id);
         self.remote.remove(&id);
-        self.ordered.remove(&id);
+        self.waiting.retain(|waits| *waits != id);
+        self.release_ordered(id);
     }
 
     /// A bad copy of the PG's on this OSD was written anew.
@@ -135,7 +160,11 @@ mod tests {
         let begun: Vec<u32> = (0..10).filter(|n| slots.take_ordered(pg(*n))).collect();
         assert_eq!(begun, [0, 1, 2, 3]);
         slots.release_ordered(pg(2));
-        assert!(slots.take_ordered(pg(7)) && !slots.take_ordered(pg(8)));
+        assert_eq!(slots.take_given(), [pg(4)], "who waits longest is next");
+        assert!(slots.take_ordered(pg(4)) && !slots.take_ordered(pg(8)));
+        slots.forget(pg(5));
+        slots.forget(pg(4));
+        assert_eq!(slots.take_given(), [pg(6)], "one that is gone gives its place on, too");
     }
 
     #[test]
