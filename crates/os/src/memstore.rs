@@ -43,8 +43,9 @@ struct Object {
     attrs: BTreeMap<ByteStr, Bytes>,
     omap_header: Bytes,
     omap: BTreeMap<ByteStr, Bytes>,
-    /// See [`MemStore::spoil`].
+    /// See [`MemStore::spoil`] and [`MemStore::spoil_omap`].
     spoiled: bool,
+    omap_spoiled: bool,
 }
 
 impl Object {
@@ -169,6 +170,16 @@ impl MemStore {
     pub fn spoil(&mut self, coll: Coll, oid: &GHObject) -> Result<(), ApplyError> {
         let object = self.find(coll, oid)?.ok_or_else(|| ApplyError::NoObject(coll, oid.clone().into()))?;
         object.spoiled = true;
+        Ok(())
+    }
+
+    /// The same of its omap.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub fn spoil_omap(&mut self, coll: Coll, oid: &GHObject) -> Result<(), ApplyError> {
+        let object = self.find(coll, oid)?.ok_or_else(|| ApplyError::NoObject(coll, oid.clone().into()))?;
+        object.omap_spoiled = true;
         Ok(())
     }
 
@@ -332,6 +343,16 @@ impl MemStore {
     fn object(&self, coll: Coll, oid: &GHObject) -> Option<&Object> {
         self.peek(coll, oid).ok()?.map(|o| &**o)
     }
+
+    /// The object, of whose omap something is to be read.
+    fn omap_of(&self, coll: Coll, oid: &GHObject) -> Result<Option<&Object>, ReadError> {
+        match self.object(coll, oid) {
+            Some(o) if o.omap_spoiled => {
+                Err(ReadError::Io { coll, oid: Box::new(oid.clone()), off: 0, why: "a bad row of its omap".into() })
+            }
+            found => Ok(found),
+        }
+    }
 }
 
 impl ObjectRead for MemStore {
@@ -388,11 +409,11 @@ impl ObjectRead for MemStore {
     }
 
     fn omap_header(&self, coll: Coll, oid: &GHObject) -> Result<Bytes, ReadError> {
-        Ok(self.object(coll, oid).map(|o| o.omap_header.clone()).unwrap_or_default())
+        Ok(self.omap_of(coll, oid)?.map(|o| o.omap_header.clone()).unwrap_or_default())
     }
 
     fn omap_values(&self, coll: Coll, oid: &GHObject, keys: &[ByteStr]) -> Result<BTreeMap<ByteStr, Bytes>, ReadError> {
-        let Some(o) = self.object(coll, oid) else { return Ok(BTreeMap::new()) };
+        let Some(o) = self.omap_of(coll, oid)? else { return Ok(BTreeMap::new()) };
         Ok(keys.iter().filter_map(|k| Some((k.clone(), o.omap.get(k)?.clone()))).collect())
     }
 
@@ -404,7 +425,7 @@ impl ObjectRead for MemStore {
         max: usize,
     ) -> Result<(Vec<(ByteStr, Bytes)>, bool), ReadError> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let Some(o) = self.object(coll, oid) else { return Ok((Vec::new(), false)) };
+        let Some(o) = self.omap_of(coll, oid)? else { return Ok((Vec::new(), false)) };
         let mut rest = o.omap.range::<[u8], _>((after.map_or(Unbounded, Excluded), Unbounded));
         let page = rest.by_ref().take(max).map(|(k, v)| (k.clone(), v.clone())).collect();
         Ok((page, rest.next().is_some()))

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use node::Token;
-use os::{MemStore, ObjectRead, Transaction};
+use os::{Coll, MemStore, ObjectRead, Transaction};
 use store::sim::{Lost, SimDisk};
 use store::{BlockDevice, Options, Reader, Store, Superblock};
-use types::Uuid;
+use types::{GHObject, Uuid};
 
 use crate::rng::Rng;
+use crate::rot::Rotten;
 
 const FITS: &str = "a core makes only transactions that the model can take";
 
@@ -25,9 +26,12 @@ pub trait SimStore {
     fn has_pending(&self) -> bool;
     /// Makes everything durable that was submitted before this call began; gives the tokens in order.
     fn commit(&mut self) -> Vec<Token>;
-    /// Something happens to what is stored, of which the disk says nothing; what it was, if anything could.
-    fn rot(&mut self, _rng: &mut Rng) -> Option<String> {
-        None
+    /// Something happens to what is stored, of which the disk says nothing; what it was, if anything could. What no
+    /// read can see happens only in the collections that `unseen_in` names.
+    fn rot(&mut self, rng: &mut Rng, unseen_in: &dyn Fn(Coll) -> bool) -> Option<String>;
+    /// Whether an object is known not to be what was written last.
+    fn is_rotten(&self, _coll: Coll, _oid: &GHObject) -> bool {
+        false
     }
     /// Loses what is not durable. The rng decides about torn and half-written things.
     fn crash(&mut self, rng: &mut Rng);
@@ -39,6 +43,7 @@ pub struct ModelDisk {
     durable: MemStore,
     visible: MemStore,
     pending: VecDeque<(Token, Transaction)>,
+    rotten: Rotten,
 }
 
 impl SimStore for ModelDisk {
@@ -52,6 +57,7 @@ impl SimStore for ModelDisk {
 
     fn submit(&mut self, token: Token, txn: Transaction) {
         self.visible.apply_in_place(&txn).expect(FITS);
+        self.rotten.note(&txn);
         self.pending.push_back((token, txn));
     }
 
@@ -68,6 +74,16 @@ impl SimStore for ModelDisk {
                 token
             })
             .collect()
+    }
+
+    fn rot(&mut self, rng: &mut Rng, unseen_in: &dyn Fn(Coll) -> bool) -> Option<String> {
+        // What is on the disk rots.
+        self.pending.is_empty().then_some(())?;
+        self.rotten.strike([&mut self.visible, &mut self.durable], rng, unseen_in)
+    }
+
+    fn is_rotten(&self, coll: Coll, oid: &GHObject) -> bool {
+        self.rotten.has(coll, oid)
     }
 
     fn crash(&mut self, rng: &mut Rng) {
@@ -139,7 +155,7 @@ impl SimStore for StoreDisk {
         tokens.into_iter().map(Token).collect()
     }
 
-    fn rot(&mut self, rng: &mut Rng) -> Option<String> {
+    fn rot(&mut self, rng: &mut Rng, _unseen_in: &dyn Fn(Coll) -> bool) -> Option<String> {
         let (block, pages) = (&self.disk.block, self.disk.block.used_pages());
         if pages.is_empty() {
             return None;

@@ -15,6 +15,7 @@ use types::osd_op::{OpArgs, OsdOp, op};
 use types::{OsdId, PgId};
 
 use crate::cluster::{Cluster, Plan, PoolPlan};
+use crate::provoke::{self, Situation};
 use crate::rng::Rng;
 use crate::trace::Trace;
 
@@ -133,6 +134,14 @@ struct Run {
     last: Vec<Try>,
 }
 
+impl Run {
+    fn look(&mut self) {
+        self.facts = Facts::decode(&look(&mut self.c));
+        self.summary.looks += 1;
+        self.last = safe(&self.facts, &mut self.summary);
+    }
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -158,7 +167,13 @@ fn until(seed: u64, looks: usize, trace: Trace) -> Run {
     c.load(true);
     let mut run = Run { c, facts: Facts::default(), summary: Summary::default(), last: Vec::new() };
     let rots = rng.percent(30) && least > 1;
+    let situation = rng.percent(60).then(|| *rng.pick(&Situation::ALL));
+    let provoked_at = rng.between(1, ROT_AT as u64 - 1) as usize;
     for n in 0..looks {
+        if let Some(situation) = situation.filter(|_| n + 1 == provoked_at) {
+            provoke(&mut run, &mut rng, situation);
+            continue;
+        }
         for _ in 0..rng.between(1, 3) {
             fault(&mut run.c, &mut rng);
             let soon = *rng.pick(&[100, 2_000, 15_000]);
@@ -169,11 +184,19 @@ fn until(seed: u64, looks: usize, trace: Trace) -> Run {
         }
         // Often long enough for everybody to have noticed.
         run.c.run(*rng.pick(&[0, 5, 30, 60]));
-        run.facts = Facts::decode(&look(&mut run.c));
-        run.summary.looks += 1;
-        run.last = safe(&run.facts, &mut run.summary);
+        run.look();
     }
     run
+}
+
+/// Brings a state about that chance seldom brings, and looks at it.
+fn provoke(run: &mut Run, rng: &mut Rng, situation: Situation) {
+    heal(&mut run.c, &BTreeSet::new());
+    run.c.load(true);
+    run.c.run(5);
+    run.c.world.note("provoked", &format!("{situation:?}"));
+    situation.bring_about(&mut run.c, rng);
+    run.look();
 }
 
 fn plan(rng: &mut Rng) -> Plan {
@@ -304,6 +327,7 @@ fn heal(c: &mut Cluster, gone: &BTreeSet<usize>) {
     for flag in FLAGS {
         c.order(&json!({"prefix": "osd unset", "key": flag}));
     }
+    provoke::undo(c);
     let gone_hosts: Vec<_> = gone.iter().map(|n| c.osds[*n]).collect();
     for host in c.everyone() {
         if !gone_hosts.contains(&host) {

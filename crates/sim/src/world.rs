@@ -8,7 +8,7 @@
 //! Whatever happens, [`Invariant`]s look on.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -179,7 +179,18 @@ impl World {
 
     /// The disk of a host goes bad in one place.
     pub fn rot(&mut self, host: HostId) {
-        if let Some(what) = self.hosts[host].disk.rot(&mut self.rng) {
+        self.rot_in(host, &BTreeSet::new());
+    }
+
+    /// The same, and of PGs that it does not lead also what no read can see, as long as it does not.
+    pub fn rot_unseen(&mut self, host: HostId) {
+        let followed = |osd: &osd::Osd| osd.pgs().filter(|pg| !pg.is_primary()).map(|pg| Coll::Pg(pg.id())).collect();
+        let unseen_in = self.osd(host).map(followed).unwrap_or_default();
+        self.rot_in(host, &unseen_in);
+    }
+
+    fn rot_in(&mut self, host: HostId, unseen_in: &BTreeSet<Coll>) {
+        if let Some(what) = self.hosts[host].disk.rot(&mut self.rng, &|coll| unseen_in.contains(&coll)) {
             self.note_of(host, &what);
         }
     }

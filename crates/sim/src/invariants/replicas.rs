@@ -39,7 +39,8 @@ impl Invariant for Replicas {
                 self.compared.insert(id, key);
                 for (other, _) in copies {
                     // A disk may have gone bad; what becomes of that is for scenarios to say.
-                    compare_readable(world, id, host, other);
+                    let rotten = |host: HostId, o: &GHObject| world.disk(host).is_rotten(Coll::Pg(id), o);
+                    compare_readable(world, id, host, other, &rotten);
                 }
             }
         }
@@ -48,17 +49,23 @@ impl Invariant for Replicas {
 
 /// Panics if two hosts' copies of a PG differ, or one cannot be read.
 pub fn compare(world: &World, id: SpgId, one: HostId, other: HostId) {
-    if let Some((host, name)) = compare_readable(world, id, one, other).first() {
+    if let Some((host, name)) = compare_readable(world, id, one, other, &|_, _| false).first() {
         panic!("pg {id}: {name} cannot be read on {}", world.label(*host));
     }
 }
 
-/// Panics if two hosts' copies of a PG differ in what can be read; gives what cannot.
-fn compare_readable(world: &World, id: SpgId, one: HostId, other: HostId) -> Vec<(HostId, GHObject)> {
+/// Panics if two hosts' copies of a PG differ in what can be read; gives what cannot. What is `rotten` may differ.
+fn compare_readable(
+    world: &World,
+    id: SpgId,
+    one: HostId,
+    other: HostId,
+    rotten: &dyn Fn(HostId, &GHObject) -> bool,
+) -> Vec<(HostId, GHObject)> {
     let (a, b) = (objects(world, one, id), objects(world, other, id));
     let names: BTreeSet<&GHObject> = a.keys().chain(b.keys()).collect();
     let mut unreadable = Vec::new();
-    for name in names {
+    for name in names.into_iter().filter(|name| !rotten(one, name) && !rotten(other, name)) {
         let (here, there) = (world.label(one), world.label(other));
         let bad = [(one, a.get(name)), (other, b.get(name))].into_iter().filter(|(_, c)| *c == Some(&None));
         let before = unreadable.len();
@@ -75,7 +82,7 @@ fn compare_readable(world: &World, id: SpgId, one: HostId, other: HostId) -> Vec
 /// One object's data, attributes, omap header and omap.
 type Content = (Bytes, BTreeMap<ByteStr, Bytes>, Bytes, Vec<(ByteStr, Bytes)>);
 
-/// `None`: its data cannot be read.
+/// `None`: its data or its omap cannot be read.
 fn objects(world: &World, host: HostId, id: SpgId) -> BTreeMap<GHObject, Option<Content>> {
     let (store, coll): (&dyn ObjectRead, _) = (world.disk(host).reader(), Coll::Pg(id));
     const READS: &str = "a healthy simulated disk reads";
@@ -86,8 +93,8 @@ fn objects(world: &World, host: HostId, id: SpgId) -> BTreeMap<GHObject, Option<
             let Ok(data) = store.read(coll, &o, 0, u64::MAX) else { return (o, None) };
             let data = data.unwrap_or_default();
             let attrs = store.attrs(coll, &o).expect(READS).unwrap_or_default();
-            let header = store.omap_header(coll, &o).expect(READS);
-            let (omap, _) = store.omap_range(coll, &o, None, usize::MAX).expect(READS);
+            let omap = store.omap_header(coll, &o).and_then(|h| Ok((h, store.omap_range(coll, &o, None, usize::MAX)?.0)));
+            let Ok((header, omap)) = omap else { return (o, None) };
             (o, Some((data, attrs, header, omap)))
         })
         .collect()

@@ -4,8 +4,8 @@ use sim::{Cluster, Plan};
 use types::pg_state;
 
 /// Routine scrubs come as often as they can.
-fn cluster(seed: u64) -> Cluster {
-    let mut plan = Plan { clients: 2, ..Plan::default() };
+fn cluster(seed: u64, model_disks: bool) -> Cluster {
+    let mut plan = Plan { clients: 2, model_disks, ..Plan::default() };
     plan.mix.bytes = 9_000;
     plan.mix.objects = 60;
     for (name, value) in [
@@ -56,7 +56,7 @@ fn mended(c: &Cluster) -> u64 {
 }
 
 fn disks_rot(seed: u64, rounds: usize) -> u64 {
-    let mut c = cluster(seed);
+    let mut c = cluster(seed, false);
     c.load(true);
     c.run(30);
     for round in 0..rounds {
@@ -71,6 +71,29 @@ fn disks_rot(seed: u64, rounds: usize) -> u64 {
     mended(&c)
 }
 
+/// Metadata, and what no checksum tells: one copy of an object at a time, many objects at once.
+fn metadata_rots(seed: u64, rounds: usize) -> u64 {
+    let mut c = cluster(seed, true);
+    c.load(true);
+    c.run(30);
+    for round in 0..rounds {
+        let osd = c.osds[round % c.osds.len()];
+        (0..60).for_each(|_| {
+            c.world.rot_unseen(osd);
+            c.world.run_for(std::time::Duration::from_millis(20));
+        });
+        wait_scrubbed(&mut c);
+        eprintln!("seed {seed} round {round}: {} mended", mended(&c));
+    }
+    c.settle();
+    mended(&c)
+}
+
+#[test]
+fn metadata_that_rots_is_mended_and_no_client_sees_it() {
+    assert!(metadata_rots(1, 3) > 20, "nothing that mattered went bad");
+}
+
 #[test]
 fn what_rots_on_a_disk_is_mended_before_anybody_reads_it() {
     assert!(disks_rot(1, 3) > 0, "nothing that mattered went bad");
@@ -83,4 +106,13 @@ fn the_same_whatever_the_seed() {
     let mended: u64 = (100..100 + seeds).map(|seed| disks_rot(seed, 4)).sum();
     println!("{mended} copies were mended");
     assert!(mended >= seeds);
+}
+
+#[test]
+#[ignore = "takes minutes: SEEDS=n"]
+fn the_same_of_metadata_whatever_the_seed() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
+    let mended: u64 = (100..100 + seeds).map(|seed| metadata_rots(seed, 4)).sum();
+    println!("{mended} copies were mended");
+    assert!(mended >= 20 * seeds);
 }
