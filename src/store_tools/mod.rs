@@ -28,7 +28,16 @@ pub fn run(command: &StoreCommand) -> Result<i32> {
             objects::remove(store, pgid, &which, *yes)
         }
         StoreCommand::RemovePg { store, pgid, yes } => carry::remove_pg(store, pgid, *yes),
-        StoreCommand::CorruptObject { store, pgid, object, what } => objects::corrupt(store, pgid, object, *what),
+        StoreCommand::CorruptObject { store, pgid, object, clone, what, set_attr, rm_attr, truncate } => {
+            let which = objects::Which { name: object, namespace: "", clone: *clone };
+            let damage = match (set_attr.as_deref(), rm_attr, truncate) {
+                (Some([name, hex]), ..) => objects::Damage::SetAttr(name, hex),
+                (_, Some(name), _) => objects::Damage::RmAttr(name),
+                (.., Some(size)) => objects::Damage::Truncate(*size),
+                _ => objects::Damage::Random(*what),
+            };
+            objects::corrupt(store, pgid, &which, &damage)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single objects of a stopped OSD's store.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use cli::args::{Corrupt, StoreArg};
 use os::{Coll, ObjectRead, ReadError, Transaction, TxOp};
@@ -116,32 +116,57 @@ pub fn remove(at: &StoreArg, pgid: &str, which: &Which<'_>, yes: bool) -> Result
     Ok(0)
 }
 
-pub fn corrupt(at: &StoreArg, pgid: &str, object: &str, what: Corrupt) -> Result<i32> {
+/// What is done to an object on purpose.
+#[derive(Debug)]
+pub enum Damage<'a> {
+    /// Random bytes in place of this.
+    Random(Corrupt),
+    SetAttr(&'a str, &'a str),
+    RmAttr(&'a str),
+    Truncate(u64),
+}
+
+pub fn corrupt(at: &StoreArg, pgid: &str, which: &Which<'_>, damage: &Damage<'_>) -> Result<i32> {
     let store = open(at)?;
     let id = pg_in(&store, pgid)?;
-    let coll = Coll::Pg(id);
-    let oid = find(&store, id, &Which { name: object, namespace: "", clone: None })?;
-    let mut data = vec![0; CORRUPT_BYTES];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut data)?;
-    let data = Bytes::from(data);
-    let attr = |name: &str| TxOp::SetAttrs { coll, oid: oid.clone(), attrs: [(name.into(), data.slice(..64))].into() };
-    let op = match what {
-        Corrupt::Data => TxOp::Write { coll, oid: oid.clone(), off: 0, data: data.clone(), fadvise: 0 },
-        Corrupt::Attr => attr("_spoilt"),
-        Corrupt::Snapset => attr("snapset"),
-        Corrupt::Omap => {
+    let (coll, object) = (Coll::Pg(id), which.name);
+    let oid = find(&store, id, which)?;
+    let set = |name: &str, value: Bytes| TxOp::SetAttrs { coll, oid: oid.clone(), attrs: [(name.into(), value)].into() };
+    let op = match damage {
+        Damage::Random(Corrupt::Data) => {
+            TxOp::Write { coll, oid: oid.clone(), off: 0, data: random(CORRUPT_BYTES)?, fadvise: 0 }
+        }
+        Damage::Random(Corrupt::Attr) => set("_spoilt", random(64)?),
+        Damage::Random(Corrupt::Snapset) => set("snapset", random(64)?),
+        Damage::Random(Corrupt::Omap) => {
             let (pairs, _) = store.omap_range(coll, &oid, None, 1)?;
             let Some((key, _)) = pairs.into_iter().next() else { bail!("{object} has no omap") };
-            TxOp::OmapSet { coll, oid: oid.clone(), keys: [(key, data.slice(..64))].into() }
+            TxOp::OmapSet { coll, oid: oid.clone(), keys: [(key, random(64)?)].into() }
         }
+        Damage::SetAttr(name, hex) => set(name, from_hex(hex)?),
+        Damage::RmAttr(name) => TxOp::RmAttr { coll, oid: oid.clone(), name: (*name).into() },
+        Damage::Truncate(size) => TxOp::Truncate { coll, oid: oid.clone(), size: *size },
     };
     let mut txn = Transaction::new();
     txn.push(op);
     commit(&store, &txn).map_err(anyhow::Error::msg)?;
     store.close()?;
-    match what {
-        Corrupt::Data => println!("overwrote the first {CORRUPT_BYTES} bytes of {object} in {coll}"),
-        other => println!("spoilt {other:?} of {object} in {coll}"),
+    match damage {
+        Damage::Random(Corrupt::Data) => println!("overwrote the first {CORRUPT_BYTES} bytes of {object} in {coll}"),
+        Damage::Random(what) => println!("spoilt {what:?} of {object} in {coll}"),
+        other => println!("did {other:?} to {object} in {coll}"),
     }
     Ok(0)
+}
+
+fn random(bytes: usize) -> Result<Bytes> {
+    let mut data = vec![0; bytes];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut data)?;
+    Ok(data.into())
+}
+
+fn from_hex(text: &str) -> Result<Bytes> {
+    let byte = |i: usize| text.get(i..i + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    bytes.map(Bytes::from).with_context(|| format!("{text} is not hexadecimal"))
 }

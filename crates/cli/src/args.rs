@@ -196,9 +196,21 @@ pub enum StoreCommand {
         store: StoreArg,
         pgid: String,
         object: String,
+        /// The clone of this number, not the object itself
+        #[arg(long)]
+        clone: Option<u64>,
         /// Damage this instead of the data
         #[arg(long, value_enum, default_value = "data")]
         what: Corrupt,
+        /// Set an attribute to these bytes, instead
+        #[arg(long, num_args = 2, value_names = ["NAME", "HEX"], conflicts_with = "what")]
+        set_attr: Option<Vec<String>>,
+        /// Remove an attribute, instead
+        #[arg(long, conflicts_with_all = ["what", "set_attr"])]
+        rm_attr: Option<String>,
+        /// Make its data this long, instead
+        #[arg(long, conflicts_with_all = ["what", "set_attr", "rm_attr"])]
+        truncate: Option<u64>,
     },
 }
 
