@@ -1,11 +1,11 @@
-//! Digests that a scrub found go into an object's info: nothing else of the object changes, nor does the version
-//! that users see, nor its time.
+//! Digests that a scrub found go into an object's info, or a snapset is written anew: nothing else of the object
+//! changes, nor does the version that users see, nor its time.
 
 use denc::to_bytes;
 use os::{ReadError, Transaction, TxOp};
-use types::{HObject, LogEntry, LogOp, ObjectModDesc, ObjectStatSum, UTime, features};
+use types::{HObject, LogEntry, LogOp, ObjectModDesc, ObjectStatSum, SnapSet, UTime, features};
 
-use super::exec::OI_NAME;
+use super::exec::{OI_NAME, SS_NAME};
 use super::{OpEnv, WriteSet};
 
 /// `None` if the object is gone. The PG holds the lock of its head.
@@ -58,4 +58,18 @@ pub fn record_digests(
         reply: None,
         effects: None,
     })))
+}
+
+/// Writes what a head says of its clones anew. `None` if the object is gone. The PG holds the lock.
+///
+/// # Errors
+/// If its info cannot be read.
+pub fn record_snapset(env: &mut OpEnv, head: &HObject, snapset: SnapSet) -> Result<Option<Box<WriteSet>>, ReadError> {
+    let Some(mut ws) = record_digests(env, head, None, None)? else { return Ok(None) };
+    let attrs = [(SS_NAME.clone(), to_bytes(&snapset, features::ALL))].into();
+    ws.txn.push(TxOp::SetAttrs { coll: env.coll(), oid: head.clone().into(), attrs });
+    for context in &mut ws.contexts {
+        context.ssc = snapset.clone();
+    }
+    Ok(Some(ws))
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use types::{HObject, ObjectInfo, OsdReqId, ScrubObject, UTime, object_flag};
 
+use super::snapsets::Proven;
 use super::{Run, Stage};
 use crate::client::ClientOp;
 use crate::env::Env;
@@ -70,6 +71,35 @@ impl Pg {
         }
         if let Some(run) = &mut self.scrub.run {
             run.recording = sent;
+        }
+    }
+
+    /// Writes snapsets anew of which the clones themselves prove what is wrong: such errors are mended by it.
+    pub(super) fn record_snapsets(&mut self, env: &mut Env, proven: Vec<Proven>) {
+        for Proven { head, snapset, errors, clones } in proven {
+            if self.missing_loc.needs(&head).is_some() || !self.contexts.try_lock(&head, Lock::Write) {
+                continue;
+            }
+            let op = ClientOp::own(&head);
+            let written = self.with_op_env(env, &op, |op_env| ops::record_snapset(op_env, &head, snapset));
+            let Ok(Some(ws)) = written else {
+                if self.contexts.unlock(&head, Lock::Write) {
+                    self.requeue_for_lock(&head);
+                }
+                continue;
+            };
+            let op = ClientOp { lock: Lock::Write, ..op };
+            let sent = self.submit_write(env, Some(op), OsdReqId::default(), *ws);
+            let Some(run) = &mut self.scrub.run else { return };
+            run.recording.insert(sent);
+            run.shallow = run.shallow.saturating_sub(errors);
+            run.snapset_errors = run.snapset_errors.saturating_sub(errors);
+            if let Some(results) = &mut self.scrub.results {
+                clones.iter().chain([&head]).for_each(|o| results.mended(o));
+            }
+            let text =
+                format!("{} repair: the snapset of {head} is written anew from what its clones are", self.id.pgid);
+            env.cluster_log(node::Level::Info, text);
         }
     }
 

@@ -13,6 +13,7 @@ use types::{EVersion, GHObject, HObject, ObjectStatSum, OsdId, ScrubMap, ScrubOb
 use super::compare::{self, Compared, Logged, Rules, Verdict};
 use super::digests::Record;
 use super::schedule::chance;
+use super::snapsets::Proven;
 use super::{Chunk, Kind, Results, Run, Scan, Stage, snapsets};
 use crate::env::Env;
 use crate::pg::Pg;
@@ -344,8 +345,9 @@ impl Pg {
         let (maps, end) = (std::mem::take(&mut c.maps), c.end.clone());
         run.divisor = 1;
         run.preempt_left = env.cfg.scrub.max_preemptions;
-        let records = self.compare_chunk(env, &maps);
+        let (records, proven) = self.compare_chunk(env, &maps);
         self.record_digests(env, records);
+        self.record_snapsets(env, proven);
         self.release_scrub_waiters();
         if end.is_max() {
             return self.finish_scrub(env);
@@ -366,8 +368,8 @@ impl Pg {
         newest
     }
 
-    /// Gives the digests that are to be written down.
-    fn compare_chunk(&mut self, env: &mut Env, maps: &BTreeMap<OsdId, ScrubMap>) -> Vec<Record> {
+    /// Gives the digests that are to be written down, and the snapsets.
+    fn compare_chunk(&mut self, env: &mut Env, maps: &BTreeMap<OsdId, ScrubMap>) -> (Vec<Record>, Vec<Proven>) {
         let rules = Rules { pgid: self.id.pgid, primary: self.whoami, max_object_size: env.cfg.max_object_size };
         let objects: BTreeSet<HObject> = maps.values().flat_map(|m| m.objects.keys().cloned()).collect();
         let logged = self.logged(&objects);
@@ -375,14 +377,16 @@ impl Pg {
         let mut base_map: BTreeMap<HObject, ScrubObject> = BTreeMap::new();
         let mut records = Vec::new();
         let (now, min_age) = (env.now.wall, env.cfg.scrub.digest_min_age);
-        let Some(run) = &mut self.scrub.run else { return records };
+        let Some(run) = &mut self.scrub.run else { return (records, Vec::new()) };
         let results = self.scrub.results.get_or_insert_default();
         for soid in &objects {
             let said = logged.get(soid).copied().unwrap_or(Logged::Nothing);
             let Compared { base, finding } = compare::compare(rules, soid, maps, said);
             run.scrubbed += 1;
             let removed = matches!(&finding, Some(f) if matches!(f.verdict, Verdict::Remove { .. }));
-            if let Some(o) = base.and_then(|osd| maps.get(&osd)?.objects.get(soid)).filter(|_| !removed) {
+            // Where no copy is sound, what the primary has says at least what there is of the family.
+            let base = base.unwrap_or(self.whoami);
+            if let Some(o) = maps.get(&base).and_then(|m| m.objects.get(soid)).filter(|_| !removed) {
                 run.omap.0 += o.object_omap_keys.cast_signed();
                 run.omap.1 += o.object_omap_bytes.cast_signed();
                 run.omap.2 += i64::from(o.large_omap_object_found);
@@ -413,6 +417,10 @@ impl Pg {
         for report in &families.reports {
             results.add_snapset(report);
         }
+        for note in families.notes {
+            env.cluster_log(Level::Info, note);
+        }
+        let proven = if run.kind.repair { std::mem::take(&mut families.proven) } else { Vec::new() };
         let more = lines.len().saturating_sub(LINES_MAX);
         for line in lines.into_iter().take(LINES_MAX) {
             env.cluster_log(Level::Error, line);
@@ -420,7 +428,7 @@ impl Pg {
         if more > 0 {
             env.cluster_log(Level::Error, format!("{} {more} more errors like these", self.id.pgid));
         }
-        records
+        (records, proven)
     }
 
     // --- the end

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use denc::from_bytes;
 use types::scrub_result::snapset_error as err;
-use types::{HObject, InconsistentSnapset, ObjectInfo, ObjectStatSum, PgId, ScrubObject, SnapId, SnapSet, object_flag};
+use types::{
+    HObject, InconsistentSnapset, IntervalSet, ObjectInfo, ObjectStatSum, PgId, ScrubObject, SnapId, SnapSet,
+    object_flag,
+};
 
 use crate::object::{OI_ATTR, SS_ATTR};
 
@@ -17,8 +20,21 @@ pub(crate) struct Families {
     pub reports: Vec<InconsistentSnapset>,
     pub errors: u32,
     pub lines: Vec<String>,
+    /// What is no error of its own.
+    pub notes: Vec<String>,
+    /// Snapsets of which only what the clones themselves prove is wrong, as they should be.
+    pub proven: Vec<Proven>,
     /// What these objects add up to.
     pub sum: ObjectStatSum,
+}
+
+/// A head's snapset, its errors, and the clones that they were reported of.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub head: HObject,
+    pub snapset: SnapSet,
+    pub errors: u32,
+    pub clones: Vec<HObject>,
 }
 
 /// Checks the families of a chunk; `mode` is the word for the kind of scrub.
@@ -34,6 +50,29 @@ pub(crate) fn check(mode: &str, pgid: PgId, objects: &BTreeMap<HObject, ScrubObj
         Family { mode, pgid, head, out: &mut found }.check(&family);
     }
     found
+}
+
+/// What a clone shares with the next newer one is a part of it.
+fn overlap_fits(ss: &SnapSet, clone: SnapId, size: u64) -> bool {
+    ss.clone_overlap.get(&clone).is_some_and(|shared| shared.iter().all(|(off, len)| off.saturating_add(len) <= size))
+}
+
+/// The snapset with the sizes that the clones have, and without overlaps that cannot be: nothing is shared then, which
+/// is always true enough. `None` if nothing is to be mended, or a clone is not sound itself.
+fn proven_by(ss: &SnapSet, members: &[(&HObject, &ScrubObject)]) -> Option<SnapSet> {
+    let mut right = ss.clone();
+    for clone in &ss.clones {
+        let (_, o) = members.iter().find(|(soid, _)| soid.snap == *clone)?;
+        let oi: ObjectInfo = from_bytes(o.attrs.get(OI_ATTR.as_bytes())?.clone()).ok()?;
+        if oi.size != o.size || o.read_error || o.stat_error {
+            return None;
+        }
+        right.clone_size.insert(*clone, oi.size);
+        if !overlap_fits(&right, *clone, oi.size) {
+            right.clone_overlap.insert(*clone, IntervalSet::default());
+        }
+    }
+    (right != *ss).then_some(right)
 }
 
 struct Family<'a> {
@@ -53,14 +92,17 @@ impl Family<'_> {
         let head = self.head.clone();
         let head_member = members.iter().find(|(o, _)| **o == head);
         let mut report = InconsistentSnapset { object: (&head).into(), ..InconsistentSnapset::default() };
+        let errors_before = self.out.errors;
         let snapset = head_member.and_then(|(_, o)| self.snapset(&head, o, &mut report));
+        let proven = snapset.as_ref().and_then(|ss| proven_by(ss, members));
+        let mut bad_clones = Vec::new();
         let mut any_clone_is_bad = false;
         let mut there = BTreeSet::new();
         for (soid, o) in members {
             there.insert(soid.snap);
             let mut own = InconsistentSnapset { object: (*soid).into(), ..InconsistentSnapset::default() };
             let oi = self.info(soid, o, &mut own);
-            self.add_up(soid, oi.as_ref(), snapset.as_ref());
+            self.add_up(soid, oi.as_ref(), proven.as_ref().or(snapset.as_ref()));
             if **soid == head {
                 report.errors |= own.errors;
                 continue;
@@ -83,11 +125,16 @@ impl Family<'_> {
             }
             if own.errors != 0 {
                 any_clone_is_bad = true;
+                bad_clones.push((*soid).clone());
                 self.out.reports.push(own);
             }
         }
         if let Some(ss) = &snapset {
             self.missing_clones(ss, &there, &mut report);
+            let errors = self.out.errors - errors_before;
+            if let Some(right) = proven.filter(|_| report.errors == 0) {
+                self.out.proven.push(Proven { head: head.clone(), snapset: right, errors, clones: bad_clones });
+            }
         }
         if head_member.is_some() && (report.errors != 0 || any_clone_is_bad) {
             self.out.reports.push(report);
@@ -96,10 +143,21 @@ impl Family<'_> {
 
     fn missing_clones(&mut self, ss: &SnapSet, there: &BTreeSet<SnapId>, report: &mut InconsistentSnapset) {
         let head = self.head.clone();
-        for clone in ss.clones.iter().rev().filter(|c| !there.contains(c)) {
-            self.error(&head, &format!("expected clone {} 1 missing", head.with_snap(*clone)));
+        // They are counted from one that is there to the next.
+        let mut in_a_row = 0;
+        for clone in ss.clones.iter().rev() {
+            if there.contains(clone) {
+                in_a_row = 0;
+                continue;
+            }
+            in_a_row += 1;
+            self.error(&head, &format!("expected clone {} {in_a_row} missing", head.with_snap(*clone)));
             report.errors |= err::CLONE_MISSING;
             report.missing.push(*clone);
+        }
+        if !report.missing.is_empty() {
+            let (mode, pgid, missing) = (self.mode, self.pgid, report.missing.len());
+            self.out.notes.push(format!("{mode} {pgid} {head} : {missing} missing clone(s)"));
         }
     }
 
@@ -161,7 +219,7 @@ impl Family<'_> {
                     wrong = Some(format!("size {} != clone_size {size}", oi.size));
                 } else if !ss.clone_overlap.contains_key(&soid.snap) {
                     wrong = Some("is missing in clone_overlap".to_owned());
-                } else if ss.clone_bytes(soid.snap).is_none() {
+                } else if !overlap_fits(ss, soid.snap, *size) {
                     wrong = Some("bad interval_set in clone_overlap".to_owned());
                 }
             }
