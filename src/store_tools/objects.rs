@@ -131,7 +131,8 @@ pub fn corrupt(at: &StoreArg, pgid: &str, which: &Which<'_>, damage: &Damage<'_>
     let id = pg_in(&store, pgid)?;
     let (coll, object) = (Coll::Pg(id), which.name);
     let oid = find(&store, id, which)?;
-    let set = |name: &str, value: Bytes| TxOp::SetAttrs { coll, oid: oid.clone(), attrs: [(name.into(), value)].into() };
+    let set =
+        |name: &str, value: Bytes| TxOp::SetAttrs { coll, oid: oid.clone(), attrs: [(name.into(), value)].into() };
     let op = match damage {
         Damage::Random(Corrupt::Data) => {
             TxOp::Write { coll, oid: oid.clone(), off: 0, data: random(CORRUPT_BYTES)?, fadvise: 0 }

@@ -42,9 +42,7 @@ impl Rotten {
                         false => self.names.remove(&(*dest_coll, dest.clone())),
                     };
                 }
-                TxOp::Clone { coll, oid, dest } | TxOp::CloneRange { coll, oid, dest, .. }
-                    if self.has(*coll, oid) =>
-                {
+                TxOp::Clone { coll, oid, dest } | TxOp::CloneRange { coll, oid, dest, .. } if self.has(*coll, oid) => {
                     self.names.insert((*coll, dest.clone()));
                 }
                 _ => {}

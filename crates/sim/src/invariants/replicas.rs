@@ -93,7 +93,8 @@ fn objects(world: &World, host: HostId, id: SpgId) -> BTreeMap<GHObject, Option<
             let Ok(data) = store.read(coll, &o, 0, u64::MAX) else { return (o, None) };
             let data = data.unwrap_or_default();
             let attrs = store.attrs(coll, &o).expect(READS).unwrap_or_default();
-            let omap = store.omap_header(coll, &o).and_then(|h| Ok((h, store.omap_range(coll, &o, None, usize::MAX)?.0)));
+            let omap =
+                store.omap_header(coll, &o).and_then(|h| Ok((h, store.omap_range(coll, &o, None, usize::MAX)?.0)));
             let Ok((header, omap)) = omap else { return (o, None) };
             (o, Some((data, attrs, header, omap)))
         })
