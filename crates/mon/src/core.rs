@@ -456,7 +456,11 @@ impl Node for Mon {
             Input::Wake => self.tick(cx),
             Input::Shutdown => cx.out.push(Output::Exit { code: 0 }),
             Input::StoreFailed { why } => self.die(cx, &format!("the monitor's store failed: {why}")),
-            Input::Message { .. } | Input::RemoteReset { .. } | Input::ReadDone { .. } | Input::Continue => {}
+            Input::Message { .. }
+            | Input::RemoteReset { .. }
+            | Input::ReadDone { .. }
+            | Input::Continue
+            | Input::Load(_) => {}
         }
         self.maintain(cx);
         // An answer of our own may let something more be done.

@@ -143,6 +143,8 @@ pub enum Input {
     },
     /// The time that [`Node::next_wakeup`] named has come.
     Wake,
+    /// How busy the machine is; about once a minute, from drivers that know.
+    Load(Load),
     /// See [`Node::runnable`].
     Continue,
     /// A polite request to stop (SIGTERM): say good-bye, then [`Output::Exit`].
@@ -152,6 +154,14 @@ pub enum Input {
     StoreFailed {
         why: String,
     },
+}
+
+/// How many tasks want a CPU, on average over the last minute and the last quarter of an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    pub minute: f64,
+    pub quarter: f64,
+    pub cpus: u32,
 }
 
 /// What is to be done.

@@ -17,6 +17,7 @@
 mod boot;
 mod command;
 mod copies;
+mod disk_times;
 mod dispatch;
 mod farewell;
 pub mod heartbeat;
@@ -144,6 +145,7 @@ pub struct Osd {
     trim_slots: Reserver<SpgId>,
     scrubs: ScrubSlots,
     recovery: recovery::RecoveryQueue,
+    disk_times: disk_times::DiskTimes,
     merges: pg_num::Merges,
     waiting: dispatch::Waiting,
     /// The latest epoch somebody knows of, and that we asked the monitors for.
@@ -193,6 +195,7 @@ impl Osd {
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
             scrubs: ScrubSlots::new(cfg.u64("osd_max_scrubs") as usize),
             recovery: recovery::RecoveryQueue::default(),
+            disk_times: disk_times::DiskTimes::default(),
             merges: pg_num::Merges::default(),
             waiting: dispatch::Waiting::default(),
             wanted_epoch: 0,
@@ -296,9 +299,11 @@ impl Osd {
         self.check_fullness(store, out);
         self.stop_backfill_if_full(now, store, out);
         self.measure_clients(now);
+        self.scrubs.note_recovery(self.recovery.is_busy());
         self.trim_maps(out);
         self.ask_again_for_copies(now, store, out);
         self.complain_of_slow_ops(now);
+        self.look_at_disk(now);
         self.ask_mon_again(now, out);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
@@ -316,6 +321,7 @@ impl Node for Osd {
             Input::Auth { conn, via, method, payload } => self.auth(conn, via, method, payload, out),
             Input::Committed(token) => self.committed(now, store, token, out),
             Input::ReadDone { token, result } => {
+                self.disk_times.read_done(token, now.mono);
                 if let Some(id) = self.reads.remove(&token) {
                     self.with_pg(now, store, id, out, |pg, env| pg.read_done(env, token, result));
                 }
@@ -324,6 +330,7 @@ impl Node for Osd {
                 let body = self.admin(now, store, &command, out);
                 out.push(Output::AdminReply { id, body });
             }
+            Input::Load(load) => self.scrubs.note_load(load),
             Input::Wake => self.wake(now, store, out),
             Input::Continue => self.run_pgs(now, store, out),
             Input::Shutdown => self.shutdown(now, out),

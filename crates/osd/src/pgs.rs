@@ -86,10 +86,12 @@ impl Osd {
             PgOutput::ShareMap { conn, has } => self.waiting.for_newer_map.push((conn, has)),
             PgOutput::Submit { token, txn } => {
                 self.submitted.push_back((token, Some(id)));
+                self.disk_times.submitted(token, now.mono);
                 out.push(Output::Submit { token, txn });
             }
             PgOutput::Read { token, coll, oid, off, len } => {
                 self.reads.insert(token, id);
+                self.disk_times.read(token, now.mono);
                 out.push(Output::Read { token, coll, oid, off, len });
             }
             PgOutput::UpThru { want } => self.want_up_thru(want, out),
@@ -166,6 +168,7 @@ impl Osd {
     }
 
     pub(crate) fn committed(&mut self, now: Now, store: &dyn ObjectRead, token: Token, out: &mut Vec<Output>) {
+        self.disk_times.committed(token, now.mono);
         while let Some((submitted, owner)) = self.submitted.front().copied() {
             if submitted > token {
                 break;

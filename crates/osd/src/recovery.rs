@@ -34,6 +34,11 @@ pub struct RecoveryQueue {
 }
 
 impl RecoveryQueue {
+    /// Whether objects are being recovered, or wait for it.
+    pub fn is_busy(&self) -> bool {
+        self.used > 0 || !self.waiting.is_empty()
+    }
+
     pub fn ask_remote(&mut self, id: SpgId, priority: u32, space: Option<u64>) {
         self.asked.push((id, priority, space));
     }

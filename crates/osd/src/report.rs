@@ -16,7 +16,7 @@ use monclient::MonClient;
 use node::{ConnId, Dest, Endpoint, Level, Now, Output};
 use os::ObjectRead;
 use types::options::Source;
-use types::{EntityName, Epoch, MgrMap, OsdStat, PoolId, SpgId, StoreStatfs};
+use types::{EntityName, Epoch, MgrMap, ObjectStorePerfStat, OsdStat, PoolId, SpgId, StoreStatfs};
 
 use crate::{Osd, Setup, State, Timer};
 
@@ -197,8 +197,18 @@ impl Osd {
         pools
     }
 
+    /// About once a second: the cluster's log hears of a disk that has become slow.
+    pub(crate) fn look_at_disk(&mut self, now: Now) {
+        if let Some(text) = self.disk_times.tick(now.mono) {
+            let me = self.setup.whoami;
+            let text = format!("osd.{me}: {text}; `spirula explain osd.{me}` says what helps");
+            self.log.entry(now, Level::Warn, text);
+        }
+    }
+
     pub(crate) fn osd_stat(&self, store: &dyn ObjectRead) -> OsdStat {
         let s = store.statfs();
+        let written = u64::try_from(self.disk_times.write_mean().as_nanos()).unwrap_or(u64::MAX);
         let up_from = self.maps.as_ref().map_or(0, |m| m.current().up_from(self.setup.whoami));
         OsdStat {
             statfs: StoreStatfs {
@@ -214,6 +224,8 @@ impl Osd {
             hb_peers: self.heartbeats.peers().into_iter().collect(),
             hb_pingtime: self.heartbeats.ping_times(),
             up_from,
+            // Ours are the same: what is submitted can be read at once.
+            os_perf_stat: ObjectStorePerfStat { os_commit_latency_ns: written, os_apply_latency_ns: written },
             // Ceph packs the epoch it became up in above the count of reports.
             seq: u64::from(up_from) << 32 | u64::from(self.report.seq),
             num_pgs: self.pgs.len() as u32,

@@ -21,7 +21,7 @@ use messages::{Message, Wire};
 use msgr::{
     Action, AuthDone, AuthOutcome, AuthVerdict, Config, ConnKey, Event, LinkError, LinkKey, MessageFrame, Messenger,
 };
-use node::{AuthReply, ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Peer, Token};
+use node::{AuthReply, ConnId, Dest, Endpoint, Input, Level, Load, Node, Now, Output, Peer, Token};
 use os::{Transaction, TxOp};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -112,6 +112,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONTINUE_MAX: usize = 64;
 /// How many turns may pass before what they submitted and sent goes out.
 const GATHER_MAX: usize = 4;
+/// How often a node hears how busy the machine is.
+const LOAD_EVERY: Duration = Duration::from_secs(60);
 /// How long an ending node waits for its last writes.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Numbers of listening sockets.
@@ -158,6 +160,8 @@ struct Driver<N, D> {
     /// Nothing commits any more.
     store_failed: bool,
     started: Instant,
+    /// When it is next looked how busy the machine is.
+    load_at: Duration,
     exit: Option<(i32, Duration)>,
     alarm: Wakeup,
     ids: Vec<u64>,
@@ -216,6 +220,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
             waiting_for_disk: BTreeSet::new(),
             store_failed: false,
             started: Instant::now(),
+            load_at: Duration::ZERO,
             exit: None,
             alarm: Wakeup::default(),
             ids: Vec::new(),
@@ -428,6 +433,10 @@ impl<N: Node, D: Disk> Driver<N, D> {
             }
         }
         if self.node.next_wakeup().is_some_and(|at| at <= now) {
+            if self.load_at <= now {
+                self.load_at = now + LOAD_EVERY;
+                self.inbox.extend(machine_load().map(Input::Load));
+            }
             self.input(Input::Wake);
         }
         self.drain_inbox();
@@ -766,6 +775,15 @@ impl<N: Node, D: Disk> Driver<N, D> {
             let _ = tell.send(Internal::ReadDone(Completion::ReadDone { token, result }));
         });
     }
+}
+
+/// Of Linux; elsewhere it is not known.
+fn machine_load() -> Option<Load> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let mut words = text.split(' ').map(|w| w.parse::<f64>().ok());
+    let (minute, quarter) = (words.next()??, words.nth(1)??);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Some(Load { minute, quarter, cpus: u32::try_from(cpus).unwrap_or(1) })
 }
 
 /// The one timer. Moving tokio's costs a system call when it moves forward, so one that is set too

@@ -66,6 +66,8 @@ pub struct ScrubConfig {
     pub randomize_ratio: f64,
     pub deep_randomize_ratio: f64,
     pub auto_repair: bool,
+    pub load_threshold: f64,
+    pub during_recovery: bool,
     /// From, until; all day if they are the same.
     pub hours: (i64, i64),
     pub week_days: (i64, i64),
@@ -90,6 +92,8 @@ impl ScrubConfig {
             randomize_ratio: c.f64("osd_scrub_interval_randomize_ratio"),
             deep_randomize_ratio: c.f64("osd_deep_scrub_randomize_ratio"),
             auto_repair: c.bool("osd_scrub_auto_repair"),
+            load_threshold: c.f64("osd_scrub_load_threshold"),
+            during_recovery: c.bool("osd_scrub_during_recovery"),
             hours: (c.i64("osd_scrub_begin_hour"), c.i64("osd_scrub_end_hour")),
             week_days: (c.i64("osd_scrub_begin_week_day"), c.i64("osd_scrub_end_week_day")),
         }

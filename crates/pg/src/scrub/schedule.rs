@@ -2,7 +2,8 @@
 //!
 //! A PG's next routine scrub is due `osd_scrub_min_interval` after its last, and a share of
 //! `osd_scrub_interval_randomize_ratio` of that later, which differs from PG to PG; then in the hours and on the
-//! days that are set (in UTC), or at any time once `osd_scrub_max_interval` is over. It is deep if the last deep
+//! days that are set (in UTC), while the machine is not too busy (`osd_scrub_load_threshold`), or at any time once
+//! `osd_scrub_max_interval` is over; and not while the OSD recovers objects (`osd_scrub_during_recovery`). It is deep if the last deep
 //! one is `osd_deep_scrub_interval` ago, or by chance (`osd_deep_scrub_randomize_ratio`). (Ceph:
 //! `OSDService::ScrubJob`, `PG::sched_scrub`)
 
@@ -145,8 +146,12 @@ impl Pg {
         if age(h.last_scrub_stamp) < wait && !must {
             return None;
         }
+        if env.scrubs.is_recovering() && !env.cfg.scrub.during_recovery {
+            return None;
+        }
         let late = max > 0.0 && age(h.last_scrub_stamp) >= max;
-        if !late && !must && !self.is_scrub_time(env) {
+        let may = self.is_scrub_time(env) && env.scrubs.load_permits(env.cfg.scrub.load_threshold);
+        if !late && !must && !may {
             return None;
         }
         let has_deep_errors = self.info.stats.stats.sum.num_deep_scrub_errors > 0;

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use node::Load;
 use types::SpgId;
 
 /// So many PGs of orders for several are scrubbed at once.
@@ -21,6 +22,8 @@ const REST_TIMES: u32 = 29;
 const REST_MAX: Duration = Duration::from_secs(2);
 /// Clients that were served so lately are there.
 const CLIENTS_LAST: Duration = Duration::from_secs(3);
+
+const MINUTES_A_DAY: f64 = 1440.0;
 
 /// The slots of one OSD, and what it has mended.
 #[derive(Debug, Default)]
@@ -37,6 +40,10 @@ pub struct ScrubSlots {
     clients_at: Option<Duration>,
     /// Beside clients no chunk begins before this.
     not_before: Duration,
+    load: Option<Load>,
+    /// The load over many hours.
+    daily: f64,
+    recovering: bool,
     /// Objects whose copy on this OSD was found bad and written anew since it started, by PG.
     pub mended: BTreeMap<SpgId, u64>,
 }
@@ -90,6 +97,33 @@ impl ScrubSlots {
     /// Clients were served just now.
     pub fn note_clients(&mut self, now: Duration) {
         self.clients_at = Some(now);
+    }
+
+    /// How busy the machine is, about once a minute.
+    pub fn note_load(&mut self, load: Load) {
+        self.daily = match self.load {
+            Some(_) => (self.daily * (MINUTES_A_DAY - 1.0) + load.minute) / MINUTES_A_DAY,
+            None => load.minute,
+        };
+        self.load = Some(load);
+    }
+
+    /// Whether the machine is idle enough for routine scrubs: below the threshold for a CPU, or below what is usual
+    /// there and falling (Ceph: `OSD::scrub_load_below_threshold`).
+    pub(crate) fn load_permits(&self, threshold: f64) -> bool {
+        self.load.is_none_or(|l| {
+            let a_cpu = l.minute / f64::from(l.cpus.max(1));
+            a_cpu < threshold || l.minute < self.daily && l.minute < l.quarter
+        })
+    }
+
+    /// Whether this OSD recovers objects.
+    pub fn note_recovery(&mut self, on: bool) {
+        self.recovering = on;
+    }
+
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.recovering
     }
 
     pub(crate) fn is_beside_clients(&self, now: Duration) -> bool {
@@ -165,6 +199,21 @@ mod tests {
         slots.forget(pg(5));
         slots.forget(pg(4));
         assert_eq!(slots.take_given(), [pg(6)], "one that is gone gives its place on, too");
+    }
+
+    #[test]
+    fn a_busy_machine_is_left_alone_unless_it_is_less_busy_than_it_uses_to_be() {
+        let load = |minute, quarter| Load { minute, quarter, cpus: 4 };
+        let mut slots = ScrubSlots::new(1);
+        assert!(slots.load_permits(0.5), "nobody said how busy it is");
+        slots.note_load(load(6.0, 6.0));
+        assert!(!slots.load_permits(0.5) && slots.load_permits(2.0));
+        slots.note_load(load(1.9, 6.0));
+        assert!(slots.load_permits(0.5));
+        slots.note_load(load(4.0, 5.0));
+        assert!(slots.load_permits(0.5), "it is falling");
+        slots.note_load(load(4.0, 3.0));
+        assert!(!slots.load_permits(0.5));
     }
 
     #[test]
