@@ -93,6 +93,8 @@ const KEPT: &[&str] = &[
     "num_pgs",
     "num_scrub_errors",
     "num_shards_repaired",
+    "perf_stat",
+    "commit_latency_ms",
     "num_unfound",
     "object",
     "objects",

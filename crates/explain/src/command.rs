@@ -105,6 +105,11 @@ impl Command {
         )
     }
 
+    pub(crate) fn never_primary(osd: OsdId) -> Self {
+        let json = json!({"prefix": "osd primary-affinity", "id": osd, "weight": 0.0});
+        Self::mon(format!("ceph osd primary-affinity {osd} 0"), json)
+    }
+
     pub(crate) fn unset(flag: &str) -> Self {
         Self::mon(format!("ceph osd unset {flag}"), json!({"prefix": "osd unset", "key": flag}))
     }

@@ -17,6 +17,7 @@ mod peered;
 mod peering;
 mod repairs;
 mod slow;
+mod slow_disk;
 mod stale;
 mod unfound;
 
@@ -44,6 +45,7 @@ const CAUSES: &[Cause] = &[
     full::find,
     flags::find,
     slow::find,
+    slow_disk::find,
     flapping::find,
     repairs::find,
     no_place::find,

@@ -40,6 +40,8 @@ pub struct OsdFacts {
     pub num_pgs: u64,
     /// How many bad copies its disk gave.
     pub repaired: u64,
+    /// How long its disk takes to keep a write, in ms, as of late; 0: it had none to keep, or that is not known.
+    pub commit_ms: u64,
 }
 
 impl OsdFacts {
@@ -55,6 +57,7 @@ impl OsdFacts {
         self.kb_avail = whole("kb_avail");
         self.num_pgs = whole("num_pgs");
         self.repaired = whole("num_shards_repaired");
+        self.commit_ms = int(&stat["perf_stat"], "commit_latency_ms").max(0) as u64;
     }
 }
 
