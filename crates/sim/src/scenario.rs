@@ -29,6 +29,15 @@ pub fn run(seed: u64) -> Summary {
 
 /// The same with a trace, which `show` gets if a rule is broken.
 pub fn run_traced(seed: u64, trace: Trace, show: &mut dyn FnMut(&Trace)) -> Summary {
+    run_sized(seed, false, trace, show)
+}
+
+/// The same on a cluster of many OSDs, with many PGs, where most faults hit some PGs and not others.
+pub fn run_wide(seed: u64, trace: Trace, show: &mut dyn FnMut(&Trace)) -> Summary {
+    run_sized(seed, true, trace, show)
+}
+
+fn run_sized(seed: u64, wide: bool, trace: Trace, show: &mut dyn FnMut(&Trace)) -> Summary {
     struct Shown<'a>(Cluster, &'a mut dyn FnMut(&Trace));
     impl Drop for Shown<'_> {
         fn drop(&mut self) {
@@ -38,8 +47,11 @@ pub fn run_traced(seed: u64, trace: Trace, show: &mut dyn FnMut(&Trace)) -> Summ
         }
     }
     let mut rng = Rng::new(seed ^ 0x005e_ed0f_5ce7_a210);
-    let plan = plan(&mut rng);
-    let pools = pools(&mut rng, plan.osds);
+    let mut plan = plan(&mut rng);
+    let mut pools = pools(&mut rng, plan.osds);
+    if wide {
+        widen(&mut plan, &mut pools, &mut rng);
+    }
     let mut shown = Shown(Cluster::with_trace(seed, &plan, trace), show);
     let c = &mut shown.0;
     c.world.note("seed", &format!("{plan:?} {pools:?}"));
@@ -86,6 +98,16 @@ fn plan(rng: &mut Rng) -> Plan {
         plan.options.extend(short.map(|(k, v)| (k.to_owned(), v.to_owned())));
     }
     plan
+}
+
+fn widen(plan: &mut Plan, pools: &mut Vec<PoolPlan>, rng: &mut Rng) {
+    plan.osds = rng.between(7, 12) as usize;
+    plan.mix.objects = rng.between(20, 60);
+    let more = rng.between(1, 2);
+    pools.extend((0..more).map(|_| PoolPlan { size: *rng.pick(&[2, 3, 4, 5]), min_size: 0, pg_num: 0 }));
+    for pool in pools {
+        pool.pg_num = *rng.pick(&[8, 16, 32]);
+    }
 }
 
 fn pools(rng: &mut Rng, osds: usize) -> Vec<PoolPlan> {

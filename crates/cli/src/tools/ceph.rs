@@ -1,7 +1,7 @@
 //! `ceph`: commands to the cluster and its daemons. Which there are, and what they take, the daemons
 //! themselves say.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use ::rados::{CommandReply, Event, Request, TellTarget};
@@ -286,7 +286,17 @@ fn one(session: &mut Session, target: &Target, words: &[String], o: &Options, in
     if reply.r < 0 && reply.rs.is_empty() {
         reply.rs = types::errno::message(reply.r);
     }
+    if reply.rs.is_empty() && o.format.is_none() && std::io::stderr().is_terminal() && is_unhealthy(words, &reply.data)
+    {
+        "`spirula explain` says why, what it means, and what helps".clone_into(&mut reply.rs);
+    }
     Ok(reply)
+}
+
+/// Whether a person asked how the cluster is, and it is not well.
+fn is_unhealthy(words: &[String], answer: &[u8]) -> bool {
+    let asked = words.first().is_some_and(|w| w == "health" || w == "status");
+    asked && ["HEALTH_WARN", "HEALTH_ERR"].iter().any(|s| answer.windows(s.len()).any(|w| w == s.as_bytes()))
 }
 
 /// Prints an answer as Ceph's program does; gives the exit code.

@@ -1,6 +1,6 @@
-//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--explain 1]
-//! [--bug NAME]`. With `--mons 1` the scenarios are those about monitors; with `--explain 1` what `explain` calls safe is
-//! carried out.
+//! Runs random scenarios: `sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--wide 1]
+//! [--explain 1] [--bug NAME]`. With `--mons 1` the scenarios are those about monitors; with `--wide 1` clusters have many
+//! OSDs and PGs; with `--explain 1` what `explain` calls safe is carried out.
 //!
 //! Without a first seed it is chosen by the clock: each sweep looks somewhere else, and says where. A seed
 //! that breaks a rule is run again with its trace, of which the last lines are printed. With a bug that is
@@ -24,17 +24,19 @@ struct Args {
     jobs: usize,
     /// Scenarios about monitors.
     mons: bool,
+    wide: bool,
     /// What is called safe is carried out.
     explain: bool,
     bug: Option<Bug>,
 }
 
-const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--explain 1] \
-                     [--bug NAME]";
+const USAGE: &str = "usage: sweep [--seeds N] [--from S] [--seed S] [--trace LINES] [--jobs N] [--mons 1] [--wide 1] \
+                     [--explain 1] [--bug NAME]";
 
 fn args() -> Option<Args> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons: false, explain: false, bug: None };
+    let (mons, wide, explain) = (false, false, false);
+    let mut args = Args { seeds: 300, from: None, trace: 40, jobs: cores, mons, wide, explain, bug: None };
     let mut rest = std::env::args().skip(1);
     while let Some(flag) = rest.next() {
         let value = rest.next()?;
@@ -50,6 +52,7 @@ fn args() -> Option<Args> {
             "--trace" => args.trace = value as usize,
             "--jobs" => args.jobs = (value as usize).max(1),
             "--mons" => args.mons = value > 0,
+            "--wide" => args.wide = value > 0,
             "--explain" => args.explain = value > 0,
             _ => return None,
         }
@@ -118,9 +121,10 @@ fn one(seed: u64, args: &Args) -> bool {
         return explained(seed);
     }
     let lines = args.trace;
-    let play = |trace: Trace, show: &mut dyn FnMut(&Trace)| match args.mons {
-        true => mon_scenario::run(seed, trace, show),
-        false => scenario::run_traced(seed, trace, show),
+    let play = |trace: Trace, show: &mut dyn FnMut(&Trace)| match (args.mons, args.wide) {
+        (true, _) => mon_scenario::run(seed, trace, show),
+        (_, true) => scenario::run_wide(seed, trace, show),
+        _ => scenario::run_traced(seed, trace, show),
     };
     match catch_unwind(AssertUnwindSafe(|| play(Trace::default(), &mut |_| {}))) {
         Ok(s) => {
@@ -142,7 +146,8 @@ fn one(seed: u64, args: &Args) -> bool {
                 let again = AssertUnwindSafe(|| play(Trace::keeping(lines), &mut show));
                 let _ = catch_unwind(again);
             }
-            println!("{text}again: cargo xtask sim --seed {seed} [--trace LINES]");
+            let wide = if args.wide { " --wide 1" } else { "" };
+            println!("{text}again: cargo xtask sim --seed {seed}{wide} [--trace LINES]");
             false
         }
     }
