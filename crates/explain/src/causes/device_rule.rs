@@ -4,7 +4,7 @@ use types::PgId;
 
 use super::down_osds_of;
 use crate::command::Command;
-use crate::facts::Facts;
+use crate::facts::{Facts, PgFacts};
 use crate::finding::{Advice, Finding, Safety, Severity, Waiting, codes};
 use crate::safety;
 use crate::words;
@@ -20,7 +20,9 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         if all_places >= pool.size || (class.is_none() && !devices.is_empty()) {
             continue;
         }
-        let pgs: Vec<PgId> = f.pgs_of(*id).filter(|(_, pg)| !pg.is_clean()).map(|(id, _)| *id).collect();
+        // Copies that are elsewhere from before make it clean, and remapped.
+        let lacks = |pg: &PgFacts| !pg.is_clean() || pg.is("remapped") && pg.up.len() < pool.size;
+        let pgs: Vec<PgId> = f.pgs_of(*id).filter(|(_, pg)| lacks(pg)).map(|(id, _)| *id).collect();
         if pgs.is_empty() {
             continue;
         }
