@@ -30,6 +30,8 @@ pub struct Summary {
     pub causes: BTreeMap<String, usize>,
     /// The commands that were called safe and carried out.
     pub tried: Vec<String>,
+    /// What was said at the last look, of a state that was made on purpose.
+    pub told: String,
     /// How many commands were not called safe.
     pub refused: usize,
 }
@@ -350,8 +352,7 @@ fn heal(c: &mut Cluster, gone: &BTreeSet<usize>) {
 }
 
 /// A run up to a look, then a command that was called safe.
-fn in_a_copy(seed: u64, look: usize, this: &Try, trace: Trace) {
-    let mut copy = until(seed, look, trace);
+fn in_a_copy(mut copy: Run, this: &Try) {
     copy.c.world.note("explain", &this.text);
     let gone = carry_out(&mut copy, &this.act);
     copy.c.run(20);
@@ -363,7 +364,47 @@ pub fn again(seed: u64, look: usize, text: &str, lines: usize) {
     let mut first = until(seed, look, Trace::default());
     let this =
         std::mem::take(&mut first.last).into_iter().find(|t| t.text == text).expect("it was called safe at this look");
-    in_a_copy(seed, look, &this, Trace::keeping(lines));
+    in_a_copy(until(seed, look, Trace::keeping(lines)), &this);
+}
+
+/// A cluster in a state that was made on purpose, looked at once.
+fn staged(seed: u64, situation: Situation) -> Run {
+    let mut plan = Plan { osds: 4, clients: 1, model_disks: true, ..Plan::default() };
+    plan.mix.objects = 12;
+    plan.mix.think = Duration::from_millis(200);
+    plan.options.push(("osd_pg_log_dups_tracked".to_owned(), "100000".to_owned()));
+    if situation == Situation::Incomplete {
+        // An OSD with an empty disk is to be backfilled.
+        let short = [("osd_min_pg_log_entries", "5"), ("osd_max_pg_log_entries", "10"), ("osd_pg_log_trim_min", "1")];
+        plan.options.extend(short.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+    let mut c = Cluster::new(seed, &plan);
+    c.wait_up(4);
+    c.create_pool_as(&PoolPlan { size: 3, min_size: 2, pg_num: 1 });
+    c.wait_clean();
+    c.load(true);
+    c.run(20);
+    let mut run = Run { c, facts: Facts::default(), summary: Summary::default(), last: Vec::new() };
+    assert!(situation.bring_about(&mut run.c, &mut Rng::new(seed)), "{situation:?} cannot be made");
+    run.look();
+    run
+}
+
+/// Makes a state on purpose, and carries out up to `tries` of what is called safe then, chosen by the seed.
+pub fn provoked(seed: u64, situation: Situation, tries: usize) -> Summary {
+    let mut rng = Rng::new(seed ^ 0x7215);
+    let mut first = staged(seed, situation);
+    let mut left = std::mem::take(&mut first.last);
+    let mut summary = std::mem::take(&mut first.summary);
+    summary.told = explain(&first.facts, None).expect("the cluster is there").to_text();
+    left.retain(|t| t.act != Act::Person);
+    while !left.is_empty() && summary.tried.len() < tries {
+        let this = left.swap_remove(rng.below(left.len() as u64) as usize);
+        println!("seed {seed}, {situation:?}: `{}` was called safe", this.text);
+        in_a_copy(staged(seed, situation), &this);
+        summary.tried.push(this.text);
+    }
+    summary
 }
 
 /// Plays a seed: so many looks, and at each up to `tries` of what was called safe, chosen by the seed.
@@ -383,7 +424,7 @@ pub fn run(seed: u64, looks: usize, tries: usize) -> Summary {
         }
         for this in tried {
             println!("seed {seed}, look {n}: `{}` was called safe", this.text);
-            in_a_copy(seed, n, &this, Trace::default());
+            in_a_copy(until(seed, n, Trace::default()), &this);
             summary.tried.push(this.text);
         }
     }

@@ -121,7 +121,8 @@ impl Rotten {
                 "it has an attribute too many"
             }
             6 => {
-                txn.push(attrs(*rng.pick(&["_", "snapset"]), b"rotten"));
+                let name = *rng.pick(&["_", "snapset"]);
+                txn.push(attrs(name, b"rotten"));
                 "its info or its snapset makes no sense"
             }
             7 => {

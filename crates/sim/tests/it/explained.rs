@@ -3,6 +3,7 @@
 use explain::{Facts, explain};
 use serde_json::json;
 use sim::cluster::PoolPlan;
+use sim::provoke::Situation;
 use sim::{Cluster, Plan};
 
 #[test]
@@ -14,6 +15,18 @@ fn what_is_called_safe_loses_nothing_on_a_few_fixed_seeds() {
         tried += summary.tried.len();
     }
     assert!(tried >= 4, "only {tried} commands were called safe");
+}
+
+/// `TRIES=n` carries out more, `SEED=n` plays another seed.
+#[test]
+fn states_made_on_purpose_are_named_and_what_is_safe_there_loses_nothing() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let causes = ["down", "unfound", "incomplete", "stale", "device-rule"];
+    for (situation, cause) in Situation::ALL.into_iter().zip(causes) {
+        let summary = sim::explain::provoked(number("SEED"), situation, number("TRIES") as usize);
+        assert!(summary.causes.contains_key(cause), "{situation:?} is not told: {}", summary.told);
+        assert!(!summary.tried.is_empty(), "nothing is safe in {situation:?}: {summary:?}");
+    }
 }
 
 #[test]
