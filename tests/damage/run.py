@@ -5,7 +5,7 @@ Damages the stores of a cluster on this machine, one kind after the other, throu
 writes what found it, what it was called, what mended it, how long that took, and whether the data was right.
 Uses Debian's `ceph`, `rados` and python3-rados. Exit code 1 if anything was not mended or read wrongly.
 """
-import argparse, json, os, re, subprocess, sys, time
+import argparse, json, os, re, struct, subprocess, sys, time
 import rados
 
 FAST = """osd_heartbeat_interval=1 osd_heartbeat_grace=6 osd_mon_heartbeat_interval=3 osd_mon_report_interval=1
@@ -76,7 +76,7 @@ class Case:
         lab.ceph('osd', 'pool', 'set', self.pool, 'min_size', '1')
         lab.ceph('osd', 'pool', 'application', 'enable', self.pool, 'rados')
         self.io = lab.cluster.open_ioctx(self.pool)
-        self.data = {}
+        self.data, self.omap = {}, {}
         for i in range(8):
             self.put(f'obj{i}', (f'{self.pool}/obj{i}/'.encode() * SIZE)[:SIZE])
         lab.wait_clean()
@@ -147,6 +147,9 @@ class Case:
         words = set()
         for i in out['inconsistents']:
             words |= set(i['errors']) | set(i['union_shard_errors'])
+        if not words:
+            out = json.loads(self.lab.sh('rados', '-c', self.lab.conf, 'list-inconsistent-snapset', self.pgid))
+            words = {e for i in out['inconsistents'] for e in i['errors']}
         return ', '.join(sorted(words))
 
     def right(self):
@@ -156,11 +159,38 @@ class Case:
                     return f'{name} is WRONG'
             except rados.Error as e:
                 return f'{name}: {e}'
+        for name, pairs in self.omap.items():
+            with rados.ReadOpCtx() as op:
+                found, _ = self.io.get_omap_vals(op, '', '', 100)
+                self.io.operate_read_op(op, name)
+                if dict(found) != pairs:
+                    return f'the omap of {name} is WRONG'
         return 'yes'
+
+    def set_omap(self, name, pairs):
+        with rados.WriteOpCtx() as op:
+            self.io.set_omap(op, tuple(pairs), tuple(pairs.values()))
+            self.io.operate_write_op(op, name)
+        self.omap[name] = pairs
+
+    def clone(self, name):
+        """Gives an object a clone, by a snapshot of the pool."""
+        self.io.create_snap('before')
+        time.sleep(1)
+        self.put(name, self.data[name][::-1])
+        return 1
 
     def end(self):
         self.io.close()
         self.lab.ceph('osd', 'pool', 'rm', self.pool, self.pool, '--yes-i-really-really-mean-it')
+
+
+def snapset_of_one(clone, size):
+    """A snapset's bytes: one clone of this size, which shares nothing with the head."""
+    u32, u64 = (lambda n: struct.pack('<I', n)), (lambda n: struct.pack('<Q', n))
+    one = u32(1) + u64(clone)
+    body = u64(clone) + b'\x01' + u32(0) + one + one + u32(0) + one + u64(size) + one + one
+    return b'\x03\x02' + u32(len(body)) + body
 
 
 def by_scrub(case, damage):
@@ -358,6 +388,19 @@ def main():
     def attribute(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'attr'))
     def snapset(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'snapset'))
 
+    def info(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--rm-attr', '_'))
+
+    def omap_key(c, osd):
+        c.set_omap('obj3', {'one': b'1', 'two': b'2' * 1000})
+        c.offline(osd, lambda: lab.store('corrupt-object', osd, c.pgid, 'obj3', '--what', 'omap'))
+
+    def clone_size(c):
+        """All copies of the snapset say the same wrong size of a clone."""
+        c.clone('obj3')
+        wrong = snapset_of_one(1, SIZE - 1)
+        for osd in c.acting:
+            c.offline(osd, lambda: lab.store('corrupt-object', osd, c.pgid, 'obj3', '--set-attr', 'snapset', wrong.hex()))
+
     cases = [
         ('the object is lost on a replica', 3, by_scrub, replica_lost),
         ('the object is lost on the primary', 3, by_scrub, primary_lost),
@@ -375,6 +418,10 @@ def main():
         ('a bit flips, and its block is written upon', 3, by_read, write_on_bad),
         ('an attribute too many on the primary', 3, by_scrub, attribute),
         ('the snapset of the primary makes no sense', 3, by_scrub, snapset),
+        ('the info of the primary is gone', 3, by_scrub, info),
+        ('a key of the omap has another value on a replica', 3, by_scrub, lambda c: omap_key(c, c.acting[-1])),
+        ('a key of the omap has another value on the primary', 3, by_scrub, lambda c: omap_key(c, c.acting[0])),
+        ('all copies of a snapset tell a wrong size of a clone', 3, by_scrub, clone_size),
         ('a bit flips in the metadata of a stopped OSD', 3, by_start, flip_row),
         ('the metadata file is cut to nothing', 3, by_start, lambda c: cut(c, 'kv', 0)),
         ('the metadata file is cut in half', 3, by_start, lambda c: cut(c, 'kv', 65536)),
