@@ -10,7 +10,7 @@ use types::errno::{EINVAL, ENOENT};
 use types::options::{self, Source};
 use types::{HObject, PgId, SpgId};
 
-use crate::{Osd, State};
+use crate::{Osd, State, inspect};
 
 const fn read(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "osd", perm: "r", flags: 0 }
@@ -73,7 +73,25 @@ static COMMANDS: &[Command] = &[
     write("config unset name=var,type=CephString", "take back what `config set` set"),
     write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
+    read("git_version", "the commit that this daemon was built from"),
+    read("dump_watchers", "the clients that watch objects of PGs that are led here"),
+    read("dump_blocklist", "the clients that may do nothing, and until when"),
+    read("dump_scrub_reservations", "how many PGs are being scrubbed, led here and elsewhere"),
+    read("flush_pg_stats", "tell the manager now how the PGs are"),
+    read("get_latest_osdmap", "ask the monitors whether there is a newer map"),
+    read("list_devices", "the disks of this OSD"),
+    read("get_mapped_pools", "the pools that have PGs here"),
+    read("send_beacon", "tell the monitors that this OSD lives"),
+    write(
+        "cluster_log name=level,type=CephChoices,strings=error name=message,type=CephString,n=N",
+        "write a line into the cluster's log",
+    ),
+    read("config help name=var,type=CephString,req=false", "what an option is, or all of them"),
+    read("config diff get name=var,type=CephString", "where one option's value comes from"),
+    read("perf schema", "what the counters are"),
+    write("perf reset name=var,type=CephString", "count from 0 again"),
     read("dump_pg_recovery_stats", "recovery counters"),
+    write("reset_pg_recovery_stats", "count recovery from 0 again"),
     read("dump_recovery_reservations", "who holds and who waits for a slot to recover or backfill"),
     read(
         "dump_osd_network name=value,type=CephInt,req=false",
@@ -245,7 +263,8 @@ impl Osd {
                 Reply::Tree(Dump::arr("scrub", led.map(pg::Pg::scrub_schedule).collect::<Vec<_>>()))
             }
             "config get" => {
-                let value = self.cfg.get(var()).ok_or_else(|| (ENOENT, format!("no such option: {}", var())))?;
+                let missing = || (ENOENT, format!("error getting '{}': (2) No such file or directory", var()));
+                let value = self.cfg.get(var()).ok_or_else(missing)?;
                 Reply::Tree(Dump::obj().with(options::normal_name(var()), value))
             }
             "config show" => {
@@ -280,15 +299,44 @@ impl Osd {
                 Reply::Tree(types::network::dump(entries, &self.cfg, args.i64("value"), now.wall.sec))
             }
             "explain_slow_ops" => Reply::Text(self.explain_slow_ops(now)),
-            "dump_pg_recovery_stats" => Reply::Text(String::new()),
+            "git_version" => Reply::Tree(Dump::obj().with("git_version", types::version::SHA)),
+            "dump_watchers" => Reply::Tree(self.dump_watchers()),
+            "dump_blocklist" => Reply::Tree(self.dump_blocklist()),
+            "dump_scrub_reservations" => Reply::Tree(self.dump_scrub_reservations()),
+            "flush_pg_stats" => Reply::Text(self.flush_pg_stats(now, store, out)),
+            "get_latest_osdmap" => {
+                self.mon.subscribe("osdmap", u64::from(self.epoch()) + 1, false);
+                self.mon.renew(out);
+                Reply::Text(String::new())
+            }
+            "get_mapped_pools" => {
+                let pools: std::collections::BTreeSet<i64> = self.pgs.keys().map(|id| id.pgid.pool).collect();
+                Reply::Tree(Dump::arr("pool", pools))
+            }
+            "send_beacon" => {
+                self.send_beacon(now, out);
+                Reply::Text(String::new())
+            }
+            "list_devices" => Reply::Tree(inspect::devices(&self.setup.metadata)),
+            "cluster_log" => {
+                self.log_by_command(now, args, out);
+                Reply::Text(String::new())
+            }
+            "config help" => Reply::Tree(inspect::config_help(args.str("var"))?),
+            "config diff get" => Reply::Tree(self.config_diff_of(var())),
+            "perf schema" => Reply::Tree(inspect::schema()),
+            "perf reset" => Reply::Tree(self.reset_counters(var())),
+            // Recovery is not counted by state.
+            "dump_pg_recovery_stats" => Reply::Tree(Dump::arr("state", Vec::<Dump>::new())),
+            "reset_pg_recovery_stats" => Reply::Text(String::new()),
             "dump_ops_in_flight"
             | "ops"
             | "dump_blocked_ops"
             | "dump_historic_ops"
             | "dump_historic_ops_by_duration"
             | "dump_historic_slow_ops" => Reply::Tree(self.dump_ops(now, prefix, &args.list("filterstr"))?),
-            "heap" => return Err((types::errno::EOPNOTSUPP, "not using tcmalloc".into())),
-            _ => return Err((EINVAL, format!("'{prefix}' is in the table but not answered"))),
+            "heap" => return Err((types::errno::EOPNOTSUPP, "could not issue heap profiler command -- not using tcmalloc!".into())),
+            _ => return Err(inspect::unanswered(prefix)),
         })
     }
 
@@ -338,7 +386,7 @@ impl Osd {
             .with("num_pgs", self.pgs.len())
     }
 
-    fn config_diff(&self) -> Dump {
+    pub(crate) fn config_diff(&self) -> Dump {
         let mut diff = Dump::obj();
         for (name, by_source) in self.cfg.changed() {
             let default = options::find(name).map_or("", |def| def.default_for(true));

@@ -21,6 +21,7 @@ mod disk_times;
 mod dispatch;
 mod farewell;
 pub mod heartbeat;
+mod inspect;
 mod maps;
 mod markdowns;
 pub mod offline;

@@ -226,14 +226,19 @@ impl Osd {
             up_from,
             // Ours are the same: what is submitted can be read at once.
             os_perf_stat: ObjectStorePerfStat { os_commit_latency_ns: written, os_apply_latency_ns: written },
-            // Ceph packs the epoch it became up in above the count of reports.
-            seq: u64::from(up_from) << 32 | u64::from(self.report.seq),
+            seq: self.stat_seq(),
             num_pgs: self.pgs.len() as u32,
             num_osds: 1,
             num_per_pool_osds: 1,
             num_per_pool_omap_osds: 1,
             ..OsdStat::default()
         }
+    }
+
+    /// Ceph packs the epoch it became up in above the count of reports.
+    pub(crate) fn stat_seq(&self) -> u64 {
+        let up_from = self.maps.as_ref().map_or(0, |m| m.current().up_from(self.setup.whoami));
+        u64::from(up_from) << 32 | u64::from(self.report.seq)
     }
 
     pub(crate) fn send_beacon(&mut self, now: Now, out: &mut Vec<Output>) {

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use types::{EVersion, Epoch, OsdId};
+use types::{EVersion, EntityAddr, Epoch, HObject, OsdId};
 
 use crate::lease::Readable;
 use crate::pg::{Pg, Phase};
+use crate::watch::WatchKey;
 
 impl Pg {
+    /// The watches on objects of this PG, if it is led here: object, watch, timeout, address.
+    pub fn watchers(&self) -> impl Iterator<Item = (&HObject, &WatchKey, Duration, &EntityAddr)> {
+        self.watches.all()
+    }
+
     pub fn up(&self) -> &[OsdId] {
         &self.ua.up
     }

@@ -147,6 +147,11 @@ impl Watches {
         }
     }
 
+    /// Object, watch, its timeout and the client's address.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&HObject, &WatchKey, Duration, &EntityAddr)> {
+        self.objects.iter().flat_map(|(soid, at)| at.iter().map(move |(key, w)| (soid, key, w.timeout, &w.addr)))
+    }
+
     pub(crate) fn is_connected(&self, soid: &HObject, key: &WatchKey) -> bool {
         self.objects.get(soid).and_then(|w| w.get(key)).is_some_and(|w| w.conn.is_some())
     }

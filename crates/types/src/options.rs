@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::dump::Dump;
+
 /// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionKind {
@@ -122,6 +124,44 @@ fn debug_level(text: &str) -> Option<String> {
 /// All options in order of their names.
 pub fn all() -> impl Iterator<Item = &'static OptionDef> {
     TABLE.values()
+}
+
+impl OptionDef {
+    /// As `config help` prints it; without Ceph's descriptions, which are its own.
+    pub fn dump(&self) -> Dump {
+        let list = |items: &[&'static str]| Dump::arr("item", items.iter().copied());
+        let daemon = match self.daemon_default {
+            "" => Dump::from(""),
+            text => self.typed(text),
+        };
+        Dump::obj()
+            .with("name", self.name)
+            .with("type", self.kind.as_str())
+            .with("level", self.level)
+            .with("desc", "")
+            .with("long_desc", "")
+            .with("default", self.typed(self.default))
+            .with("daemon_default", daemon)
+            .with("tags", list(&[]))
+            .with("services", list(&self.services))
+            .with("see_also", list(&[]))
+            .with("min", self.min)
+            .with("max", self.max)
+            .with("can_update_at_runtime", self.runtime)
+            .with("flags", list(&self.flags))
+    }
+
+    fn typed(&self, text: &str) -> Dump {
+        match self.kind {
+            OptionKind::Int => text.parse::<i64>().map_or_else(|_| text.into(), Dump::from),
+            OptionKind::UInt | OptionKind::Size | OptionKind::Secs | OptionKind::Millisecs => {
+                parse_size(text).map_or_else(|| text.into(), Dump::from)
+            }
+            OptionKind::Float => text.parse::<f64>().map_or_else(|_| text.into(), Dump::from),
+            OptionKind::Bool => Dump::from(text == "true"),
+            _ => text.into(),
+        }
+    }
 }
 
 /// Finds an option; dashes and spaces in the name count as underscores.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use types::dump::Dump;
-use types::options::{self, OptionDef, OptionKind};
+use types::options::{self, OptionDef};
 use types::table::Table;
 use types::{UTime, errno};
 
@@ -243,44 +243,10 @@ fn get_one(c: &Cmd, entity: &str, key: &str, found: &BTreeMap<String, &Setting>)
     Ok(Reply::data(value + "\n"))
 }
 
-fn typed_default(def: &OptionDef, text: &str) -> Dump {
-    match def.kind {
-        OptionKind::Int => text.parse::<i64>().map_or_else(|_| text.into(), Dump::from),
-        OptionKind::UInt | OptionKind::Size | OptionKind::Secs | OptionKind::Millisecs => {
-            options::parse_size(text).map_or_else(|| text.into(), Dump::from)
-        }
-        OptionKind::Float => text.parse::<f64>().map_or_else(|_| text.into(), Dump::from),
-        OptionKind::Bool => Dump::from(text == "true"),
-        _ => text.into(),
-    }
-}
-
 pub fn help(c: &mut Cmd) -> CmdResult {
     let key = c.arg("key")?;
     let Some(def) = options::find(&key) else {
         return fail(errno::ENOENT, format!("configuration option '{key}' not recognized"));
-    };
-    let tree = || {
-        let list = |items: &[&'static str]| Dump::arr("item", items.iter().copied());
-        let daemon = match def.daemon_default {
-            "" => Dump::from(""),
-            text => typed_default(def, text),
-        };
-        Dump::obj()
-            .with("name", def.name)
-            .with("type", def.kind.as_str())
-            .with("level", def.level)
-            .with("desc", "")
-            .with("long_desc", "")
-            .with("default", typed_default(def, def.default))
-            .with("daemon_default", daemon)
-            .with("tags", list(&[]))
-            .with("services", list(&def.services))
-            .with("see_also", list(&[]))
-            .with("min", def.min)
-            .with("max", def.max)
-            .with("can_update_at_runtime", def.runtime)
-            .with("flags", list(&def.flags))
     };
     let text = || {
         let mut t = format!("{} - \n  ({}, {})\n  Default: {}\n", def.name, def.kind.as_str(), def.level, def.default);
@@ -299,7 +265,7 @@ pub fn help(c: &mut Cmd) -> CmdResult {
         }
         t
     };
-    Ok(c.dump_or("option", tree, text))
+    Ok(c.dump_or("option", || def.dump(), text))
 }
 
 /// Ceph lists all but the levels of logging.

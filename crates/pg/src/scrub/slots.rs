@@ -173,6 +173,11 @@ impl ScrubSlots {
     }
 
     /// How many copies on this OSD were mended since it started.
+    /// How many PGs are being scrubbed: led here, and led elsewhere.
+    pub fn taken(&self) -> (usize, usize) {
+        (self.local.len(), self.remote.len())
+    }
+
     pub fn mended_total(&self) -> u64 {
         self.mended.values().sum()
     }
