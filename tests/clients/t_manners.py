@@ -157,3 +157,13 @@ def a_folder_with_something_else_in_it_is_left_alone(t):
         shutil.rmtree(c.dir)
     finally:
         c.__exit__(None, None, None)
+
+
+@test
+def a_cluster_that_exists_is_not_made_larger_by_up(t):
+    with Cluster(t.binary) as c:
+        for options, what in ((['--osds', '5'], 'spirula add-osd'), (['--osds', '2'], 'ceph osd purge'),
+                              (['--mons', '3'], 'spirula add-mon'), (['--osd-size', '5G'], 'bluestore_block_size')):
+            done = c.spirula('up', *options, rc=1)
+            assert what in done.errors and len(done.errors.strip().splitlines()) == 1, done
+        assert 'runs already' in c.up('--osds', '3', '--mons', '1').text

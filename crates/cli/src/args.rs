@@ -24,18 +24,18 @@ pub enum Command {
     Up {
         #[command(flatten)]
         dir: DirArg,
-        /// How many OSDs a new cluster gets
-        #[arg(long, default_value_t = 3)]
-        osds: i32,
-        /// How many monitors a new cluster gets
-        #[arg(long, default_value_t = 1)]
-        mons: i32,
+        /// How many OSDs a new cluster gets [default: 3]
+        #[arg(long)]
+        osds: Option<i32>,
+        /// How many monitors a new cluster gets [default: 1]
+        #[arg(long)]
+        mons: Option<i32>,
         /// The first of the ports that a new cluster listens at [default: a free range]
         #[arg(long)]
         port: Option<u16>,
-        /// The space that each OSD of a new cluster claims (sparse)
-        #[arg(long, default_value = "10G", value_parser = size)]
-        osd_size: u64,
+        /// The space that each OSD of a new cluster claims (sparse) [default: 10G]
+        #[arg(long, value_parser = size)]
+        osd_size: Option<u64>,
         /// An option of Ceph's for a new cluster; may be repeated
         #[arg(long, value_name = "OPTION=VALUE")]
         set: Vec<String>,

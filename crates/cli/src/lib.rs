@@ -48,9 +48,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
     match command {
         Command::Up { dir, osds, mons, port, osd_size, set } => {
-            let options =
-                up::UpOptions { osds: *osds, mons: *mons, port: *port, osd_size: *osd_size, set: set.clone() };
-            return up::up(&dir.dir, &options);
+            let asked = up::Asked { osds: *osds, mons: *mons, port: *port, osd_size: *osd_size, set: set.clone() };
+            return up::up(&dir.dir, &asked);
         }
         Command::Down { dir } => down(&dir.dir)?,
         Command::Start { daemon, dir } => start(&dir.dir, daemon)?,

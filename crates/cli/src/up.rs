@@ -27,6 +27,28 @@ pub struct UpOptions {
     pub set: Vec<String>,
 }
 
+/// What the command line of `up` names. A cluster that exists is none of the things that differ from it.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    pub osds: Option<i32>,
+    pub mons: Option<i32>,
+    pub port: Option<u16>,
+    pub osd_size: Option<u64>,
+    pub set: Vec<String>,
+}
+
+impl Asked {
+    fn or_default(&self) -> UpOptions {
+        UpOptions {
+            osds: self.osds.unwrap_or(3),
+            mons: self.mons.unwrap_or(1),
+            port: self.port,
+            osd_size: self.osd_size.unwrap_or(10 << 30),
+            set: self.set.clone(),
+        }
+    }
+}
+
 /// A monitor takes one port and its manager the next.
 const PORTS_PER_MON: u16 = 2;
 /// An OSD listens for clients, for OSDs, and for heartbeats on both networks.
@@ -50,10 +72,10 @@ const POLL: Duration = Duration::from_millis(20);
 /// # Errors
 /// One line: what, why, and what to do. What was started keeps running, so that its logs and state can
 /// be looked at; `down` ends it.
-pub fn up(path: &Path, options: &UpOptions) -> Result<i32> {
+pub fn up(path: &Path, asked: &Asked) -> Result<i32> {
     let dir = ClusterDir::new(path)?;
     interrupt::catch();
-    let done = up_in(&dir, options);
+    let done = up_in(&dir, asked);
     if !interrupt::hit() {
         return done.map(|()| 0);
     }
@@ -84,14 +106,14 @@ pub fn up_quietly(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
     wait_healthy(dir).map(drop)
 }
 
-fn up_in(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
+fn up_in(dir: &ClusterDir, asked: &Asked) -> Result<()> {
     let started = Instant::now();
     let held = if dir.holds_cluster() {
         dir.check_layout()?;
-        refuse_changes(dir, options)?;
+        refuse_changes(dir, asked)?;
         lock::take(dir, "up")?
     } else {
-        create(dir, options)?
+        create(dir, &asked.or_default())?
     };
     let daemons = dir.daemons()?;
     // Those that were killed may be dying still, those that an earlier `up` left may be starting still.
@@ -126,8 +148,38 @@ fn print_usage(dir: &ClusterDir) {
 }
 
 /// Options of an existing cluster are not changed by `up`; that is said, not ignored.
-fn refuse_changes(dir: &ClusterDir, options: &UpOptions) -> Result<()> {
-    if !options.set.is_empty() {
+/// `up` starts what is there; it changes no cluster, and says what does.
+fn refuse_changes(dir: &ClusterDir, asked: &Asked) -> Result<()> {
+    let conf = Conf::read(&dir.conf_file())?;
+    let has = |section: &str, key: &str| conf.get(section, key).and_then(|value| value.parse::<u64>().ok());
+    let daemons = dir.daemons()?;
+    let osds = daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count();
+    let mons = daemons.len() - osds;
+    if let Some(wanted) = asked.osds.filter(|n| usize::try_from(*n) != Ok(osds)) {
+        let how = match usize::try_from(wanted).is_ok_and(|n| n > osds) {
+            true => format!("`spirula add-osd --dir {dir}` adds one"),
+            false => "`ceph osd purge` takes one away (see `spirula explain`)".to_owned(),
+        };
+        bail!("--osds {wanted}: the cluster in {dir} exists and has {osds} OSDs; {how}");
+    }
+    if let Some(wanted) = asked.mons.filter(|n| usize::try_from(*n) != Ok(mons)) {
+        bail!(
+            "--mons {wanted}: the cluster in {dir} exists and has {mons}; `spirula add-mon` and `rm-mon` change that"
+        );
+    }
+    if let Some(wanted) = asked.port.filter(|p| has("spirula", "port").is_some_and(|port| port != u64::from(*p))) {
+        bail!("--port {wanted}: the cluster in {dir} exists, and its monitors keep their addresses; leave it out");
+    }
+    if let Some(wanted) =
+        asked.osd_size.filter(|s| has("global", "bluestore_block_size").is_some_and(|size| size != *s))
+    {
+        bail!(
+            "--osd-size {wanted}: the OSDs of the cluster in {dir} keep their size; for those to come, edit \
+             bluestore_block_size in {}",
+            dir.conf_file().display()
+        );
+    }
+    if !asked.set.is_empty() {
         bail!(
             "the cluster in {dir} exists: change its options with `ceph config set`, or edit {}",
             dir.conf_file().display()
