@@ -2,6 +2,8 @@
 
 use types::command::{Command, FLAG_MGR};
 
+use crate::modules;
+
 const fn pg(sig: &'static str, help: &'static str) -> Command {
     Command { sig, help, module: "pg", perm: "r", flags: FLAG_MGR }
 }
@@ -26,7 +28,7 @@ const fn mgr_change(sig: &'static str, perm: &'static str, help: &'static str) -
     Command { sig, help, module: "mgr", perm, flags: FLAG_MGR }
 }
 
-pub static COMMANDS: &[Command] = &[
+static COMMANDS: &[Command] = &[
     mgr("service dump", "the daemons that registered with the manager"),
     mgr("service status", "when each registered daemon was last heard of"),
     pg("pg stat", "how many placement groups are in which state"),
@@ -153,3 +155,8 @@ pub static COMMANDS: &[Command] = &[
     mgr_change("crash archive name=id,type=CephString", "w", "take note of a report: it raises RECENT_CRASH no more"),
     mgr_change("crash archive-all", "w", "take note of all reports"),
 ];
+
+/// All that the manager answers.
+pub fn commands() -> impl Iterator<Item = &'static Command> + Clone {
+    COMMANDS.iter().chain(modules::COMMANDS)
+}

@@ -15,6 +15,7 @@ mod health;
 mod health_scrub;
 mod loss;
 mod mgr;
+mod modules;
 mod osd_df;
 mod osd_status;
 mod reweight;
@@ -25,7 +26,7 @@ mod stats;
 pub mod summary;
 pub mod text;
 
-pub use commands::COMMANDS;
+pub use commands::commands;
 pub use digest::{Digest, HealthCheck, PoolSum, Severity};
 pub use health::Thresholds;
 pub use health_scrub::ScrubThresholds;

@@ -22,13 +22,14 @@ use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, Ser
 use crate::digest::{Digest, PoolSum};
 use crate::force::Force;
 use crate::health::Thresholds;
+use crate::modules::{self, Told};
 use crate::osd_df::{Filter, OsdDf};
 use crate::reweight::{self, Plan};
 use crate::safety::{self, Destruction};
 use crate::scrub::ScrubOrder;
 use crate::stats::PgMap;
 use crate::summary::Summary;
-use crate::{COMMANDS, autoscale, health, health_scrub, osd_status, show};
+use crate::{autoscale, commands, health, health_scrub, osd_status, show};
 
 /// Reports beyond this are not asked for (Ceph: `mgr_stats_threshold`).
 const STATS_THRESHOLD: u32 = 5;
@@ -375,10 +376,10 @@ impl Mgr {
         };
         let prefix = args.prefix().to_owned();
         if prefix == "get_command_descriptions" {
-            let data = types::command::descriptions(COMMANDS).to_json();
+            let data = types::command::descriptions(commands()).to_json();
             return Outcome::Done(Reply { data, ..Reply::default() });
         }
-        if let Some(command) = COMMANDS.iter().find(|c| c.is_named(&prefix))
+        if let Some(command) = commands().find(|c| c.is_named(&prefix))
             && let Err((errno, why)) = command.check(&args)
         {
             return failed(errno, why);
@@ -460,7 +461,9 @@ impl Mgr {
                 };
                 said(format!("dumped {what}"), shown?)
             }
-            "pg dump_pools_json" => Ok(Shown::Tree(show::pg_dump_tree(pgs, map, "pools"), "pg_map")),
+            "pg dump_pools_json" => {
+                said("dumped pools".to_owned(), Shown::Tree(show::pg_dump_tree(pgs, map, "pools"), "pg_map"))
+            }
             "pg ls" | "pg ls-by-pool" | "pg ls-by-primary" | "pg ls-by-osd" => {
                 let chosen = self.choose_pgs(map, prefix, args)?;
                 either(&|| show::ls_tree(&chosen), &|| show::ls_text(now, &chosen))
@@ -518,7 +521,7 @@ impl Mgr {
             | "osd test-reweight-by-utilization"
             | "osd test-reweight-by-pg" => self.reweight(map, prefix, args, formatted),
             "config show" | "config show-with-defaults" => self.config_show(prefix, args, formatted),
-            "progress" => Ok(Shown::Text(String::new())),
+            "progress" => said("Nothing in progress".to_owned(), Shown::Text(String::new())),
             "progress json" => Ok(Shown::Tree(
                 Dump::obj()
                     .with("events", Dump::arr("event", Vec::<Dump>::new()))
@@ -541,7 +544,10 @@ impl Mgr {
             }),
             "service dump" => Ok(Shown::Tree(self.services.dump(), "service_map")),
             "service status" => Ok(Shown::Tree(self.service_status(now), "service_status")),
-            _ => Err((EINVAL, "command not known".into())),
+            _ => match modules::answer(prefix, args.str("devid").unwrap_or_default())? {
+                Told::Empty(tree, text) => either(&|| tree.clone(), &|| text.to_owned()),
+                Told::Word(word) => said(word.to_owned(), Shown::Text(String::new())),
+            },
         }
     }
 
@@ -668,6 +674,9 @@ impl Mgr {
 
     fn config_show(&self, prefix: &str, args: &Args, formatted: bool) -> Answer {
         let who = args.str("who").unwrap_or_default();
+        if !who.contains('.') {
+            return Err((EINVAL, "invalid daemon name: use <type>.<id>".into()));
+        }
         let Some(config) = self.configs.get(who) else {
             return Err((ENOENT, format!("no config state for daemon {who}")));
         };

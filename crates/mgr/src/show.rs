@@ -253,12 +253,15 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
     };
     let osd_stats = || Dump::arr("osd_stat", pgs.osds.iter().rev().map(|(osd, s)| osd_dump(*osd, s)));
     let all_pgs = || Dump::arr("pg_stat", pgs.pgs.iter().map(|(id, s)| pg_dump(id, s)));
-    let basic = || {
+    let delta = || {
         let mut delta = PoolStat::default();
         let (secs, sum) = pgs.delta(None).unwrap_or_default();
         delta.stats.sum = sum;
         let mut delta = delta.dump();
         delta.put("stamp_delta", format!("{secs:.6}"));
+        delta
+    };
+    let basic = || {
         Dump::obj()
             .with("version", pgs.version)
             .with("stamp", pgs.stamp)
@@ -266,7 +269,7 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
             .with("last_pg_scan", 0u32)
             .with("pg_stats_sum", pgs.total().dump())
             .with("osd_stats_sum", osd_total(pgs).dump())
-            .with("pg_stats_delta", delta)
+            .with("pg_stats_delta", delta())
     };
     let mut d = Dump::obj().with("pg_ready", true);
     match what {
@@ -278,7 +281,7 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
         "pgs" => d.put("pg_stats", all_pgs()),
         "pgs_brief" => d.put("pg_stats", Dump::arr("pg_stat", pgs.pgs.iter().map(|(id, s)| brief_dump(id, s)))),
         "summary" | "sum" => d.put("pg_map", basic()),
-        "delta" => d.put("pg_map", Dump::obj().with("pg_stats_delta", pgs.total().dump())),
+        "delta" => d.put("delta", Dump::obj().with("pg_stats_delta", delta())),
         _ => {
             let mut all = basic();
             all.put("pg_stats", all_pgs());

@@ -29,6 +29,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "report" => report,
         "mds stat" => mds_stat,
         "mds metadata" => no_mds_list,
+        "mds count-metadata" => no_mds,
         "mds versions" => no_mds,
         "fs ls" => fs_ls,
         "fs dump" => fs_dump,
@@ -350,7 +351,15 @@ fn mds_stat(c: &mut Cmd) -> CmdResult {
 }
 
 fn fs_dump(c: &mut Cmd) -> CmdResult {
-    let text = || "e1\nNo filesystems configured\n".to_owned();
+    let text = || {
+        let compat = "compat={},rocompat={},incompat={1=base v0.20,2=client writeable ranges,3=default file layouts on \
+                      dirs,4=dir inode in separate object,5=mds uses versioned encoding,6=dirfrag is stored in \
+                      omap,8=no anchor table,9=file layout v2,10=snaprealm v2}";
+        format!(
+            "e1\nenable_multiple, ever_enabled_multiple: 1,1\ndefault compat: {compat}\nlegacy client fscid: -1\n \n\
+             No filesystems configured\n"
+        )
+    };
     Ok(c.dump_or("fsmap", fsmap, text).and_says("dumped fsmap epoch 1"))
 }
 

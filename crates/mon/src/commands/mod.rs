@@ -274,7 +274,7 @@ impl Mon {
 
     fn descriptions(&self) -> Reply {
         let all = own().filter(|c| handler(&c.prefix()).is_some() || tell::handler(&c.prefix()).is_some());
-        Reply::data(types::command::descriptions(all.chain(mgr::COMMANDS)).to_json())
+        Reply::data(types::command::descriptions(all.chain(mgr::commands())).to_json())
     }
 
     /// A command over the admin socket; gives whether it may change state, and what answers it.

@@ -28,6 +28,8 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "mgr count-metadata" => mgr_count_metadata,
         "mgr versions" => mgr_versions,
         "mgr module ls" => mgr_module_ls,
+        "mgr module enable" => mgr_module_enable,
+        "mgr module disable" => mgr_module_disable,
         "mgr fail" => mgr_fail,
         _ => return None,
     })
@@ -258,10 +260,30 @@ fn mgr_versions(c: &mut Cmd) -> CmdResult {
     Ok(c.dump("version", &osd::count(cluster::mgr_versions(c.mon).into_iter())))
 }
 
+/// Those of Ceph's modules whose commands the manager answers; they cannot be taken out of it.
+const MODULES: &[&str] = &["crash", "pg_autoscaler", "progress", "status"];
+
+fn mgr_module_enable(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("module")?;
+    if MODULES.contains(&name.as_str()) {
+        return Ok(Reply::says(format!("module '{name}' is already enabled (always-on)")));
+    }
+    // Ceph would take it with --force, and complain of it afterwards.
+    fail(errno::ENOENT, format!("all mgr daemons do not support module '{name}', pass --force to force enablement"))
+}
+
+fn mgr_module_disable(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("module")?;
+    if MODULES.contains(&name.as_str()) {
+        return fail(errno::EINVAL, format!("module '{name}' cannot be disabled (always-on)"));
+    }
+    Ok(Reply::says(format!("module '{name}' is already disabled")))
+}
+
 fn mgr_module_ls(c: &mut Cmd) -> CmdResult {
     let none = |item: &'static str| Dump::arr(item, Vec::<Dump>::new());
     let d = Dump::obj()
-        .with("always_on_modules", none("module"))
+        .with("always_on_modules", Dump::arr("module", MODULES.iter().copied()))
         .with("enabled_modules", Dump::arr("module", &c.mon.mgrmap().modules))
         .with("disabled_modules", none("module"));
     Ok(c.dump("modules", &d))

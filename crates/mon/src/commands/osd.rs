@@ -276,11 +276,11 @@ fn numa_status(c: &mut Cmd) -> CmdResult {
     let tree = || Dump::arr("osd", rows.iter().map(|(osd, host)| Dump::obj().with("osd", *osd).with("host", host)));
     let text = || {
         let mut grid = types::table::Table::new()
-            .left("OSD")
+            .far_right("OSD")
             .left("HOST")
-            .left("NETWORK")
-            .left("STORAGE")
-            .left("AFFINITY")
+            .far_right("NETWORK")
+            .far_right("STORAGE")
+            .far_right("AFFINITY")
             .left("CPUS");
         for (osd, host) in &rows {
             grid.row([osd.to_string(), host.clone(), "-".into(), "-".into(), "-".into(), "-".into()]);

@@ -72,6 +72,8 @@ pub const COMMANDS: &[Command] = &[
         "print the map of file systems", "mds", "r", 0),
     cmd("mds metadata name=who,type=CephString,req=false",
         "print what a metadata server says about itself", "mds", "r", 0),
+    cmd("mds count-metadata name=property,type=CephString",
+        "count metadata servers by a field of their metadata", "mds", "r", 0),
     cmd("mds versions",
         "count metadata servers by version", "mds", "r", 0),
     cmd("fs ls",
