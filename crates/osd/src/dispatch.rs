@@ -198,6 +198,7 @@ impl Osd {
         self.drop_old_peers(&taken.maps, out);
         if let Some(newest) = taken.maps.last() {
             self.heartbeats.forget_old_clocks(|osd| newest.up_from(osd));
+            self.rooms.new_map(newest);
         }
         self.advance_all(now, store, &taken.maps, out);
         self.check_standing(now, store, out);
@@ -378,7 +379,14 @@ impl Osd {
         }
     }
 
-    fn peer_message(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, msg: Message, out: &mut Vec<Output>) {
+    pub(crate) fn peer_message(
+        &mut self,
+        now: Now,
+        store: &dyn ObjectRead,
+        conn: ConnId,
+        msg: Message,
+        out: &mut Vec<Output>,
+    ) {
         let Some(c) = self.conns.get(&conn) else { return };
         if !c.peer.name.is_osd() {
             return self.note(format!("{} speaks on the OSDs' network", c.peer.name), out);
@@ -422,6 +430,7 @@ impl Osd {
                 tokens: &mut self.tokens,
                 tracker: &mut self.tracker,
                 scrubs: &mut self.scrubs,
+                rooms: &mut self.rooms,
                 out: &mut self.pg_out,
             };
             match pg::stray_message(&mut env, from, &msg) {
@@ -429,6 +438,12 @@ impl Osd {
                 Stray::Reply(reply) => return self.send_osd(from, *reply, None, out),
                 Stray::Ignore => return,
             }
+        }
+        if matches!(msg.body, Body::MOSDRepOp(_) | Body::MOSDPGPush(_)) {
+            self.note_fullness(store, out);
+        }
+        if self.holds_push(store, conn, &msg) {
+            return;
         }
         let sub_op = SubOp::of(&msg);
         let before = self.submitted.back().copied();

@@ -145,6 +145,7 @@ pub struct Osd {
     remote_slots: Reserver<SpgId>,
     trim_slots: Reserver<SpgId>,
     scrubs: ScrubSlots,
+    rooms: pg::Rooms,
     recovery: recovery::RecoveryQueue,
     disk_times: disk_times::DiskTimes,
     merges: pg_num::Merges,
@@ -195,6 +196,7 @@ impl Osd {
             remote_slots: Reserver::new(backfills),
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
             scrubs: ScrubSlots::new(cfg.u64("osd_max_scrubs") as usize),
+            rooms: pg::Rooms::default(),
             recovery: recovery::RecoveryQueue::default(),
             disk_times: disk_times::DiskTimes::default(),
             merges: pg_num::Merges::default(),
@@ -299,6 +301,7 @@ impl Osd {
         self.note_fullness(store, out);
         self.check_fullness(store, out);
         self.stop_backfill_if_full(now, store, out);
+        self.recheck_room(now, store, out);
         self.measure_clients(now);
         self.scrubs.note_recovery(self.recovery.is_busy());
         self.trim_maps(out);

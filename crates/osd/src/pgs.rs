@@ -40,6 +40,7 @@ impl Osd {
             tokens: &mut self.tokens,
             tracker: &mut self.tracker,
             scrubs: &mut self.scrubs,
+            rooms: &mut self.rooms,
             out: &mut self.pg_out,
         };
         call(pg, &mut env);
@@ -142,6 +143,7 @@ impl Osd {
         self.local_slots.cancel(id);
         self.trim_slots.cancel(id);
         self.scrubs.forget(id);
+        self.rooms.forget(id);
         self.cancel_remote(id);
         self.recovery.forget(id);
         self.pg_temp_wanted.remove(&id.pgid);
@@ -226,6 +228,7 @@ impl Osd {
             tokens: &mut self.tokens,
             tracker: &mut self.tracker,
             scrubs: &mut self.scrubs,
+            rooms: &mut self.rooms,
             out: &mut self.pg_out,
         }
     }

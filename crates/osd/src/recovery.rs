@@ -6,11 +6,11 @@
 //! `tentative_backfill_full`)
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use messages::{MOSDForceRecovery, MOSDScrub2};
-use node::{Now, Output};
+use messages::{Body, MOSDForceRecovery, MOSDScrub2, Message};
+use node::{ConnId, Now, Output};
 use os::ObjectRead;
 use pg::Pg;
 use types::SpgId;
@@ -31,6 +31,8 @@ pub struct RecoveryQueue {
     /// Bytes that backfills of which we are the target may yet bring.
     promised: BTreeMap<SpgId, u64>,
     pace: Pace,
+    /// Pushes that wait for room.
+    held: VecDeque<(ConnId, Message)>,
 }
 
 impl RecoveryQueue {
@@ -124,6 +126,28 @@ impl Osd {
         }
         for id in promised.into_keys() {
             self.with_pg(now, store, id, out, Pg::remote_too_full);
+        }
+    }
+
+    /// A push that would take the last room waits for more; its sender does not begin others meanwhile.
+    pub(crate) fn holds_push(&mut self, store: &dyn ObjectRead, conn: ConnId, msg: &Message) -> bool {
+        let Body::MOSDPGPush(m) = &msg.body else { return false };
+        let holds = !Pg::push_has_room(store.statfs().available, m);
+        if holds {
+            self.recovery.held.push_back((conn, msg.clone()));
+        }
+        holds
+    }
+
+    /// Perhaps there is room for what waited.
+    pub(crate) fn recheck_room(&mut self, now: Now, store: &dyn ObjectRead, out: &mut Vec<Output>) {
+        // Those that still have none are held again.
+        for (conn, msg) in std::mem::take(&mut self.recovery.held) {
+            self.peer_message(now, store, conn, msg, out);
+        }
+        let waiting: Vec<SpgId> = self.pgs.iter().filter(|(_, pg)| pg.waits_for_room()).map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.with_pg(now, store, id, out, Pg::recheck_room);
         }
     }
 

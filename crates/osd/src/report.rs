@@ -310,6 +310,7 @@ impl Osd {
         if s.total == 0 {
             return;
         }
+        self.rooms.set_here(s.available);
         let used = 1.0 - s.available as f64 / s.total as f64;
         self.failsafe_full = used >= self.failsafe_ratio || s.available < FAILSAFE_BYTES;
         let Some(maps) = &self.maps else { return };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
 use node::{ConnId, Level, Now, Peer};
-use types::errno::{EAGAIN, EIO, ESHUTDOWN};
+use types::errno::{EAGAIN, EIO, ENOSPC, ESHUTDOWN};
 use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, features, osd_flag};
 
 use crate::env::{Env, PgOutput};
@@ -22,6 +22,7 @@ use crate::object::Lock;
 use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
 use crate::pg::{Pg, Phase};
 use crate::planted;
+use crate::room::Verdict;
 use crate::track::{ClientInfo, Event, OpReport, Trace};
 use crate::watch::{Effects, Expired};
 
@@ -86,6 +87,11 @@ impl ClientOp {
         self.trace.mark(now, Event::Delayed(why));
     }
 
+    /// It would rather hear that there is no space than wait, or frees space.
+    pub fn tries_when_full(&self) -> bool {
+        self.msg.flags & (osd_flag::FULL_TRY | osd_flag::FULL_FORCE) != 0
+    }
+
     fn knows_backoff(&self) -> bool {
         self.peer.features & features::RADOS_BACKOFF == features::RADOS_BACKOFF
     }
@@ -136,6 +142,8 @@ pub(crate) struct Waiting {
     for_readable: VecDeque<ClientOp>,
     /// For the end of a chunk of a scrub.
     for_scrub: VecDeque<ClientOp>,
+    /// For room on some disk; see `room`.
+    for_room: VecDeque<ClientOp>,
     // Only ever asked by key, or sorted.
     for_object: HashMap<HObject, VecDeque<ClientOp>>,
     for_lock: HashMap<HObject, VecDeque<ClientOp>>,
@@ -164,21 +172,26 @@ impl Waiting {
         all.extend(drain(&mut self.for_object));
         all.extend(drain(&mut self.for_lock));
         all.append(&mut self.for_scrub);
+        all.append(&mut self.for_room);
         all.append(&mut self.ready);
         all.append(&mut self.for_readable);
         all.append(&mut self.for_active);
         all
     }
 
+    pub fn any_for_room(&self) -> bool {
+        !self.for_room.is_empty()
+    }
+
     fn iter(&self) -> impl Iterator<Item = &ClientOp> {
         let queues = [&self.ready, &self.for_map, &self.for_active, &self.for_readable, &self.for_scrub].into_iter();
-        let queues = queues.chain(self.for_object.values()).chain(self.for_lock.values());
+        let queues = queues.chain([&self.for_room]).chain(self.for_object.values()).chain(self.for_lock.values());
         queues.flatten().chain(self.for_commit.values().flatten())
     }
 
     fn retain(&mut self, keep: impl Fn(&ClientOp) -> bool) {
         let queues = [&mut self.ready, &mut self.for_map, &mut self.for_active, &mut self.for_readable];
-        queues.into_iter().chain([&mut self.for_scrub]).for_each(|l| l.retain(&keep));
+        queues.into_iter().chain([&mut self.for_scrub, &mut self.for_room]).for_each(|l| l.retain(&keep));
         self.for_object.values_mut().chain(self.for_lock.values_mut()).for_each(|l| l.retain(&keep));
         self.for_commit.values_mut().for_each(|l| l.retain(&keep));
     }
@@ -338,6 +351,10 @@ impl Pg {
             op.delayed(env.now, "waiting for scrub");
             return self.waiting.for_scrub.push_back(op);
         }
+        if self.waiting.any_for_room() && op.access.write && !op.tries_when_full() {
+            op.delayed(env.now, "waiting for room");
+            return self.waiting.for_room.push_back(op);
+        }
         // Behind those who came first.
         if op.access.write && self.gives_way_to_backfill(&head)
             || self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty())
@@ -382,6 +399,14 @@ impl Pg {
                 self.reply(env, op, *reply);
             }
             Executed::Write(ws) => {
+                match self.judge_room(env, &op, &ws.txn) {
+                    Verdict::Go => (),
+                    Verdict::Wait => return self.wait_for_room(env, op),
+                    Verdict::Refuse => {
+                        self.unlock(&mut op);
+                        return self.reply_error(env, op, -ENOSPC);
+                    }
+                }
                 let reqid = op.reqid;
                 op.prefetched.clear();
                 op.copied = None;
@@ -397,6 +422,18 @@ impl Pg {
             }
             Executed::Drop => self.unlock(&mut op),
         }
+    }
+
+    fn wait_for_room(&mut self, env: &Env, mut op: ClientOp) {
+        self.unlock(&mut op);
+        op.prefetched.clear();
+        op.copied = None;
+        op.delayed(env.now, "waiting for room");
+        self.waiting.for_room.push_back(op);
+    }
+
+    pub fn waits_for_room(&self) -> bool {
+        self.waiting.any_for_room()
     }
 
     pub(crate) fn with_op_env<R>(&mut self, env: &Env, op: &ClientOp, f: impl FnOnce(&mut OpEnv) -> R) -> R {
@@ -553,6 +590,10 @@ impl Pg {
         self.waiting.ready.append(&mut self.waiting.for_active);
     }
 
+    pub(crate) fn requeue_for_room(&mut self) {
+        self.waiting.ready.append(&mut self.waiting.for_room);
+    }
+
     pub(crate) fn release_scrub_waiters(&mut self) {
         self.waiting.ready.append(&mut self.waiting.for_scrub);
     }
@@ -593,6 +634,7 @@ impl Pg {
     pub(crate) fn interrupt_ops(&mut self, env: &mut Env, same_primary: bool) {
         self.contexts.clear();
         self.watches.clear();
+        env.rooms.forget(self.id);
         self.release_all_backoffs(env);
         self.waiting.laggy = false;
         self.waiting.wait = false;

@@ -17,6 +17,7 @@ use types::pool::MergeRole;
 use types::{EVersion, Epoch, GHObject, OsdId};
 
 use crate::ops::RemoteCopy;
+use crate::room::Rooms;
 use crate::scrub::{ScrubConfig, ScrubSlots};
 use crate::track::Tracker;
 
@@ -35,6 +36,7 @@ pub struct Env<'a> {
     pub tokens: &'a mut Tokens,
     pub tracker: &'a mut Tracker,
     pub scrubs: &'a mut ScrubSlots,
+    pub rooms: &'a mut Rooms,
     pub out: &'a mut Vec<PgOutput>,
 }
 

@@ -78,6 +78,11 @@ impl Pg {
         if !recovering || self.map.test_flag(osdmap_flag::NORECOVER) {
             return 0;
         }
+        if self.is_too_full_to_recover(env) {
+            self.pause(env, Halt::TooFull);
+            self.finish(env);
+            return 0;
+        }
         let mut started = 0;
         for soid in self.next_objects(slots) {
             // It may have gone along with another.

@@ -22,6 +22,7 @@ use crate::object::Lock;
 use crate::ops::{Copied, ReadRange, WriteSet};
 use crate::pg::{OnCommit, Pg, Phase};
 use crate::planted;
+use crate::room;
 use crate::track::Event;
 use crate::watch::Effects;
 
@@ -32,6 +33,8 @@ pub(crate) struct RepOp {
     pub version: EVersion,
     /// Who has not committed yet.
     waiting: Vec<OsdId>,
+    /// About what it takes of each disk; counted while room is scarce.
+    need: u64,
     /// Our `last_complete` once it is on our disk.
     complete_to: EVersion,
     sent: Sent,
@@ -117,6 +120,7 @@ impl Pg {
         let replicas: Vec<OsdId> = self.actingbackfill.iter().copied().filter(|o| *o != self.whoami).collect();
         let poid = ws.log.last().map(|e| e.soid.clone()).unwrap_or_default();
         let sent = Sent { reqid, poid, entries: encode_entries(&ws.log), data: to_bytes(&ws.txn, features::ALL) };
+        let need = if env.rooms.is_scarce() { room::need(env.store, self.coll(), &ws.txn) } else { 0 };
         for entry in ws.log {
             self.snap_map.note_entry(&entry);
             self.append_entry(entry);
@@ -139,6 +143,7 @@ impl Pg {
             }
         }
         for osd in &replicas {
+            env.rooms.sent(*osd, self.id, need);
             self.send_repop(env, *osd, tid, version, &sent);
         }
         let mut op = op;
@@ -151,6 +156,7 @@ impl Pg {
             tid,
             version,
             waiting,
+            need,
             complete_to: self.info.last_complete,
             sent,
             op: op.map(Box::new),
@@ -298,7 +304,7 @@ impl Pg {
             reqid,
             pgid: self.id,
             ack_type: osd_flag::ONDISK as u8,
-            result: 0,
+            result: env.rooms.word(),
             last_complete_ondisk: self.info.last_complete,
             from: PgShard::from(self.whoami),
         };
@@ -358,6 +364,7 @@ impl Pg {
             return;
         }
         self.peers.last_complete_ondisk.insert(from, m.last_complete_ondisk);
+        env.rooms.heard(env.now.mono, from, m.result);
         self.repop_committed(env, from, tid);
     }
 
@@ -365,7 +372,10 @@ impl Pg {
         let Some(first) = self.repops.queue.front().map(|r| r.tid) else { return };
         let place = tid.checked_sub(first).and_then(|i| usize::try_from(i).ok());
         let Some(repop) = place.and_then(|i| self.repops.queue.get_mut(i)) else { return };
-        repop.waiting.retain(|o| *o != by);
+        if repop.waiting.contains(&by) {
+            repop.waiting.retain(|o| *o != by);
+            env.rooms.done(by, self.id, repop.need);
+        }
         if let Some(op) = &mut repop.op {
             op.trace.mark(env.now, if by == self.whoami { Event::OpCommit } else { Event::SubOpCommit(by) });
         }
@@ -394,6 +404,7 @@ impl Pg {
         self.trim_committed(env, repop.tid);
         self.digest_committed(env, repop.tid);
         self.requeue_for_commit(repop.version);
+        self.requeue_for_room();
     }
 
     // --- bulk reads

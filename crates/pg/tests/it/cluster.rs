@@ -47,6 +47,7 @@ pub struct Host {
     pub running: bool,
     tokens: Tokens,
     scrubs: ScrubSlots,
+    rooms: pg::Rooms,
     /// Commits do not come.
     pub slow_disk: bool,
     /// New maps do not come.
@@ -228,6 +229,7 @@ impl Cluster {
         let mut tokens = std::mem::take(&mut host.tokens);
         let mut tracker = Tracker::new(&Config::daemon());
         let mut scrubs = std::mem::take(&mut host.scrubs);
+        let mut rooms = std::mem::take(&mut host.rooms);
         let store = host.live.clone();
         let wall = UTime::from_duration(Duration::from_secs(1_700_000_000) + self.now);
         let mut env = Env {
@@ -241,11 +243,13 @@ impl Cluster {
             tokens: &mut tokens,
             tracker: &mut tracker,
             scrubs: &mut scrubs,
+            rooms: &mut rooms,
             out: &mut out,
         };
         let result = f(host, &mut env);
         host.tokens = tokens;
         host.scrubs = scrubs;
+        host.rooms = rooms;
         self.perform(osd, out);
         result
     }
@@ -929,6 +933,7 @@ impl Host {
             running: true,
             tokens: Tokens::default(),
             scrubs: ScrubSlots::new(1),
+            rooms: pg::Rooms::default(),
             slow_disk: false,
             deaf: false,
             reads: VecDeque::new(),
