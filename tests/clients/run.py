@@ -18,7 +18,7 @@ import traceback
 from cluster import Clients, Cluster, default_binary
 
 MODULES = (
-    't_commands', 't_answers', 't_rados', 't_native', 't_librados', 't_cluster', 't_hostile', 't_life', 't_mons',
+    't_commands', 't_answers', 't_rados', 't_native', 't_librados', 't_cluster', 't_hostile', 't_life', 't_full', 't_mons',
     't_manners', 't_drill', 't_store', 't_explain')
 
 

@@ -172,3 +172,61 @@ def tell_reaches_daemons(t):
     assert 'version' in c.ceph('tell', 'osd.0', 'version').text
     assert 'version' in c.ceph('tell', 'mon.*', 'version').text
     assert c.ceph('tell', 'osd.99', 'version', rc=None).rc not in (0, None)
+
+
+@test
+def an_osd_says_who_watches_what_is_blocked_and_when_its_statistics_are_known(t):
+    c = t.clients
+    pool = t.pool()
+    io = t.rados().open_ioctx(pool)
+    io.write_full('watched', b'x')
+    watch = io.watch('watched', lambda *a: None)
+    primary = 'osd.%d' % c.json('osd', 'map', pool, 'watched')['acting_primary']
+    found = [w for w in json.loads(c.ceph('tell', primary, 'dump_watchers').text) if w['object'] == 'watched']
+    assert len(found) == 1 and found[0]['entity_name']['type'] == 'client' and found[0]['timeout'] > 0, found
+    assert set(found[0]) == {'namespace', 'object', 'entity_name', 'cookie', 'timeout', 'entity_addr_t'}, found
+    watch.close()
+    c.ceph('osd', 'blocklist', 'add', '127.0.0.9:0/77', '30')
+    listed = lambda: '127.0.0.9:0' in c.ceph('tell', primary, 'dump_blocklist').text
+    c.wait('the blocklist', listed, 10)
+    c.ceph('osd', 'blocklist', 'rm', '127.0.0.9:0/77')
+    seq = int(c.ceph('tell', primary, 'flush_pg_stats').text)
+    c.wait('the statistics', lambda: int(c.ceph('osd', 'last-stat-seq', primary).text) >= seq, 20)
+    assert 'git_version' in c.json('tell', primary, 'git_version')
+    assert c.json('tell', primary, 'config', 'help', 'osd_max_backfills')['option']['type'] == 'uint'
+    assert c.ceph('tell', primary, 'config', 'help', 'nonsense', rc=None).rc == 2
+    assert c.json('tell', primary, 'dump_scrub_reservations')['scrubs_local'] == 0
+    assert c.json('tell', primary, 'perf', 'reset', 'all') == {'success': 'perf reset all'}
+    assert c.json('tell', primary, 'perf', 'schema')['osd']['op']['metric_type'] == 'counter'
+    c.ceph('tell', primary, 'cluster_log', 'error', 'a line by command')
+    c.wait('the line', lambda: 'a line by command' in c.ceph('log', 'last', '20').text, 20)
+
+
+@test
+def modules_that_are_not_here_are_refused_as_ceph_refuses_them(t):
+    c = t.clients
+    for words, rc, why in ((('orch', 'status'), 2, 'No orchestrator configured'),
+                           (('nfs', 'cluster', 'ls'), 95, "Module 'nfs' is not enabled/loaded"),
+                           (('mgr', 'module', 'enable', 'nonsense'), 2, 'do not support module'),
+                           (('device', 'info', 'foo'), 2, 'device foo not found')):
+        done = c.ceph(*words, rc=None)
+        assert done.rc == rc and why in done.errors, (words, done)
+    assert 'is already disabled' in c.ceph('mgr', 'module', 'disable', 'nonsense').errors
+    assert c.json('fs', 'volume', 'ls') == [] and c.json('balancer', 'ls') == []
+
+
+@test
+def what_a_pool_holds_and_what_it_takes_are_two_things(t):
+    c = t.clients
+    pool = t.pool()
+    io = t.rados().open_ioctx(pool)
+    for i in range(10):
+        io.write_full('small%d' % i, b'x' * 100)
+    io.write('sparse', b'y' * 4096, 4 << 20)
+
+    def stats():
+        found = [p['stats'] for p in c.json('df', 'detail')['pools'] if p['name'] == pool]
+        return found[0] if found and found[0]['objects'] == 11 else None
+    # Three copies of ten small objects and of one block of a sparse one.
+    want = (10 * 100 + 4096, 3 * 11 * 4096)
+    c.wait('the pool to be counted', lambda: stats() and (stats()['stored'], stats()['bytes_used']) == want, 30)
