@@ -73,6 +73,11 @@ static COMMANDS: &[Command] = &[
     write("config unset name=var,type=CephString", "take back what `config set` set"),
     write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
+    write(
+        "bench name=count,type=CephInt,req=false name=size,type=CephInt,req=false \
+         name=object_size,type=CephInt,req=false name=object_num,type=CephInt,req=false",
+        "write count bytes (1 GiB) in blocks of size (4 MiB) into this OSD's store, and say how fast it was",
+    ),
     read("git_version", "the commit that this daemon was built from"),
     read("dump_watchers", "the clients that watch objects of PGs that are led here"),
     read("dump_blocklist", "the clients that may do nothing, and until when"),
@@ -192,6 +197,7 @@ impl Osd {
             Dump::obj().with("prefix", command.trim()).to_json()
         };
         match self.run_command(now, store, &[text], out) {
+            (0, ..) if self.drop_bench() => "ERROR: (22) a benchmark is asked for with `ceph tell`\n".to_owned(),
             (0, _, data) => data,
             (r, rs, _) => format!("ERROR: ({}) {rs}\n", -r),
         }
@@ -299,6 +305,10 @@ impl Osd {
                 Reply::Tree(types::network::dump(entries, &self.cfg, args.i64("value"), now.wall.sec))
             }
             "explain_slow_ops" => Reply::Text(self.explain_slow_ops(now)),
+            "bench" => {
+                self.want_bench(store, args)?;
+                Reply::Text(String::new())
+            }
             "git_version" => Reply::Tree(Dump::obj().with("git_version", types::version::SHA)),
             "dump_watchers" => Reply::Tree(self.dump_watchers()),
             "dump_blocklist" => Reply::Tree(self.dump_blocklist()),
@@ -335,7 +345,12 @@ impl Osd {
             | "dump_historic_ops"
             | "dump_historic_ops_by_duration"
             | "dump_historic_slow_ops" => Reply::Tree(self.dump_ops(now, prefix, &args.list("filterstr"))?),
-            "heap" => return Err((types::errno::EOPNOTSUPP, "could not issue heap profiler command -- not using tcmalloc!".into())),
+            "heap" => {
+                return Err((
+                    types::errno::EOPNOTSUPP,
+                    "could not issue heap profiler command -- not using tcmalloc!".into(),
+                ));
+            }
             _ => return Err(inspect::unanswered(prefix)),
         })
     }

@@ -115,6 +115,9 @@ impl Osd {
             Body::MOSDScrub2(m) if from_mon || self.report.is_from_mgr(conn) => self.order_scrubs(now, store, &m, out),
             Body::MCommand(m) => {
                 let reply = self.command(now, store, &m, out);
+                if self.begin_bench(now, conn, msg.tid, out) {
+                    return;
+                }
                 let reply = Message { tid: msg.tid, ..Message::from(reply) };
                 out.push(Output::Send { to: Dest::Conn(conn), msg: reply, after: None });
             }

@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod boot;
 mod command;
 mod copies;
@@ -159,6 +160,7 @@ pub struct Osd {
     report: report::Report,
     log: report::ClusterLog,
     metrics: command::Metrics,
+    bench: Option<bench::Bench>,
 }
 
 impl Osd {
@@ -208,6 +210,7 @@ impl Osd {
             report: report::Report::default(),
             log: report::ClusterLog::default(),
             metrics: command::Metrics::default(),
+            bench: None,
             setup,
             cfg,
         }

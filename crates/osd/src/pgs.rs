@@ -163,10 +163,11 @@ impl Osd {
     }
 
     /// Submits a transaction of the OSD's own.
-    pub(crate) fn submit_own(&mut self, txn: Transaction, out: &mut Vec<Output>) {
+    pub(crate) fn submit_own(&mut self, txn: Transaction, out: &mut Vec<Output>) -> Token {
         let token = self.tokens.next();
         self.submitted.push_back((token, None));
         out.push(Output::Submit { token, txn });
+        token
     }
 
     pub(crate) fn committed(&mut self, now: Now, store: &dyn ObjectRead, token: Token, out: &mut Vec<Output>) {
@@ -179,6 +180,8 @@ impl Osd {
             self.sub_ops.committed(now, submitted, &mut self.tracker);
             if let Some(id) = owner {
                 self.with_pg(now, store, id, out, |pg, env| pg.committed(env, submitted));
+            } else {
+                self.bench_committed(now, submitted, out);
             }
         }
     }
