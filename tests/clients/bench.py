@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Real Ceph and Spirula under the same unmodified `rados bench`, one after the other, on the same disk, both durable.
+"""Real Ceph and Spirula under the same unmodified `rados bench`, taking turns, on the same disk, both durable.
 
     bench.py [--spirula BINARY] [--seconds 10] [--reps 3] [--dir DIR] [--only real,ours] [--rows load,recovery,scrub]
              [--write docs/PERFORMANCE.md]
@@ -10,6 +10,7 @@ own. CPU is user and system time of the daemons from /proc; syncs are counted by
 daemons' system calls), or told as unknown where perf is not there.
 """
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -224,37 +225,40 @@ def one(cluster, mode, size, seconds):
                 worst=1e3 * grab(r'Max latency\(s\):\s+([\d.]+)', text))
 
 
-def measure(cluster, label, seconds, reps, kinds):
-    """Medians of every figure of one cluster."""
-    out = measure_load(cluster, label, seconds, reps) if 'load' in kinds else {}
-    if 'recovery' in kinds:
-        out['recovery'] = bench_recovery.measure(cluster, label)
-    if 'scrub' in kinds:
-        out['scrub'] = bench_scrub.measure(cluster, label)
-    return out
+def rest(clusters, patience=60):
+    """Until what the last load left behind (deleting its pool, compaction) is done: neither side shall pay for the other."""
+    give_up = time.time() + patience
+    used = [cpu_of(c, '') for c in clusters]
+    while time.time() < give_up:
+        time.sleep(2)
+        before, used = used, [cpu_of(c, '') for c in clusters]
+        if all(now - then < 0.05 * 2 for now, then in zip(used, before)):
+            return
 
 
-def measure_load(cluster, label, seconds, reps):
-    rows = {}
+def measure_load(sides, seconds, reps):
+    """Medians of every figure of each side. Both clusters are up, and take turns: whoever measured first in one repetition
+    is second in the next, so that a disk which is fast for a while after a rest favours nobody."""
+    rows = {label: {} for label in sides}
     for rep in range(reps):
         for size in (4096, 4 << 20):
-            cluster.pool(POOL, pgs=32)
-            cluster.wait_clean()
-            for name, mode, bytes_ in LOADS:
-                if bytes_ == size:
+            for label, cluster in sorted(sides.items(), reverse=rep % 2 == 0):
+                rest(sides.values())
+                cluster.pool(POOL, pgs=32)
+                cluster.wait_clean()
+                for name, mode in ((name, mode) for name, mode, bytes_ in LOADS if bytes_ == size):
                     r = one(cluster, mode, size, seconds)
-                    rows.setdefault(name, []).append(r)
+                    rows[label].setdefault(name, []).append(r)
                     print('%-5s %d  %-18s %9.0f %s, %6.0f us of OSD CPU an op, client %4.0f us, %s syncs an op, %.1f ms, worst %.0f ms' % (
                         label, rep + 1, name, r['rate'], 'IOPS' if size == 4096 else 'MiB/s', r['cpu'], r['client'],
                         '?' if r['syncs'] is None else '%.2f' % r['syncs'], r['latency'], r['worst']), flush=True)
-            cluster.remove_pool(POOL)
-            time.sleep(3)
-    out = {name: {k: median(x[k] for x in runs) for k in runs[0]} for name, runs in rows.items()}
-    out['rss'] = max(rss_of(cluster))
-    time.sleep(8)
-    start = cpu_of(cluster, '')
+                cluster.remove_pool(POOL)
+    out = {label: {name: {k: median(x[k] for x in runs) for k in runs[0]} for name, runs in of.items()} for label, of in rows.items()}
+    rest(sides.values())
+    before = {label: cpu_of(c, '') for label, c in sides.items()}
     time.sleep(10)
-    out['idle'] = (cpu_of(cluster, '') - start) / 10 * 100
+    for label, cluster in sides.items():
+        out[label].update(rss=max(rss_of(cluster)), idle=(cpu_of(cluster, '') - before[label]) / 10 * 100)
     return out
 
 
@@ -322,18 +326,26 @@ def main():
     ap.add_argument('--rows', default='load,recovery,scrub')
     ap.add_argument('--write', default=None)
     a = ap.parse_args()
-    real, ours = None, None
+    sides = [label for label in ('real', 'ours') if label in a.only.split(',')]
     missing = RealCeph.missing()
-    if 'real' in a.only and missing:
+    if 'real' in sides and missing:
         print('real Ceph is left out: %s not installed (apt-get install ceph-mon ceph-mgr ceph-osd)' % ', '.join(missing))
-    elif 'real' in a.only:
-        with RealCeph(tempfile.mkdtemp(prefix='real-ceph-', dir=a.dir)) as c:
-            real = measure(c, 'real', a.seconds, a.reps, a.rows)
-    if 'ours' in a.only:
-        folder = tempfile.mkdtemp(prefix='spirula-bench-', dir=a.dir)
-        with Ours(a.spirula, folder=folder, fast=False) as c:
-            ours = measure(c, 'ours', a.seconds, a.reps, a.rows)
-        shutil.rmtree(folder, ignore_errors=True)
+        sides.remove('real')
+    figures, kinds = {label: {} for label in sides}, a.rows.split(',')
+    with tempfile.TemporaryDirectory(prefix='spirula-bench-', dir=a.dir) as folder:
+        def made(label, what):
+            inside = os.path.join(folder, '%s-%s' % (label, what))
+            os.mkdir(inside)
+            return RealCeph(inside) if label == 'real' else Ours(a.spirula, folder=inside, fast=False)
+        if 'load' in kinds:
+            with contextlib.ExitStack() as stack:
+                for label, of in measure_load({x: stack.enter_context(made(x, 'load')) for x in sides}, a.seconds, a.reps).items():
+                    figures[label].update(of)
+        for kind, rows in (('recovery', bench_recovery), ('scrub', bench_scrub)):
+            for label in sides if kind in kinds else ():
+                with made(label, kind) as cluster:
+                    figures[label][kind] = rows.measure(cluster, label)
+    real, ours = figures.get('real'), figures.get('ours')
     if not ours:
         return 0
     lines = table(real, ours)
