@@ -191,7 +191,7 @@ impl Host {
                             self.failed = true;
                         }
                     },
-                    Output::Read { token, coll, oid, off, len } => {
+                    Output::Read { token, coll, oid, off, len, .. } => {
                         let result = self.store.read(coll, &oid, off, len);
                         inputs.push_back(Input::ReadDone { token, result });
                     }

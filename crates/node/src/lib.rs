@@ -201,6 +201,8 @@ pub enum Output {
         oid: GHObject,
         off: u64,
         len: u64,
+        /// From the disk itself, not from what memory keeps of it: for scrubs.
+        fresh: bool,
     },
     AdminReply {
         id: u64,

@@ -90,10 +90,10 @@ impl Osd {
                 self.disk_times.submitted(token, now.mono);
                 out.push(Output::Submit { token, txn });
             }
-            PgOutput::Read { token, coll, oid, off, len } => {
+            PgOutput::Read { token, coll, oid, off, len, fresh } => {
                 self.reads.insert(token, id);
                 self.disk_times.read(token, now.mono);
-                out.push(Output::Read { token, coll, oid, off, len });
+                out.push(Output::Read { token, coll, oid, off, len, fresh });
             }
             PgOutput::UpThru { want } => self.want_up_thru(want, out),
             PgOutput::PgTemp { want, forced } => {

@@ -110,6 +110,8 @@ pub enum PgOutput {
         oid: GHObject,
         off: u64,
         len: u64,
+        /// From the disk itself, not from what memory keeps of it: for scrubs.
+        fresh: bool,
     },
     /// An object that may be led by any OSD is to be copied here, with an [`ops::Fetch`](crate::ops::Fetch);
     /// `Pg::fetched` follows. Answers that come after the interval's end do no harm.

@@ -15,7 +15,7 @@ use messages::{
 };
 use node::{Level, Token};
 use os::{Coll, ReadError, TxOp};
-use types::{GHObject, HObject, IntervalSet, LogEntry, ObjectInfo, OsdId, PgShard, SnapSet};
+use types::{GHObject, HObject, IntervalSet, LogEntry, ObjectInfo, OsdId, PgShard, SnapSet, op_flag};
 
 use crate::env::{Env, PgOutput};
 use crate::lost::revert_attrs;
@@ -93,7 +93,7 @@ impl Pg {
         }
         let token = env.tokens.next();
         let (coll, oid) = (self.coll(), piece.transfer.info.soid.clone().into());
-        env.out.push(PgOutput::Read { token, coll, oid, off, len });
+        env.out.push(PgOutput::Read { token, coll, oid, off, len, fresh: false });
         self.recovery.pieces.insert(token, piece);
     }
 
@@ -372,7 +372,7 @@ impl Pg {
         for (off, len) in push.data_included.iter() {
             let data = push.data.slice(at..at + len as usize);
             at += len as usize;
-            self.txn.push(TxOp::Write { coll, oid: oid.clone(), off, data, fadvise: 0 });
+            self.txn.push(TxOp::Write { coll, oid: oid.clone(), off, data, fadvise: op_flag::FADVISE_DONTNEED });
         }
         if !push.omap_entries.is_empty() {
             self.txn.push(TxOp::OmapSet { coll, oid: oid.clone(), keys: push.omap_entries });

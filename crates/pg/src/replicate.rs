@@ -14,7 +14,7 @@ use denc::{Encoder, to_bytes};
 use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
-use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, osd_flag};
+use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, op_flag, osd_flag};
 
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
@@ -329,7 +329,13 @@ impl Pg {
 
     /// Nothing that a peer sends may reach beyond this PG or break the log's order.
     fn decode_repop(&self, m: &MOSDRepOp) -> Result<(Transaction, Vec<LogEntry>), String> {
-        let txn: Transaction = denc::from_bytes(m.data.clone()).map_err(|e| e.to_string())?;
+        let mut txn: Transaction = denc::from_bytes(m.data.clone()).map_err(|e| e.to_string())?;
+        for op in &mut txn.ops {
+            // Clients read from the primary: this copy need not stay in memory.
+            if let TxOp::Write { fadvise, .. } = op {
+                *fadvise |= op_flag::FADVISE_DONTNEED;
+            }
+        }
         let entries: Vec<LogEntry> = denc::from_bytes(m.log_entries.clone()).map_err(|e| e.to_string())?;
         let ours = |c: Coll| c == self.coll() || c == Coll::Temp(self.id);
         let harmless = |op: &TxOp| {
@@ -417,7 +423,7 @@ impl Pg {
         for range in ranges {
             let token = env.tokens.next();
             let (coll, oid) = (self.coll(), range.soid.clone().into());
-            env.out.push(PgOutput::Read { token, coll, oid, off: range.off, len: range.len });
+            env.out.push(PgOutput::Read { token, coll, oid, off: range.off, len: range.len, fresh: false });
             self.reads.by_token.insert(token, id);
             left.insert(token, range);
         }

@@ -82,11 +82,11 @@ pub trait Disk {
 
 /// Reads on any thread.
 pub trait BulkRead: Send + Sync {
-    /// As [`ObjectRead::read`].
+    /// As [`ObjectRead::read`]; if `fresh`, from the disk itself, not from what memory keeps of it.
     ///
     /// # Errors
     /// As [`ObjectRead::read`].
-    fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError>;
+    fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64, fresh: bool) -> Result<Option<Bytes>, ReadError>;
 }
 
 /// Keeps everything in memory and nothing over a restart: for clients, which store nothing, and for
@@ -108,7 +108,7 @@ impl MemDisk {
 struct NoBulk;
 
 impl BulkRead for NoBulk {
-    fn read(&self, _: Coll, _: &GHObject, _: u64, _: u64) -> Result<Option<Bytes>, ReadError> {
+    fn read(&self, _: Coll, _: &GHObject, _: u64, _: u64, _: bool) -> Result<Option<Bytes>, ReadError> {
         Ok(None)
     }
 }

@@ -662,7 +662,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
                 }
                 self.disk.submit(token, txn);
             }
-            Output::Read { token, coll, oid, off, len } => self.read(token, coll, oid, off, len),
+            Output::Read { token, coll, oid, off, len, fresh } => self.read(token, coll, oid, (off, len), fresh),
             Output::Close { conn } => self.close(conn),
             Output::ClosePeer { via, addrs } => self.close_peer(via, &addrs),
             Output::Identity { name, global_id } => {
@@ -763,15 +763,15 @@ impl<N: Node, D: Disk> Driver<N, D> {
         a.messenger.auth_reply(ConnKey(conn.0), verdict);
     }
 
-    fn read(&mut self, token: Token, coll: os::Coll, oid: types::GHObject, off: u64, len: u64) {
-        if let Some(result) = self.disk.try_read_now(coll, &oid, off, len) {
+    fn read(&mut self, token: Token, coll: os::Coll, oid: types::GHObject, (off, len): (u64, u64), fresh: bool) {
+        if !fresh && let Some(result) = self.disk.try_read_now(coll, &oid, off, len) {
             self.inbox.push_back(Input::ReadDone { token, result });
             return;
         }
         let bulk = self.bulk.clone();
         let tell = self.internal_tx.clone();
         tokio::task::spawn_blocking(move || {
-            let result = bulk.read(coll, &oid, off, len);
+            let result = bulk.read(coll, &oid, off, len, fresh);
             let _ = tell.send(Internal::ReadDone(Completion::ReadDone { token, result }));
         });
     }

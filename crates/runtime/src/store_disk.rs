@@ -85,7 +85,10 @@ impl Disk for StoreDisk {
 }
 
 impl BulkRead for Reader {
-    fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
-        ObjectRead::read(self, coll, oid, off, len)
+    fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64, fresh: bool) -> Result<Option<Bytes>, ReadError> {
+        match fresh {
+            true => self.read_from_disk(coll, oid, off, len),
+            false => ObjectRead::read(self, coll, oid, off, len),
+        }
     }
 }

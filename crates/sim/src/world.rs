@@ -539,7 +539,7 @@ impl World {
         match output {
             Output::Send { to, msg, after } => self.send(host, to, msg, after),
             Output::Submit { token, txn } => self.submit(host, token, txn),
-            Output::Read { token, coll, oid, off, len } => self.read(host, token, coll, oid, off, len),
+            Output::Read { token, coll, oid, off, len, .. } => self.read(host, token, coll, oid, off, len),
             Output::Close { conn } => self.close(host, conn),
             Output::ClosePeer { via, addrs } => {
                 let found = self.hosts[host].at(via).and_then(|(_, a)| a.messenger.find_peer(&addrs));

@@ -143,7 +143,9 @@ mod tests {
     use crate::sim::SimDevice;
 
     fn pieces(numbers: std::ops::Range<u32>) -> Vec<Piece> {
-        numbers.map(|n| Piece { phys: n, blocks: 1, data: Bytes::from(vec![n as u8; BLOCK as usize]) }).collect()
+        numbers
+            .map(|n| Piece { phys: n, blocks: 1, data: Bytes::from(vec![n as u8; BLOCK as usize]), cached: false })
+            .collect()
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub trait BlockDevice: Send + Sync + fmt::Debug {
     fn write_direct_at(&self, off: u64, data: &[u8]) -> io::Result<()> {
         self.write_at(off, data)
     }
+    /// As `write_at`, for much data that may be read again soon: it stays in memory if such reads find it there.
+    fn write_cached_at(&self, off: u64, data: &[u8]) -> io::Result<()> {
+        self.write_at(off, data)
+    }
     /// Returns once everything written is on stable storage.
     fn sync(&self) -> io::Result<()>;
     fn len(&self) -> u64;
@@ -42,6 +46,10 @@ pub trait BlockDevice: Send + Sync + fmt::Debug {
             out.truncate(start);
         }
         read
+    }
+    /// As `read_onto`, but not from a cache.
+    fn read_from_disk(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        self.read_onto(off, n, out)
     }
     /// As `read_onto`, but `false` instead of waiting for a disk.
     fn try_read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<bool> {
@@ -70,8 +78,8 @@ impl Devices {
     }
 }
 
-/// A device that is a file, read and written through the page cache, except for direct writes and for large reads:
-/// those go round it where the file system can. Measured for writes of 4 MiB: 2.5 GB/s at 0.06 CPU-seconds a GB, against
+/// A device that is a file, read and written through the page cache, except for direct writes, and for large reads of
+/// what is not in it: those go round it where the file system can. Measured for writes of 4 MiB: 2.5 GB/s at 0.06 CPU-seconds a GB, against
 /// 0.34 GB/s at 2.8; for reads of 4 MiB that are in no cache: the disk's speed either way, at 0.08 against 0.36.
 #[derive(Debug)]
 pub struct FileDevice {
@@ -82,6 +90,8 @@ pub struct FileDevice {
     buffers: Mutex<Vec<AlignedBuf>>,
     /// The file system took the flag, but not a write.
     refused: AtomicBool,
+    /// The kernel tells what its page cache holds (since 6.5).
+    tells_cached: bool,
     len: AtomicU64,
     name: String,
 }
@@ -103,7 +113,36 @@ impl FileDevice {
         if let Err(e) = &direct {
             tracing::info!("{name} is read and written through the page cache: the file system refuses O_DIRECT ({e})");
         }
-        Ok(Self { file, direct: direct.ok(), buffers: Mutex::default(), refused: false.into(), len, name })
+        let tells_cached = cached_pages(&file, 0, ALIGN).is_some();
+        let (direct, buffers) = (direct.ok(), Mutex::default());
+        Ok(Self { file, direct, buffers, refused: false.into(), tells_cached, len, name })
+    }
+
+    fn in_page_cache(&self, off: u64, n: usize) -> bool {
+        self.tells_cached && cached_pages(&self.file, off, n).is_some_and(|pages| pages * ALIGN as u64 >= n as u64)
+    }
+
+    /// Appends `n` bytes to `out`, from `file` or, if it wants other places or lengths, through the page cache.
+    fn read_through<'a>(&'a self, mut file: &'a File, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        let mut done = 0;
+        while done < n {
+            match append(file, off + done as u64, n - done, 0, out) {
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput && !std::ptr::eq(file, &self.file) => {
+                    file = &self.file;
+                }
+                Ok(0) => {
+                    out.truncate(out.len() - done);
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(more) => done += more,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    out.truncate(out.len() - done);
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn lock_buffers(&self) -> MutexGuard<'_, Vec<AlignedBuf>> {
@@ -165,6 +204,13 @@ impl BlockDevice for FileDevice {
         Ok(())
     }
 
+    fn write_cached_at(&self, off: u64, data: &[u8]) -> io::Result<()> {
+        if self.direct.is_some() && !self.tells_cached {
+            return self.write_direct_at(off, data);
+        }
+        self.write_at(off, data)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -180,28 +226,24 @@ impl BlockDevice for FileDevice {
     }
 
     fn read_onto(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut done = 0;
         out.reserve(n);
-        let aligned = [off as usize, n, out.as_ptr_range().end as usize].iter().all(|x| x.is_multiple_of(ALIGN));
-        let direct = self.direct.as_ref().filter(|_| n >= DIRECT_READ && aligned);
-        let mut file = direct.unwrap_or(&self.file);
-        while done < n {
-            match append(file, off + done as u64, n - done, 0, out) {
-                Err(e) if e.kind() == io::ErrorKind::InvalidInput && !std::ptr::eq(file, &self.file) => {
-                    file = &self.file;
-                }
-                Ok(0) => {
-                    out.truncate(out.len() - done);
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Ok(more) => done += more,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    out.truncate(out.len() - done);
-                    return Err(e);
-                }
-            }
+        let aligned = is_direct(off, n, out);
+        let direct = self.direct.as_ref().filter(|_| n >= DIRECT_READ && aligned && !self.in_page_cache(off, n));
+        self.read_through(direct.unwrap_or(&self.file), off, n, out)
+    }
+
+    fn read_from_disk(&self, off: u64, n: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        let Some(file) = &self.direct else { return self.read_through(&self.file, off, n, out) };
+        out.reserve(n);
+        if is_direct(off, n, out) {
+            return self.read_through(file, off, n, out);
         }
+        // Memory that is aligned, and a copy: such reads are small.
+        let mut aligned: Vec<u8> = Vec::with_capacity(n + ALIGN);
+        let start = aligned.as_ptr().align_offset(ALIGN);
+        aligned.resize(start, 0);
+        self.read_through(file, off, n, &mut aligned)?;
+        out.extend_from_slice(&aligned[start..]);
         Ok(())
     }
 
@@ -221,6 +263,24 @@ impl BlockDevice for FileDevice {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Whether bytes may go from there to the end of `out` round the page cache.
+fn is_direct(off: u64, n: usize, out: &[u8]) -> bool {
+    [off as usize, n, out.as_ptr_range().end as usize].iter().all(|x| x.is_multiple_of(ALIGN))
+}
+
+/// How many pages of these bytes the page cache holds; `None` if the kernel does not tell.
+fn cached_pages(file: &File, off: u64, n: usize) -> Option<u64> {
+    /// `cachestat`, the same on every architecture.
+    const NUMBER: libc::c_long = 451;
+    let range = [off, n as u64];
+    // Pages that are cached, dirty, in writeback, evicted, evicted lately.
+    let mut counts = [0u64; 5];
+    // SAFETY: the kernel reads a `cachestat_range` (offset and length) from `range` and writes a `cachestat` to `counts`,
+    // which have just their shapes and live until it returns; the descriptor is open as long as `file` is.
+    let answer = unsafe { libc::syscall(NUMBER, file.as_raw_fd(), range.as_ptr(), counts.as_mut_ptr(), 0) };
+    (answer == 0).then_some(counts[0])
 }
 
 /// Reads at most `n` bytes to the end of `out`, into memory that was not set before: zeroing what is then read into

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use os::{ApplyError, Coll, OBJECT_SIZE_MAX, Transaction, TxOp};
-use types::GHObject;
+use types::{GHObject, op_flag};
 
 use crate::alloc::Run;
 use crate::crc::crc32c;
@@ -20,11 +20,14 @@ use crate::kv::{KvError, Table};
 use crate::onode::{BLOCK, Block, CHUNK_BLOCKS, Chunk, INLINE_SIZE, Onode, chunk_key};
 use crate::overlay::Overlay;
 use crate::space::{Counts, Space, slack};
-use crate::state::{Shared, State, copy_piece, decode_row};
+use crate::state::{Shared, Source, State, copy_piece, decode_row};
 use crate::wal::{Away, Piece};
 
 /// Data of one transaction that may travel through the log.
 const LOGGED_MAX: usize = 1 << 20;
+
+/// Hints with which data does not stay in memory.
+const NOT_READ_SOON: u32 = op_flag::FADVISE_DONTNEED | op_flag::FADVISE_NOCACHE;
 
 /// So often a block is read before it counts as one that cannot be.
 const READ_TRIES: usize = 3;
@@ -181,9 +184,12 @@ impl<'a> Stage<'a> {
             TxOp::Create { coll, oid } | TxOp::Touch { coll, oid } | TxOp::SetAllocHint { coll, oid, .. } => {
                 self.make(*coll, oid, Some(0))?;
             }
-            TxOp::Write { coll, oid, off, data, .. } => {
+            TxOp::Write { coll, oid, off, data, fadvise } => {
                 let key = self.make(*coll, oid, off.checked_add(data.len() as u64))?;
+                let first = self.direct.len();
                 self.edit_data(&key, |stage, onode| stage.write(onode, *off, data))?;
+                let cached = fadvise & NOT_READ_SOON == 0 && first < self.direct.len() && self.shared.cache_turn();
+                self.direct[first..].iter_mut().for_each(|piece| piece.cached = cached);
             }
             TxOp::Zero { coll, oid, off, len } => {
                 let key = self.make(*coll, oid, off.checked_add(*len))?;
@@ -581,7 +587,7 @@ impl<'a> Stage<'a> {
                     }
                     _ => {
                         slice_end = Some(part.start);
-                        pieces.push(Piece { phys, blocks: 1, data: data.slice(part) });
+                        pieces.push(Piece { phys, blocks: 1, data: data.slice(part), cached: false });
                     }
                 }
                 continue;
@@ -602,7 +608,7 @@ impl<'a> Stage<'a> {
         self.set_block(onode, i, Block { phys, crc: if spoilt { !crc } else { crc } })?;
         let len = buf.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         buf.truncate(len);
-        Ok(Piece { phys, blocks: 1, data: buf.into() })
+        Ok(Piece { phys, blocks: 1, data: buf.into(), cached: false })
     }
 
     /// Large data goes straight to its place, small data through the log.
@@ -642,7 +648,7 @@ impl<'a> Stage<'a> {
         // What is found spoilt here is so for good: a disk that only hiccuped gets another chance.
         let spoilt = (0..READ_TRIES).all(|_| {
             data.clear();
-            self.shared.read_blocks(&[block], &mut data).is_err()
+            self.shared.read_blocks(&[block], Source::Anywhere, &mut data).is_err()
         });
         data.resize(BLOCK as usize, 0);
         Kept { data, spoilt }

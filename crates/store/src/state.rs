@@ -4,6 +4,7 @@
 //! for a disk while holding `state` for writing, but `submit` when it must read part of a block.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -87,6 +88,14 @@ impl State {
     }
 }
 
+/// Where a read may find what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Anywhere,
+    /// Not in what memory keeps of it: the disk itself shall be tried.
+    Disk,
+}
+
 #[derive(Debug)]
 pub struct Shared {
     pub devices: Devices,
@@ -102,6 +111,8 @@ pub struct Shared {
     cache: Mutex<OnodeCache>,
     buffers: Arc<ReadBuffers>,
     pub failed: OnceLock<String>,
+    /// Counts large writes that may stay in memory.
+    cache_turns: AtomicU32,
 }
 
 impl Shared {
@@ -117,7 +128,16 @@ impl Shared {
             state: RwLock::new(state),
             pending: Mutex::default(),
             failed: OnceLock::new(),
+            cache_turns: AtomicU32::new(0),
         }
+    }
+
+    /// Whether the large data that is being written stays in memory: one in three does. A third of the reads that come
+    /// soon need no disk then, which makes all of them half as fast again; to keep it all would cost writes more than
+    /// that where fresh memory is dear.
+    pub fn cache_turn(&self) -> bool {
+        const ONE_IN: u32 = 3;
+        self.cache_turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN)
     }
 
     /// The largest record that is taken.
@@ -158,15 +178,15 @@ impl Shared {
         Ok(onode)
     }
 
-    /// Appends consecutive blocks to `out`, verified. The error says which block and why.
-    pub fn read_blocks(&self, blocks: &[Block], out: &mut Vec<u8>) -> Result<(), (usize, String)> {
+    /// Appends consecutive blocks to `out`, verified; what is not written yet comes from memory in any case. The error says which block and why.
+    pub fn read_blocks(&self, blocks: &[Block], from: Source, out: &mut Vec<u8>) -> Result<(), (usize, String)> {
         let mut i = 0;
         for row in in_rows(blocks) {
             let start = out.len();
             if row[0].phys == 0 {
                 out.resize(start + row.len() * BLOCK as usize, 0);
             } else {
-                self.read_row(row[0].phys, row.len(), out).map_err(|why| (i, why))?;
+                self.read_row(row[0].phys, row.len(), from, out).map_err(|why| (i, why))?;
                 verify(row, &out[start..]).map_err(|(bad, why)| (i + bad, why))?;
             }
             i += row.len();
@@ -175,7 +195,7 @@ impl Shared {
     }
 
     /// Blocks that lie in a row, from memory where they are not written yet.
-    fn read_row(&self, first: u32, blocks: usize, out: &mut Vec<u8>) -> Result<(), String> {
+    fn read_row(&self, first: u32, blocks: usize, from: Source, out: &mut Vec<u8>) -> Result<(), String> {
         let (start, len) = (out.len(), blocks * BLOCK as usize);
         let waiting = pending_in(&self.lock_pending(), first, first + blocks as u32);
         if let [piece] = &waiting[..]
@@ -185,15 +205,19 @@ impl Shared {
             append_piece(piece, first, len, out);
             return Ok(());
         }
-        match self.devices.block.read_onto(u64::from(first) * BLOCK, len, out) {
+        let device = &self.devices.block;
+        let read = |off, len, out: &mut Vec<u8>| match from {
+            Source::Anywhere => device.read_onto(off, len, out),
+            Source::Disk => device.read_from_disk(off, len, out),
+        };
+        match read(u64::from(first) * BLOCK, len, out) {
             // A block that was never written may lie beyond the end of the file.
             Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof && !waiting.is_empty() => {
                 for at in (u64::from(first)..).take(blocks) {
                     if waiting.iter().any(|p| (p.phys.into()..u64::from(p.phys + p.blocks)).contains(&at)) {
                         out.resize(out.len() + BLOCK as usize, 0);
                     } else {
-                        let read = self.devices.block.read_onto(at * BLOCK, BLOCK as usize, out);
-                        read.map_err(|e| e.to_string())?;
+                        read(at * BLOCK, BLOCK as usize, out).map_err(|e| e.to_string())?;
                     }
                 }
             }
@@ -353,14 +377,21 @@ impl Shared {
         Ok(Some(Plan { off, end, blocks: blocks_in(state, &onode, off, end)? }))
     }
 
-    pub fn read_object(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
+    pub fn read_object(
+        &self,
+        coll: Coll,
+        oid: &GHObject,
+        off: u64,
+        len: u64,
+        from: Source,
+    ) -> Result<Option<Bytes>, ReadError> {
         let failed = |e: KvError| self.io_error(coll, oid, off, e);
         let state = self.read_state();
         let Some(key) = state.key_in(coll, oid) else { return Ok(None) };
         let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
         drop(state);
         let mut buf = self.buffers.take(plan.bytes());
-        if self.read_blocks(&plan.blocks, &mut buf.buf).is_ok() {
+        if self.read_blocks(&plan.blocks, from, &mut buf.buf).is_ok() {
             return Ok(Some(plan.cut(buf)));
         }
         // The object may have changed under us and its old blocks been used again. Under the lock
@@ -369,7 +400,7 @@ impl Shared {
         let Some(plan) = self.plan(&state, &key, off, len).map_err(failed)? else { return Ok(None) };
         let mut buf = self.buffers.take(plan.bytes());
         let at = |i: usize| (plan.off / BLOCK + i as u64) * BLOCK;
-        let read = self.read_blocks(&plan.blocks, &mut buf.buf);
+        let read = self.read_blocks(&plan.blocks, from, &mut buf.buf);
         read.map_err(|(i, why)| self.io_error(coll, oid, at(i), why))?;
         Ok(Some(plan.cut(buf)))
     }
@@ -390,7 +421,7 @@ impl Shared {
             }
             let waiting = any_pending(&self.lock_pending(), first, first + row.len() as u32);
             match waiting {
-                true => self.read_row(first, row.len(), buf).ok()?,
+                true => self.read_row(first, row.len(), Source::Anywhere, buf).ok()?,
                 false if self.devices.block.try_read_onto(u64::from(first) * BLOCK, len, buf).ok()? => {}
                 false => return None,
             }

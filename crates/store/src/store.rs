@@ -24,7 +24,7 @@ use crate::presence::Presence;
 use crate::scratch;
 use crate::space::{Count, Space};
 use crate::stage::{Stage, SubmitError};
-use crate::state::{Options, Shared, State, block_of, decode_row};
+use crate::state::{Options, Shared, Source, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
 use crate::wal::{Meta, Record, ReplayError, Wal, WalError, decode_meta, encode_meta};
 
@@ -449,6 +449,14 @@ impl Reader {
         self.shared.try_read_object(coll, oid, off, len)
     }
 
+    /// As [`ObjectRead::read`], from the disk itself: what memory keeps of it proves nothing.
+    ///
+    /// # Errors
+    /// As [`ObjectRead::read`].
+    pub fn read_from_disk(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
+        self.shared.read_object(coll, oid, off, len, Source::Disk)
+    }
+
     fn onode(&self, coll: Coll, oid: &GHObject) -> Result<Option<Arc<Onode>>, ReadError> {
         let state = self.shared.read_state();
         let Some(key) = state.key_in(coll, oid) else { return Ok(None) };
@@ -478,7 +486,7 @@ impl ObjectRead for Reader {
     }
 
     fn read(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Option<Bytes>, ReadError> {
-        self.shared.read_object(coll, oid, off, len)
+        self.shared.read_object(coll, oid, off, len, Source::Anywhere)
     }
 
     fn extents(&self, coll: Coll, oid: &GHObject, off: u64, len: u64) -> Result<Vec<(u64, u64)>, ReadError> {

@@ -56,6 +56,8 @@ pub struct Piece {
     pub phys: u32,
     pub blocks: u32,
     pub data: Bytes,
+    /// It stays in memory as well, if it is large: somebody may read it soon.
+    pub cached: bool,
 }
 
 impl Piece {
@@ -64,8 +66,11 @@ impl Piece {
         let at = u64::from(self.phys) * BLOCK;
         let full = self.blocks as usize * BLOCK as usize;
         if self.data.len() == full {
-            let large = full >= LARGE;
-            return if large { device.write_direct_at(at, &self.data) } else { device.write_at(at, &self.data) };
+            return match (full >= LARGE, self.cached) {
+                (true, true) => device.write_cached_at(at, &self.data),
+                (true, false) => device.write_direct_at(at, &self.data),
+                (false, _) => device.write_at(at, &self.data),
+            };
         }
         let mut padded = Vec::with_capacity(full);
         padded.extend_from_slice(&self.data);
@@ -100,10 +105,20 @@ impl Away {
             // What fills no block stands alone: filling it up copies its piece.
             let whole = blocks.min((rest.len() / BLOCK as usize) as u32);
             if whole > 0 {
-                pieces.push(Piece { phys, blocks: whole, data: rest.split_to(whole as usize * BLOCK as usize) });
+                pieces.push(Piece {
+                    phys,
+                    blocks: whole,
+                    data: rest.split_to(whole as usize * BLOCK as usize),
+                    cached: false,
+                });
             }
             if whole < blocks {
-                pieces.push(Piece { phys: phys + whole, blocks: blocks - whole, data: std::mem::take(&mut rest) });
+                pieces.push(Piece {
+                    phys: phys + whole,
+                    blocks: blocks - whole,
+                    data: std::mem::take(&mut rest),
+                    cached: false,
+                });
             }
         }
         pieces
@@ -204,7 +219,7 @@ impl Record {
         let heads = (0..n).map(|_| Ok((d.u32()?, d.u32()?, d.u32()? as usize)));
         let heads = heads.collect::<Result<Vec<_>, DecodeError>>()?;
         let meta = d.take(meta_len)?;
-        let piece = |(phys, blocks, len)| Ok(Piece { phys, blocks, data: d.take(len)? });
+        let piece = |(phys, blocks, len)| Ok(Piece { phys, blocks, data: d.take(len)?, cached: false });
         Ok(Self { meta, away, pieces: heads.into_iter().map(piece).collect::<Result<_, DecodeError>>()? })
     }
 }

@@ -138,7 +138,8 @@ impl Scan {
         }
         let token = env.tokens.next();
         let len = env.cfg.scrub.deep_stride.max(READ_MIN).min(size - r.off);
-        env.out.push(PgOutput::Read { token, coll: self.coll, oid: r.soid.clone().into(), off: r.off, len });
+        let oid = r.soid.clone().into();
+        env.out.push(PgOutput::Read { token, coll: self.coll, oid, off: r.off, len, fresh: true });
         self.reading.insert(token, r);
     }
 

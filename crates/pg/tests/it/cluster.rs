@@ -285,7 +285,7 @@ impl Cluster {
                     host.live.apply(&txn).unwrap_or_else(|e| panic!("osd.{osd} {e}: {txn:?}"));
                     host.unsynced.push_back((token, txn));
                 }
-                PgOutput::Read { token, coll, oid, off, len } => host.reads.push_back((token, coll, oid, off, len)),
+                PgOutput::Read { token, coll, oid, off, len, .. } => host.reads.push_back((token, coll, oid, off, len)),
                 PgOutput::Fetch { .. } => panic!("no case copies objects"),
                 PgOutput::UpThru { want } => self.want(Wanted::UpThru(osd, want)),
                 PgOutput::PgTemp { want, .. } => self.want(Wanted::PgTemp(want)),

@@ -18,7 +18,9 @@ fn counter(dir: &std::path::Path) -> Running {
             move |input, out| {
                 let (coll, oid) = (Coll::Meta, GHObject::min());
                 match input {
-                    Input::Start => out.push(Output::Read { token: Token(1), coll, oid, off: 0, len: 100 }),
+                    Input::Start => {
+                        out.push(Output::Read { token: Token(1), coll, oid, off: 0, len: 100, fresh: false })
+                    }
                     Input::ReadDone { result, .. } => {
                         let old = result.expect("a good disk").unwrap_or_default();
                         report.send(format!("read {:?}", &old[..])).unwrap();

@@ -148,7 +148,14 @@ fn a_reply_waits_for_its_commit_and_a_read_for_its_thread() {
                 }
                 Input::Committed(token) => {
                     report.send(format!("committed {}", token.0)).unwrap();
-                    out.push(Output::Read { token, coll: Coll::Meta, oid: GHObject::min(), off: 0, len: 10 });
+                    out.push(Output::Read {
+                        token,
+                        coll: Coll::Meta,
+                        oid: GHObject::min(),
+                        off: 0,
+                        len: 10,
+                        fresh: false,
+                    });
                 }
                 Input::ReadDone { token, result } => {
                     report.send(format!("read {} {result:?} {}", token.0, waiting.is_some())).unwrap();

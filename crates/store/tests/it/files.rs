@@ -104,6 +104,44 @@ fn a_reader_on_another_thread_never_sees_a_wrong_byte_while_objects_change() {
 }
 
 #[test]
+fn large_and_small_data_is_the_same_from_memory_and_from_the_disk() {
+    let dir = Dir::new("sources");
+    let (store, events) = open(&dir);
+    store.submit(0, &first_txn()).unwrap();
+    let reader = store.reader();
+    let sizes = [100, 5000, 300 << 10, (1 << 20) + 7, 4 << 20, 4 << 20, 4 << 20, 4 << 20];
+    let data =
+        |n: usize, salt: u64| bytes::Bytes::from_iter((0..sizes[n] as u64).map(|i| (i * 31 + i / 4096 + salt) as u8));
+    let mut token = 0;
+    // Written twice: the second time to places of which memory may keep what was there before.
+    for salt in 1..=2 {
+        for n in 0..sizes.len() {
+            token += 1;
+            let (coll, oid, fadvise) = (Coll::Meta, crate::gen_txn::object(n as u64), 0);
+            store
+                .submit(
+                    token,
+                    &Transaction { ops: vec![TxOp::Write { coll, oid, off: 0, data: data(n, salt), fadvise }] },
+                )
+                .unwrap();
+        }
+        while !matches!(events.recv().unwrap(), StoreEvent::Committed(tokens) if tokens.last() == Some(&token)) {}
+        for (n, size) in sizes.iter().map(|size| *size as u64).enumerate() {
+            let oid = crate::gen_txn::object(n as u64);
+            for (off, len) in [(0, size), (90, 5), (4096, 8192), (0, 1 << 20)] {
+                let end = (off + len).min(size);
+                let want = data(n, salt).slice(off.min(end) as usize..end as usize);
+                let read = reader.read(Coll::Meta, &oid, off, len).unwrap().unwrap();
+                let fresh = reader.read_from_disk(Coll::Meta, &oid, off, len).unwrap().unwrap();
+                assert!(read == want && fresh == want, "object {n}, {len} bytes from {off}");
+            }
+        }
+    }
+    store.close().unwrap();
+    assert_eq!(fsck(&dir.0), []);
+}
+
+#[test]
 fn a_transaction_larger_than_the_log_is_kept_and_its_blocks_come_back() {
     let dir = Dir::new("large");
     let (store, events) = open(&dir);
