@@ -104,7 +104,7 @@ impl Osd {
         } else if !incoming && peer.name.kind == types::ENTITY_TYPE_MGR {
             self.mgr_connected(now, conn, out);
         }
-        self.conns.insert(conn, Conn { peer: peer.into(), via, sent_epoch: 0 });
+        self.conns.insert(conn, Conn { peer: peer.into(), via, sent_epoch: 0, last_op: None });
     }
 
     pub(crate) fn reset(&mut self, now: Now, store: &dyn ObjectRead, conn: ConnId, out: &mut Vec<Output>) {

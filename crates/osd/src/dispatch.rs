@@ -204,6 +204,7 @@ impl Osd {
             self.rooms.new_map(newest);
         }
         self.advance_all(now, store, &taken.maps, out);
+        self.tell_of_losses(now, store, &taken.maps, out);
         self.check_standing(now, store, out);
         self.up_thru_asked_again(out);
         let newest = self.maps.as_ref().map_or(0, |maps| maps.superblock.newest_map);
@@ -336,6 +337,9 @@ impl Osd {
         out: &mut Vec<Output>,
     ) {
         let Some((id, needs)) = pg::route(&msg) else { return };
+        if let Some(c) = self.conns.get_mut(&conn) {
+            c.note_op(now, needs);
+        }
         self.share_map(store, conn, needs, out);
         if needs > self.epoch() {
             self.want_epoch(needs, out);
@@ -366,7 +370,7 @@ impl Osd {
     }
 
     /// Sends newer maps to a peer that shows by its message that it has only `has`.
-    fn share_map(&mut self, store: &dyn ObjectRead, conn: ConnId, has: Epoch, out: &mut Vec<Output>) {
+    pub(crate) fn share_map(&mut self, store: &dyn ObjectRead, conn: ConnId, has: Epoch, out: &mut Vec<Output>) {
         let Some(maps) = &self.maps else { return };
         let Some(c) = self.conns.get_mut(&conn) else { return };
         let since = has.max(c.sent_epoch);

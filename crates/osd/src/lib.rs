@@ -23,6 +23,7 @@ mod dispatch;
 mod farewell;
 pub mod heartbeat;
 mod inspect;
+mod losses;
 mod maps;
 mod markdowns;
 pub mod offline;
@@ -108,6 +109,8 @@ struct Conn {
     via: Endpoint,
     /// The newest map that we sent over it.
     sent_epoch: Epoch,
+    /// When a client's last operation came, and the newest map that it has shown to have.
+    last_op: Option<(Duration, Epoch)>,
 }
 
 /// See the crate's documentation.
