@@ -23,33 +23,28 @@ def body(name):
 
 
 class Load:
-    """Writes objects until nothing was acknowledged for `patience` seconds."""
+    """Writes objects, several at a time, until told to stop; remembers what was acknowledged."""
 
-    def __init__(self, c, pool, prefix, depth=16):
+    def __init__(self, c, pool, prefix, threads=12):
         import rados
         self.cluster = rados.Rados(conffile=c.conf)
         self.cluster.connect(timeout=30)
         self.io = self.cluster.open_ioctx(pool)
-        self.prefix, self.acked, self.last, self.failed = prefix, [], time.time(), []
-        self.next, self.lock, self.ended = 0, threading.Lock(), False
-        for _ in range(depth):
-            self.issue()
+        self.prefix, self.acked, self.last, self.failed, self.ended = prefix, [], time.time(), [], False
+        for n in range(threads):
+            threading.Thread(target=self.write, args=(n, threads), daemon=True).start()
 
-    def issue(self):
-        with self.lock:
-            name = '%s%d' % (self.prefix, self.next)
-            self.next += 1
-
-        def safe(completion):
-            r = completion.get_return_value()
-            self.last = time.time()
-            if r != 0:
-                self.failed.append((name, r))
+    def write(self, n, step):
+        while not self.ended:
+            name = '%s%d' % (self.prefix, n)
+            try:
+                self.io.write_full(name, body(name))
+                self.acked.append(name)
+            except Exception as e:
+                self.failed.append((name, e))
                 return
-            self.acked.append(name)
-            if not self.ended:
-                self.issue()
-        self.io.aio_write_full(name, body(name), onsafe=safe)
+            self.last = time.time()
+            n += step
 
     def until_it_waits(self, patience=6, limit=150):
         give_up = time.time() + limit
@@ -82,7 +77,7 @@ def all_run(c, osds=3):
 
 @test
 def a_cluster_that_fills_waits_and_goes_on_when_objects_are_deleted(t):
-    with Cluster(t.binary, options=['--osd-size', '768M']) as c:
+    with Cluster(t.binary, options=['--osd-size', '1G']) as c:
         c.pool('p')
         load = Load(c, 'p', 'a')
         acked = load.until_it_waits()
@@ -92,8 +87,7 @@ def a_cluster_that_fills_waits_and_goes_on_when_objects_are_deleted(t):
         verify(c, 'p', acked)
         for name in acked[:40]:
             c.rados('-p', 'p', 'rm', name, '--force-full')
-        waiting = len(load.acked)
-        c.wait('what waited to be written', lambda: len(load.acked) > waiting and not load.failed, 60)
+        c.wait('what waited to be written', lambda: len(load.acked) > len(acked) and not load.failed, 60)
         c.wait('no OSD to be full', lambda: 'OSD_FULL' not in c.ceph('health').text, 60)
         verify(c, 'p', acked[40:])
         all_run(c)
@@ -101,8 +95,8 @@ def a_cluster_that_fills_waits_and_goes_on_when_objects_are_deleted(t):
 
 @test
 def a_replica_that_is_smaller_than_its_primaries_does_not_end_though_no_monitor_says_that_it_is_full(t):
-    with Cluster(t.binary, options=['--osds', '2', '--osd-size', '2G']) as c:
-        set_size(c, 768 << 20)
+    with Cluster(t.binary, options=['--osds', '2', '--osd-size', '1G']) as c:
+        set_size(c, 384 << 20)
         c.spirula('add-osd')
         c.pool('p')
         load = Load(c, 'p', 'b')
@@ -119,20 +113,19 @@ def a_replica_that_is_smaller_than_its_primaries_does_not_end_though_no_monitor_
         c.wait('OSD_FULL', lambda: 'OSD_FULL' in c.ceph('health', 'detail').text, 60)
         for name in acked[:40]:
             c.rados('-p', 'p', 'rm', name, '--force-full')
-        waiting = len(load.acked)
-        c.wait('what waited to be written', lambda: len(load.acked) > waiting and not load.failed, 60)
+        c.wait('what waited to be written', lambda: len(load.acked) > len(acked) and not load.failed, 60)
         verify(c, 'p', acked[40:])
         all_run(c)
 
 
 @test
 def recovery_to_an_osd_without_room_stops_and_says_so(t):
-    with Cluster(t.binary, options=['--osd-size', '2G']) as c:
+    with Cluster(t.binary, options=['--osd-size', '1G']) as c:
         c.pool('p')
         load = Load(c, 'p', 'c')
-        c.wait('more data than the small OSD takes', lambda: len(load.acked) > 260, 150)
+        c.wait('more data than the small OSD takes', lambda: len(load.acked) > 110, 150)
         load.ended = True
-        set_size(c, 768 << 20)
+        set_size(c, 384 << 20)
         new = c.spirula('add-osd').text.strip().split()[-1]
         c.ceph('osd', 'out', '0')
         c.wait('a PG to be toofull', lambda: any('toofull' in s for s in c.pg_states()), 150)

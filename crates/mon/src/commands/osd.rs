@@ -472,11 +472,12 @@ fn profile_get(c: &mut Cmd) -> CmdResult {
 }
 
 fn last_stat_seq(c: &mut Cmd) -> CmdResult {
-    c.osd_arg("id")?;
-    let text = "0\n".to_owned();
+    let osd = c.osd_arg("id")?;
+    let seq = c.mon.mgr.stats.osds.get(&osd).map_or(0, |stat| stat.seq);
+    let text = format!("{seq}\n");
     Ok(match c.format() {
         Some(Format::Json | Format::JsonPretty) | None => Reply::data(text),
-        Some(format) => Reply::data(Dump::from(0u8).render(format, "seq")),
+        Some(format) => Reply::data(Dump::from(seq).render(format, "seq")),
     })
 }
 
