@@ -133,7 +133,12 @@ impl Pg {
             }
         }
         if snapset_errors > 0 {
-            let why = format!("{snapset_errors} errors in snapsets are not mended by themselves");
+            let why = format!(
+                "{snapset_errors} errors in snapsets, of which nothing proves what is right (`rados \
+                 list-inconsistent-snapset {}` names them; `spirula store remove-object --clone` on the stopped OSDs \
+                 takes away clones that nobody wants)",
+                self.id.pgid
+            );
             progress.left.insert(why, 0);
         }
         // What a head and its clones share is known by the head.

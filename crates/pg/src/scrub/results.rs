@@ -14,8 +14,8 @@ use types::{
 /// Findings beyond so many are counted and said, but not kept.
 const KEPT_MAX: usize = 10_000;
 
-/// In Ceph's order: by snapshot as text, name, namespace.
-type Key = (String, ByteStr, ByteStr);
+/// In Ceph's order: by snapshot as text, then name, locator and namespace as it writes them in keys.
+type Key = (String, Vec<u8>);
 
 #[derive(Debug, Default)]
 pub struct Results {
@@ -25,7 +25,22 @@ pub struct Results {
 
 fn key(id: &ScrubObjectId) -> Key {
     let snap = if id.snap == SNAP_HEAD { "head".to_owned() } else { format!("{:x}", id.snap) };
-    (snap, id.name.clone(), id.nspace.clone())
+    let parts = [&id.name, &id.locator, &id.nspace].map(escaped);
+    (snap, parts.join(&b'.'))
+}
+
+/// (Ceph: `append_escaped`)
+fn escaped(text: &ByteStr) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.as_bytes().len());
+    for byte in text.as_bytes() {
+        match byte {
+            b'%' => out.extend_from_slice(b"%p"),
+            b'.' => out.extend_from_slice(b"%e"),
+            b'_' => out.extend_from_slice(b"%u"),
+            other => out.push(*other),
+        }
+    }
+    out
 }
 
 impl Results {

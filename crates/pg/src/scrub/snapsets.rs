@@ -136,6 +136,8 @@ impl Family<'_> {
                 self.out.proven.push(Proven { head: head.clone(), snapset: right, errors, clones: bad_clones });
             }
         }
+        // As Ceph tells them: the newest first.
+        report.clones.reverse();
         if head_member.is_some() && (report.errors != 0 || any_clone_is_bad) {
             self.out.reports.push(report);
         }
