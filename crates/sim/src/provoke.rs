@@ -4,7 +4,7 @@
 //! Nothing is lost by any of it: whatever was acknowledged is on a disk that comes back when all is healed.
 
 use rados::{Reply, Request};
-use serde_json::{Value, json};
+use serde_json::json;
 use types::{PgId, PoolId};
 
 use crate::cluster::Cluster;
@@ -122,20 +122,19 @@ fn incomplete(c: &mut Cluster, acting: &[usize]) {
 }
 
 fn device_rule(c: &mut Cluster, rng: &mut Rng) {
-    let few = rng.below(2) as usize;
-    for osd in 0..few {
-        let ids: Value = json!([osd.to_string()]);
-        c.order(&json!({"prefix": "osd crush rm-device-class", "ids": ids}));
-        c.order(&json!({"prefix": "osd crush set-device-class", "class": "ssd", "ids": ids}));
-    }
-    if few == 0 {
-        // A class that an OSD once had.
-        c.order(&json!({"prefix": "osd crush class create", "class": "ssd"}));
-    }
+    let set_class = |c: &mut Cluster, class: &str| {
+        c.order(&json!({"prefix": "osd crush rm-device-class", "ids": ["0"]}));
+        c.order(&json!({"prefix": "osd crush set-device-class", "class": class, "ids": ["0"]}));
+    };
+    set_class(c, "ssd");
     let rule = json!({"prefix": "osd crush rule create-replicated", "name": "fast", "root": "default", "type": "osd",
         "class": "ssd"});
     c.order(&rule);
     c.run(1);
+    if rng.percent(50) {
+        // No OSD is left of the class.
+        set_class(c, "hdd");
+    }
     pool_set(c, 0, "crush_rule", "fast");
     c.run(20);
 }
