@@ -23,7 +23,7 @@ impl Target {
         let mut target = Self::default();
         for part in who.split('/') {
             match part.split_once(':') {
-                Some(("class", class)) => target.device_class = Some(class.to_owned()),
+                Some(("class", class)) => target.device_class = Some(class.to_owned()).filter(|c| !c.is_empty()),
                 Some((kind, name)) => target.location = Some((kind.to_owned(), name.to_owned())),
                 None if target.section.is_empty() => target.section = part.to_owned(),
                 None => return None,

@@ -96,6 +96,34 @@ impl Dump {
         }
     }
 
+    /// What `perf schema` says of a tree of counters: of each its type (Ceph: `PERFCOUNTER_U64`, and with
+    /// `PERFCOUNTER_LONGRUNAVG` of those that are a sum and a count).
+    #[must_use]
+    pub fn perf_schema(&self) -> Self {
+        let of = |counter: &Self| {
+            let pair = matches!(counter, Self::Object(_));
+            let (metric, value) = match counter {
+                Self::Object(_) => ("gauge", "real-integer-pair"),
+                Self::Float(_) => ("gauge", "real"),
+                _ => ("gauge", "integer"),
+            };
+            Self::obj()
+                .with("type", if pair { 5u8 } else { 2 })
+                .with("metric_type", metric)
+                .with("value_type", value)
+                .with("description", "")
+                .with("nick", "")
+                .with("priority", 0u8)
+                .with("units", "none")
+        };
+        let Self::Object(loggers) = self else { return Self::obj() };
+        let schema = |logger: &Self| match logger {
+            Self::Object(counters) => Self::Object(counters.iter().map(|(k, v)| (k.clone(), of(v))).collect()),
+            _ => Self::obj(),
+        };
+        Self::Object(loggers.iter().map(|(k, v)| (k.clone(), schema(v))).collect())
+    }
+
     /// The answer in one of Ceph's formats. `root` names the outermost element in XML.
     pub fn render(&self, format: Format, root: &str) -> String {
         let mut out = String::new();

@@ -33,7 +33,18 @@ pub fn handler(prefix: &str) -> Option<Handler> {
 type History = ((UTime, String), Vec<(String, (Option<String>, Option<String>))>);
 
 fn target(who: &str) -> Result<Target, Fail> {
-    Target::parse(who).ok_or_else(|| Fail(errno::EINVAL, format!("unrecognized config target '{who}'")))
+    Some(who)
+        .filter(|who| !who.is_empty())
+        .and_then(Target::parse)
+        .ok_or_else(|| Fail(errno::EINVAL, format!("unrecognized config target '{who}'")))
+}
+
+/// What a daemon must know before it can ask the monitors is not kept by them.
+fn is_kept(def: &OptionDef) -> Result<(), Fail> {
+    if !def.flags.contains(&"no_mon_update") {
+        return Ok(());
+    }
+    fail(errno::EINVAL, format!("{} is special and cannot be stored by the mon", def.name))
 }
 
 /// Options of manager modules are not in the table; the module judges them.
@@ -91,15 +102,8 @@ pub fn set(c: &mut Cmd) -> CmdResult {
     if let Some(def) = options::find(&name) {
         option = def.name.to_owned();
         if !forced {
-            if def.flags.contains(&"no_mon_update") {
-                return fail(errno::EINVAL, format!("{name} is special and cannot be stored by the mon"));
-            }
-            match def.check(&value) {
-                Ok(canonical) => value = canonical,
-                Err(e) => {
-                    return fail(errno::EINVAL, format!("error parsing value: {e}"));
-                }
-            }
+            value = def.check(&value).map_err(|e| Fail(e.errno(), format!("error parsing value: {e}")))?;
+            is_kept(def)?;
         }
     } else if !forced && !is_open(&name) {
         return fail(errno::EINVAL, format!("unrecognized config option '{name}'"));
@@ -135,7 +139,8 @@ fn in_order(mut settings: Vec<Setting>) -> Vec<Setting> {
         let key = |s: &Setting| {
             let kind = s.target.section.split('.').next().unwrap_or_default().to_owned();
             let depth = usize::from(s.target.section != "global") + usize::from(s.target.section.contains('.'));
-            (depth.min(1), kind, s.target.section.clone(), s.option.clone(), s.target.mask())
+            let place = config_db::key(&s.target, &s.option);
+            (depth.min(1), kind, s.target.section.clone(), s.option.clone(), place)
         };
         key(a).cmp(&key(b))
     });
@@ -233,10 +238,13 @@ pub fn get(c: &mut Cmd) -> CmdResult {
 fn get_one(c: &Cmd, entity: &str, key: &str, found: &BTreeMap<String, &Setting>) -> CmdResult {
     let def = options::find(key);
     let name = def.map_or(key, |d| d.name);
+    if name == "fsid" {
+        return Ok(Reply::data(format!("{}\n", c.mon.setup.fsid)));
+    }
+    def.map_or(Ok(()), is_kept)?;
     let value = match (found.get(name), def) {
         (Some(s), _) => s.value.clone(),
         (None, Some(def)) => def.default_for(!entity.starts_with("client")).to_owned(),
-        (None, None) if name == "fsid" => c.mon.setup.fsid.to_string(),
         (None, None) => return fail(errno::ENOENT, format!("unrecognized key '{key}'")),
     };
     // As in Ceph, no format makes anything else of it.
@@ -249,10 +257,11 @@ pub fn help(c: &mut Cmd) -> CmdResult {
         return fail(errno::ENOENT, format!("configuration option '{key}' not recognized"));
     };
     let text = || {
-        let mut t = format!("{} - \n  ({}, {})\n  Default: {}\n", def.name, def.kind.as_str(), def.level, def.default);
-        if !def.daemon_default.is_empty() {
-            t += &format!("  Default (daemon): {}\n", def.daemon_default);
-        }
+        let mut t = format!("{} - {}\n  ({}, {})\n", def.name, def.note(), def.kind.as_str(), def.level);
+        t += &match def.daemon_default {
+            "" => format!("  Default: {}\n", def.default),
+            daemon => format!("  Default (non-daemon): {}\n  Default (daemon): {daemon}\n", def.default),
+        };
         if !def.min.is_empty() {
             t += &format!("  Minimum: {}\n  Maximum: {}\n", def.min, def.max);
         }
@@ -261,7 +270,13 @@ pub fn help(c: &mut Cmd) -> CmdResult {
         }
         t += &format!("  Can update at runtime: {}\n", def.runtime);
         if !def.services.is_empty() {
-            t += &format!("  Services: [{}]\n", def.services.join(", "));
+            t += &format!("  Services: [{}]\n", def.services.join(","));
+        }
+        if !def.tags.is_empty() {
+            t += &format!("  Tags: [{}]\n", def.tags.join(","));
+        }
+        if !def.see_also.is_empty() {
+            t += &format!("  See also: [{}]\n", def.see_also.join(","));
         }
         t
     };
@@ -337,38 +352,59 @@ fn reset(c: &mut Cmd) -> CmdResult {
     Ok(Reply::default())
 }
 
-/// Takes over what a configuration file sets, and gives back what has to stay in it.
+/// Takes over what a configuration file sets and nothing else did, and gives back what has to stay in it.
 fn assimilate(c: &mut Cmd) -> CmdResult {
-    let text = String::from_utf8_lossy(&c.data).into_owned();
-    let (mut section, mut changes, mut rest) = ("global".to_owned(), vec![], String::new());
-    let mut rest_section = String::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', ';'])) {
+    let sections = read_conf(&String::from_utf8_lossy(&c.data)).map_err(|why| Fail(errno::EINVAL, why))?;
+    let (mut changes, mut rest) = (vec![], String::new());
+    let settings = c.mon.settings();
+    for (section, values) in sections {
+        let target = Target::parse(&section);
+        let mut stays = String::new();
+        for (key, value) in values {
+            // What is set already, perhaps for some only, is not overridden.
+            let is_set = |def: &OptionDef| {
+                settings.iter().any(|s| s.option == def.name && s.target.section == section && s.value != value)
+            };
+            let taken = options::find(&key).filter(|def| is_kept(def).is_ok() && !is_set(def));
+            match (&target, taken.and_then(|def| Some((def, def.check(&value).ok()?)))) {
+                (Some(target), Some((def, value))) => changes.push((config_db::key(target, def.name), Some(value))),
+                _ => stays += &format!("\t{key} = {value}\n"),
+            }
+        }
+        if !stays.is_empty() {
+            rest += &format!("\n[{section}]\n{stays}");
+        }
+    }
+    c.mon.change_settings(c.cx.now.wall, "", changes);
+    Ok(Reply::data(rest))
+}
+
+/// A configuration file: sections, and what each sets.
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Reads one: a backslash at a line's end joins it with the next, `#` and `;` begin comments, quotes may stand
+/// around a value. What stands before the first section is for all.
+fn read_conf(text: &str) -> Result<Sections, String> {
+    let (mut sections, mut section) = (Sections::new(), "global".to_owned());
+    for line in text.replace("\\\n", "").lines() {
+        let line = line.split(['#', ';']).next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
         if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             section = name.trim().to_owned();
             continue;
         }
-        let Some((key, value)) = line.split_once('=') else {
-            return fail(errno::EINVAL, format!("cannot parse config line '{line}'"));
-        };
-        let (key, value) = (options::normal_name(key), value.trim().to_owned());
-        let known =
-            options::find(&key).filter(|def| !def.flags.contains(&"no_mon_update") && def.check(&value).is_ok());
-        match (Target::parse(&section), known) {
-            (Some(target), Some(def)) => {
-                let value = def.check(&value).unwrap_or(value);
-                changes.push((config_db::key(&target, def.name), Some(value)));
-            }
-            _ => {
-                if rest_section != section {
-                    rest += &format!("\n[{section}]\n");
-                    rest_section.clone_from(&section);
-                }
-                rest += &format!("\t{key} = {value}\n");
-            }
+        let (key, value) = line.split_once('=').ok_or_else(|| format!("cannot parse config line '{line}'"))?;
+        let key = options::normal_name(key);
+        if key.is_empty() {
+            return Err(format!("cannot parse config line '{line}'"));
         }
+        let value = value.trim();
+        let bare = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
+        sections.entry(section.clone()).or_default().insert(key, bare.to_owned());
     }
-    c.mon.change_settings(c.cx.now.wall, "assimilate-conf", changes);
-    Ok(Reply::data(rest))
+    Ok(sections)
 }
 
 fn minimal_conf(c: &mut Cmd) -> CmdResult {

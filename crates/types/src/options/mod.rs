@@ -1,8 +1,11 @@
 //! Ceph's options: which there are, what values they take, and the values in force.
 //!
 //! The table is data (`data/options.tsv`): names, types and defaults of release 16.2.15, so that any
-//! option that an operator knows is accepted and checked. One default is ours: `osd_scrub_auto_repair` is on. Cores read values through [`Config`] when
+//! option that an operator knows is accepted and checked. One default is ours: `osd_scrub_auto_repair` is on.
+//! What those do that anything here heeds says `data/option_notes.tsv`. Cores read values through [`Config`] when
 //! they start and when it changes, and keep what a hot path needs.
+
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -78,10 +81,12 @@ pub struct OptionDef {
     pub services: Vec<&'static str>,
     pub flags: Vec<&'static str>,
     pub allowed: Vec<&'static str>,
+    pub see_also: Vec<&'static str>,
+    pub tags: Vec<&'static str>,
 }
 
 static TABLE: LazyLock<BTreeMap<&'static str, OptionDef>> = LazyLock::new(|| {
-    include_str!("../data/options.tsv").lines().filter(|l| !l.starts_with('#')).map(parse_row).collect()
+    include_str!("../../data/options.tsv").lines().filter(|l| !l.starts_with('#')).map(parse_row).collect()
 });
 
 fn parse_row(line: &'static str) -> (&'static str, OptionDef) {
@@ -105,6 +110,8 @@ fn parse_row(line: &'static str) -> (&'static str, OptionDef) {
         services: list(f[8]),
         flags: list(f[9]),
         allowed: list(f[10]),
+        see_also: list(f[11]),
+        tags: list(f[12]),
     };
     (f[0], def)
 }
@@ -114,12 +121,10 @@ fn float(v: f64) -> String {
     format!("{v:.6}")
 }
 
-/// `N/M` of `N` or `N/M`: how much is logged, and how much is kept in memory for a crash.
-fn debug_level(text: &str) -> Option<String> {
-    let (log, keep) = text.split_once('/').unwrap_or((text, text));
-    let level = |text: &str| text.trim().parse::<u8>().ok();
-    Some(format!("{}/{}", level(log)?, level(keep)?))
-}
+static NOTES: LazyLock<BTreeMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let rows = include_str!("../../data/option_notes.tsv").lines().filter(|l| !l.starts_with('#'));
+    rows.filter_map(|l| l.split_once('\t')).collect()
+});
 
 /// All options in order of their names.
 pub fn all() -> impl Iterator<Item = &'static OptionDef> {
@@ -127,25 +132,26 @@ pub fn all() -> impl Iterator<Item = &'static OptionDef> {
 }
 
 impl OptionDef {
-    /// As `config help` prints it; without Ceph's descriptions, which are its own.
+    /// As `config help` prints it; descriptions are our own.
     pub fn dump(&self) -> Dump {
         let list = |items: &[&'static str]| Dump::arr("item", items.iter().copied());
         let daemon = match self.daemon_default {
             "" => Dump::from(""),
             text => self.typed(text),
         };
-        Dump::obj()
+        let d = Dump::obj()
             .with("name", self.name)
             .with("type", self.kind.as_str())
             .with("level", self.level)
-            .with("desc", "")
+            .with("desc", self.note())
             .with("long_desc", "")
             .with("default", self.typed(self.default))
             .with("daemon_default", daemon)
-            .with("tags", list(&[]))
+            .with("tags", list(&self.tags))
             .with("services", list(&self.services))
-            .with("see_also", list(&[]))
-            .with("min", self.min)
+            .with("see_also", list(&self.see_also));
+        let d = if self.kind == OptionKind::Str { d.with("enum_values", list(&self.allowed)) } else { d };
+        d.with("min", self.min)
             .with("max", self.max)
             .with("can_update_at_runtime", self.runtime)
             .with("flags", list(&self.flags))
@@ -154,9 +160,7 @@ impl OptionDef {
     fn typed(&self, text: &str) -> Dump {
         match self.kind {
             OptionKind::Int => text.parse::<i64>().map_or_else(|_| text.into(), Dump::from),
-            OptionKind::UInt | OptionKind::Size | OptionKind::Secs | OptionKind::Millisecs => {
-                parse_size(text).map_or_else(|| text.into(), Dump::from)
-            }
+            OptionKind::UInt => text.parse::<u64>().map_or_else(|_| text.into(), Dump::from),
             OptionKind::Float => text.parse::<f64>().map_or_else(|_| text.into(), Dump::from),
             OptionKind::Bool => Dump::from(text == "true"),
             _ => text.into(),
@@ -184,6 +188,18 @@ pub enum SetError {
     Unknown(String),
     #[error("{name}: '{value}' is not {wanted}")]
     BadValue { name: String, value: String, wanted: String },
+    #[error("{name}: '{value}' is not {wanted}")]
+    OutOfRange { name: String, value: String, wanted: String },
+}
+
+impl SetError {
+    /// As Ceph answers a command.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::OutOfRange { .. } => crate::errno::ERANGE,
+            _ => crate::errno::EINVAL,
+        }
+    }
 }
 
 impl OptionDef {
@@ -192,38 +208,57 @@ impl OptionDef {
         self.kind == OptionKind::Str && self.name.starts_with("debug_")
     }
 
+    /// What it does, in one line; empty if nothing here heeds it.
+    pub fn note(&self) -> &'static str {
+        match NOTES.get(self.name) {
+            None if self.is_debug_level() => {
+                "How much is logged, and how much is kept in memory for `log dump`: N or N/M, from 0 to 99."
+            }
+            note => note.copied().unwrap_or_default(),
+        }
+    }
+
     /// Checks a value and gives it in canonical form.
     ///
     /// # Errors
     /// [`SetError::BadValue`] with what would be right.
     pub fn check(&self, value: &str) -> Result<String, SetError> {
-        let value = value.trim();
-        let bad = |wanted: &str| SetError::BadValue {
-            name: self.name.to_owned(),
-            value: value.to_owned(),
-            wanted: wanted.to_owned(),
-        };
+        let (name, given) = (self.name, value);
+        let bad = |wanted: &str| SetError::BadValue { name: name.into(), value: given.into(), wanted: wanted.into() };
         if !self.allowed.is_empty() && !self.allowed.contains(&value) {
             return Err(bad(&format!("one of {}", self.allowed.join(", "))));
         }
         let canonical = match self.kind {
-            OptionKind::Str if self.is_debug_level() => {
-                debug_level(value).ok_or_else(|| bad("of the form N or N/M, where N and M are integers"))?
-            }
+            OptionKind::Str if self.is_debug_level() => value::debug_level(value).map_err(|out_of_range| {
+                let (name, value) = (name.to_owned(), given.to_owned());
+                if out_of_range {
+                    return SetError::OutOfRange { name, value, wanted: "from 0 to 99".to_owned() };
+                }
+                bad("of the form N or N/M, where N and M are integers")
+            })?,
             OptionKind::Str | OptionKind::Addr | OptionKind::AddrVec => value.to_owned(),
-            OptionKind::Int => parse_int(value).ok_or_else(|| bad("a whole number"))?.to_string(),
-            OptionKind::UInt => parse_size(value).ok_or_else(|| bad("a whole number from 0"))?.to_string(),
-            OptionKind::Size => parse_size(value).ok_or_else(|| bad("a size such as 4096 or 10G"))?.to_string(),
+            OptionKind::Int => {
+                let n = value::whole(value).and_then(|n| i64::try_from(n).ok());
+                n.ok_or_else(|| bad("a whole number such as 10 or 10K"))?.to_string()
+            }
+            OptionKind::UInt => {
+                let n = value::whole(value).and_then(|n| u64::try_from(n).ok());
+                n.ok_or_else(|| bad("a whole number from 0, such as 10 or 10K"))?.to_string()
+            }
+            OptionKind::Size => value::size(value).ok_or_else(|| bad("a size such as 4096 or 10G"))?.to_string(),
+            // Unlike Ceph, infinity and what is no number are no numbers.
             OptionKind::Float => {
-                let v = value.parse::<f64>().ok().filter(|v| v.is_finite());
+                let v = value.trim_start().parse::<f64>().ok().filter(|v| v.is_finite());
                 v.map(float).ok_or_else(|| bad("a number"))?
             }
-            OptionKind::Bool => parse_bool(value).ok_or_else(|| bad("true or false"))?.to_string(),
+            OptionKind::Bool => value::boolean(value).ok_or_else(|| bad("true or false"))?.to_string(),
             OptionKind::Uuid => {
                 value.parse::<crate::Uuid>().map_err(|_| bad("a UUID"))?;
                 value.to_owned()
             }
-            OptionKind::Secs => parse_secs(value).ok_or_else(|| bad("a number of seconds"))?.to_string(),
+            OptionKind::Secs => {
+                value::timespan(value).ok_or_else(|| bad("a duration such as 90 or 1h 30m"))?.to_string()
+            }
             OptionKind::Millisecs => value.parse::<u64>().map_err(|_| bad("a number of milliseconds"))?.to_string(),
         };
         let limit = |s: &str| s.parse::<f64>().ok();
@@ -244,18 +279,6 @@ impl OptionDef {
     }
 }
 
-fn parse_bool(s: &str) -> Option<bool> {
-    match s.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn parse_int(s: &str) -> Option<i64> {
-    s.parse().ok().or_else(|| parse_size(s).and_then(|v| i64::try_from(v).ok()))
-}
-
 /// A number with an optional binary suffix: `4096`, `4K`, `10G`, `1Ti`, `512B`, `4_K`.
 pub fn parse_size(s: &str) -> Option<u64> {
     let s = s.replace('_', "");
@@ -272,23 +295,6 @@ pub fn parse_size(s: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(1 << shift)
-}
-
-/// Seconds, or a number with a unit: `90`, `5m`, `2 hours`, `1d`.
-fn parse_secs(s: &str) -> Option<u64> {
-    let digits = s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len());
-    let number: u64 = s[..digits].parse().ok()?;
-    let unit = match s[digits..].trim() {
-        "" | "s" | "sec" | "second" | "seconds" => 1,
-        "m" | "min" | "minute" | "minutes" => 60,
-        "h" | "hr" | "hour" | "hours" => 3_600,
-        "d" | "day" | "days" => 86_400,
-        "w" | "wk" | "week" | "weeks" => 604_800,
-        "mo" | "month" | "months" => 2_592_000,
-        "y" | "yr" | "year" | "years" => 31_536_000,
-        _ => return None,
-    };
-    number.checked_mul(unit)
 }
 
 /// Where a value came from; a later one wins.
@@ -392,11 +398,16 @@ impl Config {
     }
 
     pub fn i64(&self, name: &str) -> i64 {
-        parse_int(self.known(name)).unwrap_or_else(|| panic!("option '{name}' is not a whole number"))
+        self.whole(name).clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
+    /// What is below 0 counts as 0: an option of type `int` may be set so.
     pub fn u64(&self, name: &str) -> u64 {
-        parse_size(self.known(name)).unwrap_or_else(|| panic!("option '{name}' is not a number from 0"))
+        self.whole(name).clamp(0, u64::MAX.into()) as u64
+    }
+
+    fn whole(&self, name: &str) -> i128 {
+        self.known(name).parse().unwrap_or_else(|_| panic!("option '{name}' is not a whole number"))
     }
 
     pub fn f64(&self, name: &str) -> f64 {
@@ -404,12 +415,19 @@ impl Config {
     }
 
     pub fn bool(&self, name: &str) -> bool {
-        parse_bool(self.known(name)).unwrap_or_else(|| panic!("option '{name}' is not true or false"))
+        value::boolean(self.known(name)).unwrap_or_else(|| panic!("option '{name}' is not true or false"))
     }
 
     /// An option in seconds (whole or not).
     pub fn secs(&self, name: &str) -> Duration {
         Duration::try_from_secs_f64(self.f64(name).max(0.0)).unwrap_or(Duration::MAX)
+    }
+
+    /// The two numbers of a level of logging: what is logged, and what is kept in memory.
+    pub fn debug_level(&self, name: &str) -> (u8, u8) {
+        let (log, keep) = self.known(name).split_once('/').unwrap_or_else(|| panic!("option '{name}' is no level"));
+        let level = |text: &str| text.parse().unwrap_or_else(|_| panic!("option '{name}' is no level"));
+        (level(log), level(keep))
     }
 
     /// An option in milliseconds.
@@ -450,6 +468,20 @@ mod tests {
     }
 
     #[test]
+    fn each_note_is_about_an_option() {
+        let unknown: Vec<_> = NOTES.keys().filter(|name| find(name).is_none()).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(find("debug_osd").is_some_and(|def| !def.note().is_empty()));
+    }
+
+    #[test]
+    fn a_number_below_zero_counts_as_zero_where_none_is_wanted() {
+        let mut c = Config::daemon();
+        c.set("mon_osd_down_out_interval", "-1", Source::Mon).unwrap();
+        assert_eq!((c.u64("mon_osd_down_out_interval"), c.i64("mon_osd_down_out_interval")), (0, -1));
+    }
+
+    #[test]
     fn a_later_source_wins_and_gives_way_again() {
         let mut c = Config::daemon();
         assert_eq!(c.u64("osd_heartbeat_grace"), 20);
@@ -465,7 +497,7 @@ mod tests {
         let mut c = Config::daemon();
         assert_eq!(c.set("osd_colour", "red", Source::Mon), Err(SetError::Unknown("osd_colour".into())));
         let e = c.set("osd_heartbeat_grace", "soon", Source::Mon).unwrap_err();
-        assert_eq!(e.to_string(), "osd_heartbeat_grace: 'soon' is not a whole number");
+        assert_eq!(e.to_string(), "osd_heartbeat_grace: 'soon' is not a whole number such as 10 or 10K");
         assert_eq!(c.set("osd_max_object_size", "1G", Source::Mon), Ok(()));
         assert_eq!(c.u64("osd_max_object_size"), 1 << 30);
     }
