@@ -16,7 +16,10 @@ use crate::{crash, machine};
 /// Runs one daemon until it ends; gives its exit code. Everything that can go wrong at the start is one
 /// line in the daemon's log, and the exit code says that it did.
 pub fn run(dir: &ClusterDir, daemon: &Daemon) -> Result<i32> {
-    runtime::init_log(None)?;
+    // Opened by its name, the file can be opened again after it was moved (`log reopen`).
+    let log_file = dir.log_file(daemon);
+    let is_ours = std::fs::read_link("/proc/self/fd/2").is_ok_and(|target| target == log_file);
+    runtime::init_log(is_ours.then_some(log_file.as_path()))?;
     crash::watch(dir, daemon);
     crash::post(dir, daemon);
     let result = match daemon {

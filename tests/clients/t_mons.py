@@ -214,3 +214,107 @@ def a_setting_holds_at_once_for_those_that_its_mask_names(t):
             os.kill(pid, signal.SIGCONT)
 
 
+
+
+@test
+def a_monitor_that_lost_its_store_comes_back_by_itself(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '1', '--set', 'osd_pool_default_size=1']) as c:
+        wait_quorum(c, 3)
+        c.ceph('config-key', 'set', 'before', 'x')
+        lost = leader(c)
+        c.kill_all(only=['mon.' + lost])
+        shutil.rmtree(os.path.join(c.dir, 'mon.' + lost, 'store'))
+        c.ceph('config-key', 'set', 'meanwhile', 'y')
+        c.start('mon.' + lost)
+        wait_quorum(c, 3)
+        # What it says by itself: with it alone left of those who were there, nothing may be missing.
+        others = [m for m in 'abc' if m != lost]
+        c.kill_all(only=['mon.' + others[0]])
+        c.wait('a quorum with it', lambda: lost in c.json('quorum_status')['quorum_names']
+               and others[0] not in c.json('quorum_status')['quorum_names'])
+        for key, value in ('before', 'x'), ('meanwhile', 'y'):
+            assert c.ceph('config-key', 'get', key).text.strip() == value
+        assert len(c.json('mon', 'dump')['mons']) == 3
+        c.start('mon.' + others[0])
+        wait_quorum(c, 3)
+
+
+@test
+def a_name_or_an_address_is_given_to_one_monitor_only(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '1']) as c:
+        wait_quorum(c, 3)
+        before = c.json('mon', 'dump')
+        at = before['mons'][1]['public_addrs']['addrvec'][0]['addr']
+        for name, addr in (before['mons'][0]['name'], '127.0.0.1:1234'), ('z', at):
+            done = c.ceph('mon', 'add', name, addr, rc=None)
+            assert done.rc == 17 and 'EEXIST' in done.errors and len(done.errors.strip().splitlines()) == 1, done
+        assert c.json('mon', 'dump')['mons'] == before['mons']
+
+
+@test
+def a_monitor_takes_no_part_when_told_and_takes_part_again(t):
+    with Cluster(t.binary, ['--mons', '3', '--osds', '1']) as c:
+        wait_quorum(c, 3)
+        out = leader(c)
+        socket = os.path.join(c.dir, 'run', 'mon.%s.asok' % out)
+        c.ceph('daemon', socket, 'quorum', 'exit')
+        c.wait('another leader', lambda: leader(c) != out and len(c.json('quorum_status')['quorum']) == 2)
+        assert 'MON_DOWN' in c.json('health')['checks']
+        c.ceph('daemon', socket, 'quorum', 'enter')
+        wait_quorum(c, 3)
+
+
+def log_lines(c, daemon):
+    with open(os.path.join(c.dir, 'log', daemon + '.log')) as f:
+        return f.read().splitlines()
+
+
+@test
+def levels_of_logging_hold_at_once(t):
+    with Cluster(t.binary, ['--mons', '1', '--osds', '1', '--set', 'osd_pool_default_size=1']) as c:
+        def grows(daemon, word):
+            n = sum(word in line for line in log_lines(c, daemon))
+            c.wait('%s in the log of %s' % (word, daemon),
+                   lambda: sum(word in line for line in log_lines(c, daemon)) > n, limit=15)
+
+        def rests(daemon, word):
+            time.sleep(1)
+            n = sum(word in line for line in log_lines(c, daemon))
+            c.ceph('osd', 'tree')
+            time.sleep(2)
+            assert sum(word in line for line in log_lines(c, daemon)) == n
+        rests('mon.a', ' in: ')
+        c.ceph('config', 'set', 'mon', 'debug_mon', '20')
+        grows('mon.a', ' in: ')
+        c.ceph('config', 'rm', 'mon', 'debug_mon')
+        rests('mon.a', ' in: ')
+        c.ceph('tell', 'osd.0', 'config', 'set', 'debug_ms', '5')
+        grows('osd.0', ' --> ')
+        c.ceph('tell', 'osd.0', 'config', 'set', 'debug_ms', '0')
+        rests('osd.0', ' --> ')
+        # Kept in memory and not written, until it is asked for; also into a file that was moved away.
+        c.ceph('tell', 'mon.a', 'config', 'set', 'debug_mon', '1/20')
+        rests('mon.a', ' in: ')
+        path = os.path.join(c.dir, 'log', 'mon.a.log')
+        os.rename(path, path + '.1')
+        c.ceph('tell', 'mon.a', 'log', 'reopen')
+        c.ceph('tell', 'mon.a', 'log', 'dump')
+        assert any(' in: ' in line for line in log_lines(c, 'mon.a'))
+        c.ceph('config', 'set', 'global', 'log_to_file', 'false')
+        c.ceph('tell', 'mon.a', 'config', 'set', 'debug_mon', '20')
+        rests('mon.a', ' in: ')
+
+
+@test
+def what_a_monitor_did_lately_is_told(t):
+    with Cluster(t.binary, ['--mons', '1', '--osds', '1']) as c:
+        c.ceph('osd', 'set', 'noout')
+        ops = json.loads(c.ceph('tell', 'mon.a', 'dump_historic_ops').text)
+        assert any('osd set' in op['description'] for op in ops['ops']), ops
+        assert {'description', 'initiated_at', 'age', 'duration', 'type_data'} == set(ops['ops'][0]), ops
+        schema = json.loads(c.ceph('tell', 'mon.a', 'perf', 'schema').text)
+        dump = json.loads(c.ceph('tell', 'mon.a', 'perf', 'dump').text)
+        assert {k: set(v) for k, v in schema.items()} == {k: set(v) for k, v in dump.items()}
+        report = c.json('report')
+        assert {'crushmap', 'paxos', 'auth', 'monmap_first_committed', 'osd_metadata', 'num_pg'} <= set(report)
+        assert c.json('features')['osd'][0]['num'] == 1

@@ -279,6 +279,24 @@ impl Mgr {
         }
     }
 
+    /// A command of ours that a client sent to the monitor: the answer, or what the monitor is to run, and what goes
+    /// before its output.
+    ///
+    /// # Errors
+    /// The monitor's command, and our part of the output.
+    pub fn for_monitor(
+        &mut self,
+        now: Now,
+        map: &OsdMap,
+        cmd: &[String],
+        out: &mut Vec<Output>,
+    ) -> Result<Reply, (String, String)> {
+        match self.command(now, map, cmd, out) {
+            Outcome::Done(reply) => Ok(reply),
+            Outcome::Monitor { cmd, data } => Err((cmd, data)),
+        }
+    }
+
     fn open(&mut self, now: Now, conn: ConnId, m: &MMgrOpen, map: &OsdMap, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let kind = session.peer.as_ref().map_or("unknown", |p| p.name.kind_str());

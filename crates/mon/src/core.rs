@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messages::{Body, Message};
 use mgr::{Digest, Mgr};
-use node::{ConnId, Dest, Endpoint, Input, Level, Node, Now, Output, Token};
+use node::{ConnId, Dest, Endpoint, Input, Level, Logging, Node, Now, Output, Token};
 use os::{Coll, ObjectRead, Transaction, TxOp};
 use quorum::{Index, MemberId, Raft, Restored};
 use types::EntityAddr;
@@ -89,6 +89,7 @@ pub struct Mon {
     pub(crate) setup: Setup,
     /// The options in force for this monitor.
     pub(crate) config: Config,
+    pub(crate) logging: Logging,
     pub(crate) state: State,
     pub(crate) pending: Pending,
     pub(crate) sessions: Sessions,
@@ -127,6 +128,8 @@ pub struct Mon {
     /// Since when no leader is known.
     out_since: Option<Duration>,
     pub(crate) dead: bool,
+    /// It was told to take no part in the quorum (`quorum exit`): it hears and says nothing of the log.
+    pub(crate) apart: bool,
 }
 
 impl Mon {
@@ -143,6 +146,7 @@ impl Mon {
         let secrets = crate::secrets::Secrets::new(setup.entropy);
         let mgr = Mgr::new(&config);
         Self {
+            logging: Logging::default(),
             config,
             mgr,
             secrets,
@@ -172,6 +176,7 @@ impl Mon {
             raft_ticked: Duration::ZERO,
             out_since: None,
             dead: false,
+            apart: false,
             setup,
         }
     }
@@ -468,6 +473,10 @@ impl Node for Mon {
             self.flush_routed(cx);
             self.maintain(cx);
         }
+    }
+
+    fn logging(&self) -> Logging {
+        self.logging
     }
 
     fn next_wakeup(&self) -> Option<Duration> {

@@ -14,7 +14,7 @@
 //! An answer is held back until this monitor's state has what the answer rests on: a client that reads its
 //! maps here then finds in them what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use node::{ConnId, Now, Output, Peer};
 use quorum::{Index, MemberId};
 use types::OsdId;
 use types::dump::Dump;
+use types::options::Config;
 
 use crate::change::{Change, Space};
 use crate::core::{Cx, Held, Mon};
@@ -48,7 +49,7 @@ enum Asker {
     Own,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Request {
     asker: Asker,
     ask: Ask,
@@ -59,7 +60,11 @@ struct Request {
 
 impl Request {
     fn dump(&self, now: Now) -> Dump {
-        let age = now.mono.saturating_sub(self.since.mono).as_secs_f64();
+        let age = now.mono.saturating_sub(self.since.mono);
+        self.told(age, age)
+    }
+
+    fn told(&self, age: Duration, duration: Duration) -> Dump {
         let (source, what) = match &self.ask {
             Ask::Message { who, msg } => (who.name.to_string(), describe(msg)),
             Ask::Admin { command } => ("admin socket".to_owned(), command.clone()),
@@ -70,8 +75,8 @@ impl Request {
         Dump::obj()
             .with("description", what)
             .with("initiated_at", self.since.wall)
-            .with("age", age)
-            .with("duration", age)
+            .with("age", age.as_secs_f64())
+            .with("duration", duration.as_secs_f64())
             .with("type_data", Dump::obj().with("info", info))
     }
 }
@@ -118,6 +123,10 @@ pub struct Forwards {
     /// Sessions of others, by the connection that stands for them.
     proxies: BTreeMap<ConnId, JobId>,
     next_proxy: u64,
+    /// Requests of clients that were answered, and when; the oldest first.
+    history: VecDeque<(Request, Duration)>,
+    /// Those of them that took long.
+    slow: VecDeque<(Request, Duration)>,
     /// What OSDs of ours have reported and not taken back: a new leader has to hear of it.
     failures: BTreeMap<(ConnId, OsdId), (Box<MOSDFailure>, Duration)>,
     /// The key under which the command that runs now is to be remembered.
@@ -148,6 +157,42 @@ impl Forwards {
         waiting.sort_by_key(|r| r.since.mono);
         let ops = waiting.into_iter().map(|r| r.dump(now));
         Dump::obj().with("ops", Dump::arr("op", ops)).with("num_ops", self.requests.len())
+    }
+
+    /// What was answered lately, in the form of Ceph's `dump_historic_ops`; or only what took long.
+    pub fn dump_history(&self, now: Now, cfg: &Config, slow: bool) -> Dump {
+        let kept = cfg.secs("mon_op_history_duration");
+        let recent = |(_, at): &&(Request, Duration)| now.mono.saturating_sub(*at) <= kept;
+        let told = |(r, at): &(Request, Duration)| {
+            r.told(now.mono.saturating_sub(r.since.mono), at.saturating_sub(r.since.mono))
+        };
+        let (all, d) = if slow {
+            let d = Dump::obj().with("num to keep", cfg.u64("mon_op_history_slow_op_size"));
+            (&self.slow, d.with("threshold to keep", cfg.secs("mon_op_history_slow_op_threshold").as_secs()))
+        } else {
+            let d = Dump::obj().with("size", cfg.u64("mon_op_history_size"));
+            (&self.history, d.with("duration", kept.as_secs()))
+        };
+        d.with("ops", Dump::arr("op", all.iter().filter(recent).map(told)))
+    }
+
+    fn finish(&mut self, now: Duration, cfg: &Config, rid: u64) {
+        let Some(request) = self.requests.remove(&rid) else { return };
+        if request.asker == Asker::Own {
+            return;
+        }
+        let slow = now.saturating_sub(request.since.mono) >= cfg.secs("mon_op_history_slow_op_threshold");
+        let most = |name: &str| cfg.u64(name) as usize;
+        if slow {
+            self.slow.push_back((request.clone(), now));
+            while self.slow.len() > most("mon_op_history_slow_op_size") {
+                self.slow.pop_front();
+            }
+        }
+        self.history.push_back((request, now));
+        while self.history.len() > most("mon_op_history_size") {
+            self.history.pop_front();
+        }
     }
 
     /// A client is gone, and with it what it asked.
@@ -420,7 +465,7 @@ impl Mon {
             (Answer::Message(msg), Asker::Client(conn)) => cx.send(conn, msg),
             (Answer::Admin(body), Asker::Admin(id)) => cx.out.push(Output::AdminReply { id, body }),
             (Answer::Ids(from, to), Asker::Own) => self.ids.add(from, to),
-            (Answer::Done, _) => drop(self.forwards.requests.remove(&rid)),
+            (Answer::Done, _) => self.forwards.finish(cx.now.mono, &self.config, rid),
             _ => {}
         }
     }

@@ -36,6 +36,14 @@ pub fn raft(me: MemberId, rank: u32, restored: Restored, applied: Index) -> Raft
 }
 
 impl Mon {
+    /// Cuts off what the state holds, but for the last entries: whoever is a little behind gets along with those.
+    /// Gives how many.
+    pub(crate) fn compact_log(&mut self) -> Index {
+        let first = self.log.first_index();
+        self.log.compact(self.state.applied.saturating_sub(KEEP_ENTRIES));
+        self.log.first_index() - first
+    }
+
     /// The log's clock; before anything else is handled, so that a leader which slept knows that it may
     /// lead no longer.
     pub(crate) fn advance_log(&mut self, cx: &mut Cx) {
@@ -136,7 +144,7 @@ impl Mon {
         let effects = self.state.apply(entry, &mut txn);
         self.submit(cx, txn);
         if entry.index.is_multiple_of(COMPACT_STEP) {
-            self.log.compact(entry.index.saturating_sub(KEEP_ENTRIES));
+            self.compact_log();
         }
         if effects.spaces.contains(&Space::Config) {
             self.reload_config();

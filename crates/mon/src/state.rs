@@ -180,6 +180,13 @@ impl State {
         self.kv.get(&space).into_iter().flatten()
     }
 
+    /// What is kept in memory, by kind: how many items, and their bytes.
+    pub fn memory(&self) -> [(&'static str, (usize, usize)); 2] {
+        let kv = self.kv.values().flatten().fold((0, 0), |(n, bytes), (k, v)| (n + 1, bytes + k.len() + v.len()));
+        let maps = self.full.values().chain(self.inc.values()).fold((0, 0), |(n, bytes), m| (n + 1, bytes + m.len()));
+        [("mon_state", kv), ("osdmap", maps)]
+    }
+
     /// The keys of a space that are not before `first`.
     pub fn space_from(&self, space: Space, first: &str) -> impl Iterator<Item = (&String, &Bytes)> {
         let from = (std::ops::Bound::Included(first), std::ops::Bound::Unbounded);

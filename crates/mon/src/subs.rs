@@ -227,7 +227,13 @@ impl Mon {
         let pairs = values.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         // Names were checked when they were set; those forced in are not ours to know.
         let _ = self.config.replace(Source::Mon, pairs);
+        self.configured();
+    }
+
+    /// Options have changed: what caches one reads it again.
+    pub(crate) fn configured(&mut self) {
         self.mgr.configure(&self.config);
+        self.logging = self.logging.configured(&self.config, &["debug_mon", "debug_paxos", "debug_mgr", "debug_auth"]);
     }
 
     // --- the cluster log

@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use messages::Message;
 use os::{Coll, ObjectRead, ReadError, Transaction};
+use types::options::Config;
 use types::{EntityAddr, EntityAddrVec, EntityName, GHObject, UTime};
 
 mod timers;
@@ -248,6 +249,53 @@ pub enum Level {
     Error,
 }
 
+/// How much a daemon logs, and what was asked of its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logging {
+    /// Of the daemon itself, as Ceph numbers it (`debug_osd`): from 1 on what changes state, from 10 on
+    /// [`Level::Debug`], from 20 on every input and output.
+    pub own: u8,
+    /// Of what it hears and says (`debug_ms`): from 1 on each message, from 5 on pings too.
+    pub ms: u8,
+    /// What is kept in memory besides.
+    pub keep: u8,
+    /// Lines are written at all; errors are in any case.
+    pub written: bool,
+    /// How often what is kept was to be written.
+    pub dumps: u32,
+    /// How often the file was to be opened again.
+    pub reopens: u32,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { own: 1, ms: 0, keep: 5, written: true, dumps: 0, reopens: 0 }
+    }
+}
+
+impl Logging {
+    /// After `log dump` or `log reopen`.
+    #[must_use]
+    pub fn asked(self, command: &str) -> Self {
+        match command {
+            "log dump" => Self { dumps: self.dumps.wrapping_add(1), ..self },
+            "log reopen" => Self { reopens: self.reopens.wrapping_add(1), ..self },
+            _ => self,
+        }
+    }
+
+    /// What options say: `own` are the levels that count for this kind of daemon, of which the largest holds.
+    #[must_use]
+    pub fn configured(self, cfg: &Config, own: &[&str]) -> Self {
+        let most = |levels: &mut dyn Iterator<Item = (u8, u8)>| {
+            levels.fold((0, 0), |(log, keep), level| (log.max(level.0), keep.max(level.1)))
+        };
+        let (own, keep) = most(&mut own.iter().map(|name| cfg.debug_level(name)));
+        let (ms, _) = cfg.debug_level("debug_ms");
+        Self { own, ms, keep, written: cfg.bool("log_to_file") || cfg.bool("log_to_stderr"), ..self }
+    }
+}
+
 /// A daemon, or a client, as a value.
 pub trait Node {
     /// Takes one input. `store` shows the state that all performed `Submit`s have made.
@@ -259,6 +307,11 @@ pub trait Node {
     /// Whether there is work that needs no further input.
     fn runnable(&self) -> bool {
         false
+    }
+
+    /// How much is to be logged from now on.
+    fn logging(&self) -> Logging {
+        Logging::default()
     }
 }
 

@@ -95,6 +95,9 @@ static COMMANDS: &[Command] = &[
     read("config diff get name=var,type=CephString", "where one option's value comes from"),
     read("perf schema", "what the counters are"),
     write("perf reset name=var,type=CephString", "count from 0 again"),
+    read("log dump", "write the log lines that are kept in memory into the log"),
+    read("log flush", "write what waits to be written to the log, which is nothing"),
+    read("log reopen", "open the log file again, after it was moved"),
     read("dump_pg_recovery_stats", "recovery counters"),
     write("reset_pg_recovery_stats", "count recovery from 0 again"),
     read("dump_recovery_reservations", "who holds and who waits for a slot to recover or backfill"),
@@ -283,7 +286,7 @@ impl Osd {
             "config diff" => Reply::Tree(self.config_diff()),
             "config set" => {
                 let value = args.list("val").join(" ");
-                self.cfg.set(var(), &value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+                self.cfg.set(var(), &value, Source::Override).map_err(|e| (e.errno(), e.to_string()))?;
                 self.configure(now);
                 Reply::Tree(Dump::obj().with("success", self.in_force(var())))
             }
@@ -294,6 +297,10 @@ impl Osd {
             }
             "injectargs" => Reply::Said(self.inject(now, &args.list("injected_args"))?),
             "perf dump" => Reply::Tree(only(self.perf(store), args.str("logger"), args.str("counter"))),
+            "log dump" | "log flush" | "log reopen" => {
+                self.logging = self.logging.asked(prefix);
+                Reply::Tree(Dump::obj())
+            }
             "dump_recovery_reservations" => Reply::Tree(
                 Dump::obj()
                     .with("local_reservations", self.local_slots.dump())
@@ -428,7 +435,7 @@ impl Osd {
                 Some(pair) => pair,
                 None => (word, words.next().ok_or_else(|| (EINVAL, format!("{word}: a value is missing")))?),
             };
-            cfg.set(name, value, Source::Override).map_err(|e| (EINVAL, e.to_string()))?;
+            cfg.set(name, value, Source::Override).map_err(|e| (e.errno(), e.to_string()))?;
             names.push(name);
         }
         self.cfg = cfg;

@@ -42,7 +42,7 @@ use std::time::Duration;
 use heartbeat::Heartbeats;
 use maps::Maps;
 use monclient::{MonAddr, MonClient};
-use node::{ConnId, Endpoint, Input, Level, Listening, Node, Now, Output, Peer, Timers, Token};
+use node::{ConnId, Endpoint, Input, Level, Listening, Logging, Node, Now, Output, Peer, Timers, Token};
 use os::ObjectRead;
 use pg::scrub::ScrubSlots;
 use pg::track::Tracker;
@@ -145,6 +145,7 @@ pub struct Osd {
     /// So full (`osd_failsafe_full_ratio`) that only what frees space is taken, whatever the map says.
     failsafe_full: bool,
     failsafe_ratio: f64,
+    logging: Logging,
     local_slots: Reserver<SpgId>,
     remote_slots: Reserver<SpgId>,
     trim_slots: Reserver<SpgId>,
@@ -197,6 +198,7 @@ impl Osd {
             failed: false,
             failsafe_full: false,
             failsafe_ratio: cfg.f64("osd_failsafe_full_ratio"),
+            logging: Logging::default().configured(&cfg, DEBUG),
             local_slots: Reserver::new(backfills),
             remote_slots: Reserver::new(backfills),
             trim_slots: Reserver::new(cfg.u64("osd_max_trimming_pgs") as usize),
@@ -248,6 +250,7 @@ impl Osd {
         self.heartbeats.configure(&self.cfg);
         self.tracker.configure(&self.cfg);
         self.failsafe_ratio = self.cfg.f64("osd_failsafe_full_ratio");
+        self.logging = self.logging.configured(&self.cfg, DEBUG);
         let backfills = self.cfg.u64("osd_max_backfills") as usize;
         self.local_slots.set_max(backfills);
         self.remote_slots.set_max(backfills);
@@ -319,6 +322,9 @@ impl Osd {
     }
 }
 
+/// Whose levels count for what an OSD logs.
+const DEBUG: &[&str] = &["debug_osd", "debug_filestore", "debug_bluestore", "debug_objclass"];
+
 impl Node for Osd {
     fn handle(&mut self, now: Now, store: &dyn ObjectRead, input: Input, out: &mut Vec<Output>) {
         match input {
@@ -364,6 +370,10 @@ impl Node for Osd {
             _ => None,
         };
         [self.timers.next(), self.mon.next_wakeup(), heartbeat].into_iter().flatten().min()
+    }
+
+    fn logging(&self) -> Logging {
+        self.logging
     }
 
     fn runnable(&self) -> bool {

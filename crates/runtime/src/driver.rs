@@ -21,7 +21,7 @@ use messages::{Message, Wire};
 use msgr::{
     Action, AuthDone, AuthOutcome, AuthVerdict, Config, ConnKey, Event, LinkError, LinkKey, MessageFrame, Messenger,
 };
-use node::{AuthReply, ConnId, Dest, Endpoint, Input, Level, Load, Node, Now, Output, Peer, Token};
+use node::{AuthReply, ConnId, Dest, Endpoint, Input, Load, Node, Now, Output, Peer, Token};
 use os::{Transaction, TxOp};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,6 +31,7 @@ use types::{EntityAddr, EntityAddrVec, EntityName, UTime};
 use crate::admin::{self, AdminHandle, AdminQueue, AdminRequest, SocketFile};
 use crate::disk::{BulkRead, Completion, CompletionQueue, Disk};
 use crate::held::Held;
+use crate::log::Logbook;
 use crate::net::{Endpoints, policies};
 use crate::sockets::{Acceptor, Alarm, Ready, Socket};
 
@@ -142,6 +143,7 @@ struct Driver<N, D> {
     held: Held<Message>,
     inbox: VecDeque<Input>,
     outputs: Vec<Output>,
+    book: Logbook,
     /// What a client calls itself, where its number does not say.
     auth_names: HashMap<ConnId, EntityName>,
     completions: CompletionQueue,
@@ -205,6 +207,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
             held: Held::default(),
             inbox: VecDeque::new(),
             outputs: Vec::new(),
+            book: Logbook::default(),
             auth_names: HashMap::new(),
             completions,
             completed: Vec::new(),
@@ -349,7 +352,14 @@ impl<N: Node, D: Disk> Driver<N, D> {
     fn input(&mut self, input: Input) {
         let now = self.now();
         let mut outputs = std::mem::take(&mut self.outputs);
+        if self.book.tells_all() {
+            self.book.step(&input_text(&input));
+        }
         self.node.handle(now, self.disk.reader(), input, &mut outputs);
+        self.book.follow(self.node.logging());
+        if self.book.tells_all() {
+            outputs.iter().filter_map(output_text).for_each(|text| self.book.step(&text));
+        }
         // A send may stand before the submit that it waits for.
         for output in &outputs {
             if let Output::Submit { token, .. } = output {
@@ -638,7 +648,13 @@ impl<N: Node, D: Disk> Driver<N, D> {
         let Some(features) = messenger.features(conn) else { return };
         let kind = frame.kind;
         match Message::decode(to_wire(frame), features) {
-            Ok(msg) => self.input(Input::Message { conn: ConnId(conn.0), via, msg }),
+            Ok(msg) => {
+                if self.book.tells_message(|| comes_often(&msg)) {
+                    let peer = messenger.link_of(conn).map_or_else(|| "a peer".into(), |(_, peer)| peer.to_string());
+                    self.book.message(&format!("{via:?} <== {peer} {} tid {}", msg.body.name(), msg.tid));
+                }
+                self.input(Input::Message { conn: ConnId(conn.0), via, msg });
+            }
             Err(error) => {
                 let peer = messenger.link_of(conn).map_or_else(|| "a peer".into(), |(_, peer)| peer.to_string());
                 tracing::warn!("{via:?}: dropped {peer}: cannot read a message of type {kind}: {error}");
@@ -677,7 +693,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
                     let _ = reply.send(body);
                 }
             }
-            Output::Log { level, text } => log(level, &text),
+            Output::Log { level, text } => self.book.line(level, &text),
             Output::Exit { code } => {
                 self.exit.get_or_insert((code, now.mono + FAREWELL));
             }
@@ -707,6 +723,10 @@ impl<N: Node, D: Disk> Driver<N, D> {
         let address = (conn.0 % ENDPOINTS) as usize;
         let Some(a) = self.addresses.get_mut(address) else { return };
         let Some(features) = a.messenger.features(ConnKey(conn.0)) else { return };
+        if self.book.tells_message(|| comes_often(&msg)) {
+            let peer = a.messenger.link_of(ConnKey(conn.0)).map_or_else(|| "a peer".into(), |(_, p)| p.to_string());
+            self.book.message(&format!("{:?} --> {peer} {} tid {}", a.endpoint, msg.body.name(), msg.tid));
+        }
         a.messenger.send(now, ConnKey(conn.0), to_frame(msg.encode(features)));
         self.take_actions(address);
     }
@@ -899,13 +919,38 @@ fn to_frame(w: Wire) -> MessageFrame {
     }
 }
 
-fn log(level: Level, text: &str) {
-    match level {
-        Level::Debug => tracing::debug!("{text}"),
-        Level::Info => tracing::info!("{text}"),
-        Level::Warn => tracing::warn!("{text}"),
-        Level::Error => tracing::error!("{text}"),
+/// Pings and beacons are told of only to who wants to see even those.
+fn comes_often(msg: &Message) -> bool {
+    matches!(msg.body.name(), "MOSDPing" | "MOSDBeacon" | "MMonPeer" | "MMgrBeacon" | "MMgrReport" | "MPGStats")
+}
+
+/// An input in a few words.
+fn input_text(input: &Input) -> String {
+    match input {
+        Input::Message { conn, via, msg } => format!("in: {} tid {} on {conn:?} {via:?}", msg.body.name(), msg.tid),
+        Input::Admin { command, .. } => format!("in: admin {command}"),
+        Input::Committed(token) => format!("in: committed {token:?}"),
+        Input::ReadDone { token, .. } => format!("in: read {token:?}"),
+        Input::Connected { peer, via, .. } => format!("in: connected {} {via:?}", peer.name),
+        Input::Reset { conn } => format!("in: reset {conn:?}"),
+        Input::Refused { name, addrs, .. } => format!("in: refused by {name} {addrs}"),
+        Input::Wake => "in: the time has come".to_owned(),
+        _ => "in: other".to_owned(),
     }
+}
+
+/// An output in a few words; none of what tells itself.
+fn output_text(output: &Output) -> Option<String> {
+    Some(match output {
+        Output::Send { to, msg, after } => {
+            format!("out: {} tid {} to {to:?} after {after:?}", msg.body.name(), msg.tid)
+        }
+        Output::Submit { token, txn } => format!("out: submit {token:?}, {} steps", txn.ops.len()),
+        Output::Read { token, oid, off, len, .. } => format!("out: read {token:?} {oid} {off}~{len}"),
+        Output::Close { conn } => format!("out: close {conn:?}"),
+        Output::Exit { code } => format!("out: exit {code}"),
+        _ => return None,
+    })
 }
 
 /// An error and its causes on one line.

@@ -134,10 +134,20 @@ fn versions(c: &mut Cmd) -> CmdResult {
 impl Mon {
     /// Who is connected, by kind and features (Ceph: `FeatureMap`).
     pub(crate) fn feature_map(&self) -> Dump {
+        let all = types::features::ALL;
+        self.feature_map_with(&[(types::ENTITY_TYPE_MON, all, 1), (types::ENTITY_TYPE_MGR, all, 1)])
+    }
+
+    /// The same with what is known otherwise of some kinds: the kind, its features, how many there are.
+    fn feature_map_with(&self, known: &[(u8, u64, usize)]) -> Dump {
         let mut kinds: BTreeMap<u8, BTreeMap<u64, u64>> = BTreeMap::new();
-        kinds.entry(types::ENTITY_TYPE_MON).or_default().insert(types::features::ALL, 1);
-        kinds.entry(types::ENTITY_TYPE_MGR).or_default().insert(types::features::ALL, 1);
+        for (kind, features, num) in known.iter().filter(|(.., num)| *num > 0) {
+            kinds.entry(*kind).or_default().insert(*features, *num as u64);
+        }
         for (_, session) in self.sessions.iter() {
+            if known.iter().any(|(kind, ..)| *kind == session.peer.name.kind) {
+                continue;
+            }
             *kinds.entry(session.peer.name.kind).or_default().entry(session.peer.features).or_default() += 1;
         }
         let mut d = Dump::obj();
@@ -171,8 +181,16 @@ pub fn release_of(features: u64) -> &'static str {
     }
 }
 
+/// Of all monitors, managers and OSDs, and of the clients of this monitor.
 fn features(c: &mut Cmd) -> CmdResult {
-    let d = c.mon.feature_map();
+    let mon: &Mon = c.mon;
+    let all = types::features::ALL;
+    let map = &mon.state.osdmap;
+    let d = mon.feature_map_with(&[
+        (types::ENTITY_TYPE_MON, all, mon.quorum().names.len()),
+        (types::ENTITY_TYPE_MGR, all, 1 + mon.mgrmap().standbys.len()),
+        (types::ENTITY_TYPE_OSD, all, map.osds().filter(|osd| map.is_up(*osd)).count()),
+    ]);
     Ok(c.dump("features", &d))
 }
 
@@ -287,17 +305,55 @@ fn report(c: &mut Cmd) -> CmdResult {
     let now = c.now();
     let mon: &Mon = c.mon;
     let map = &mon.state.osdmap;
+    let digest = mon.mgr_digest(now);
+    let pgs = |word: &str| -> u64 {
+        let has = |state: &&String| state.split('+').any(|w| w == word);
+        digest.pgs_by_state.iter().filter(|(state, _)| has(state)).map(|(_, n)| n).sum()
+    };
+    let by_state = digest.pgs_by_state.iter().map(|(state, n)| Dump::obj().with("state", state).with("num", *n));
+    let osds = map.osds().map(|osd| {
+        let mut d = Dump::obj().with("id", osd);
+        mon.osd_metadata(osd).into_iter().for_each(|(k, v)| d.put(k, v));
+        d
+    });
+    let applied = mon.state.applied;
+    let auth = Dump::obj()
+        .with("first_committed", 1u8)
+        .with("last_committed", applied)
+        .with("num_secrets", mon.state.space(Space::Auth).count());
+    // Ours is a log: the first entry kept, and the last.
+    let paxos = Dump::obj()
+        .with("first_committed", mon.log.first_index())
+        .with("last_committed", applied)
+        .with("last_pn", mon.log.term())
+        .with("accepted_pn", mon.log.term());
     let d = Dump::obj()
         .with("cluster_fingerprint", mon.setup.fsid)
         .with("version", types::version::SHORT)
+        .with("commit", types::version::full().split(['(', ')']).nth(1).unwrap_or_default())
         .with("timestamp", now.wall)
         .with("tag", c.args.list("tags").join(" "))
         .with("health", mon.health_dump(now, true))
+        .with("monmap_first_committed", mon.monmap().epoch)
+        .with("monmap_last_committed", mon.monmap().epoch)
         .with("monmap", mon.monmap().dump())
         .with("quorum", Dump::arr("rank", mon.quorum_ranks()))
         .with("osdmap", map.dump())
         .with("osdmap_first_committed", mon.state.first_map)
-        .with("osdmap_last_committed", map.epoch);
+        .with("osdmap_last_committed", map.epoch)
+        .with("osd_metadata", Dump::arr("osd", osds))
+        .with("crushmap", osdmap::dump_crush(&map.crush))
+        .with("fsmap", fsmap())
+        .with("mdsmap_first_committed", 1u8)
+        .with("mdsmap_last_committed", 1u8)
+        .with("auth", auth)
+        .with("num_pg", mon.mgr.stats.pgs.len())
+        .with("num_pg_active", pgs("active"))
+        .with("num_pg_unknown", pgs("unknown"))
+        .with("num_osd", map.osds().count())
+        .with("num_pg_by_state", Dump::arr("num_pg_by_state", by_state))
+        .with("servicemap", mon.mgr.services().dump())
+        .with("paxos", paxos);
     let reply = c.dump("report", &d);
     Ok(reply.and_says("report"))
 }

@@ -166,7 +166,7 @@ fn handler(prefix: &str) -> Option<Handler> {
 impl Mon {
     /// Whether a command may change the replicated state. What is not understood does not.
     pub(crate) fn command_writes(&self, cmd: &[String]) -> bool {
-        Args::parse(cmd).is_ok_and(|args| own().any(|c| c.is_named(args.prefix()) && c.writes()))
+        Args::parse(cmd).is_ok_and(|args| own().chain(mgr::commands()).any(|c| c.is_named(args.prefix()) && c.writes()))
     }
 
     /// Whether a command that came to this very monitor is for it alone.
@@ -250,6 +250,9 @@ impl Mon {
             return finish(Ok(self.descriptions()));
         }
         let mut found = own().filter(|c| c.is_named(&prefix)).peekable();
+        if found.peek().is_none() && mgr::commands().any(|c| c.is_named(&prefix)) {
+            return self.run_by_mgr(cx, conn, cmd, data);
+        }
         if found.peek().is_none() {
             return finish(fail(errno::EINVAL, "command not known"));
         }
@@ -270,6 +273,24 @@ impl Mon {
             self.pending.back_to(mark);
         }
         finish(result)
+    }
+
+    /// A manager's command that came to the monitor is passed on to the manager (Ceph: `Monitor::handle_command`, for
+    /// clients from before luminous; others do so, too).
+    fn run_by_mgr(&mut self, cx: &mut Cx, conn: Option<ConnId>, cmd: &[String], data: Bytes) -> (i32, Reply) {
+        let map = self.state.osdmap.clone();
+        let (own, shown) = match self.mgr.for_monitor(cx.now, &map, cmd, cx.out) {
+            Ok(mgr::Reply { r, rs, data }) => return (r, Reply::data(data).and_says(rs)),
+            Err(request) => request,
+        };
+        let own = [own];
+        if let Ok(args) = Args::parse(&own)
+            && let Some(answer) = crash::handler(args.prefix())
+        {
+            return finish(answer(&mut Cmd { mon: self, cx, args: &args, data, conn }));
+        }
+        let (r, reply) = self.run_command(cx, conn, &own, data);
+        (r, Reply { data: [shown.as_bytes(), &reply.data].concat().into(), ..reply })
     }
 
     fn descriptions(&self) -> Reply {

@@ -20,6 +20,15 @@ pub const COMMANDS: &[Command] = &[
     cmd("config diff", "the values that differ from the defaults, and where they come from", "mon", "r", 0),
     cmd("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "counters", "mon", "r", 0),
+    cmd("perf schema", "what kind of counters there are", "mon", "r", 0),
+    cmd("log dump", "write the log lines that are kept in memory into the log", "mon", "r", 0),
+    cmd("log flush", "write what waits to be written to the log, which is nothing", "mon", "r", 0),
+    cmd("log reopen", "open the log file again, after it was moved", "mon", "r", 0),
+    cmd("quorum enter", "take part in the quorum again", "mon", "rw", 0),
+    cmd("quorum exit", "take no part in the quorum until told to", "mon", "rw", 0),
+    cmd("sync_force name=yes_i_really_mean_it,type=CephBool,req=false name=i_know_what_i_am_doing,type=CephBool,req=false",
+        "take the whole state anew from the other monitors", "mon", "rw", 0),
+    cmd("dump_mempools", "what the state of this monitor takes in memory", "mon", "r", 0),
     cmd("help", "list the commands that this daemon answers", "mon", "r", 0),
     cmd("get_command_descriptions", "list the commands that this daemon answers, as JSON", "mon", "r", 0),
     cmd("git_version", "the commit that this daemon was built from", "mon", "r", 0),
@@ -45,9 +54,16 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "config diff get" => config_diff_get,
         "mon_status" => mon_status,
         "sessions" => sessions,
-        "compact" => nothing,
+        "compact" => compact,
         "ops" => ops,
-        "dump_historic_ops" | "dump_historic_slow_ops" => historic,
+        "dump_historic_ops" => historic,
+        "dump_historic_slow_ops" => historic_slow,
+        "log dump" | "log flush" | "log reopen" => log,
+        "quorum enter" => quorum_enter,
+        "quorum exit" => quorum_exit,
+        "sync_force" => sync_force,
+        "dump_mempools" => mempools,
+        "perf schema" => perf_schema,
         "injectargs" => injectargs,
         "config get" => config_get,
         "config set" => config_set,
@@ -117,8 +133,44 @@ fn mon_status(c: &mut Cmd) -> CmdResult {
     Ok(c.dump("mon_status", &d))
 }
 
-fn nothing(_: &mut Cmd) -> CmdResult {
-    Ok(Reply::default())
+/// The store compacts itself; what can be cut off is the log.
+fn compact(c: &mut Cmd) -> CmdResult {
+    let dropped = c.mon.compact_log();
+    Ok(Reply::data(format!("cut {dropped} entries off the log")))
+}
+
+fn log(c: &mut Cmd) -> CmdResult {
+    c.mon.logging = c.mon.logging.asked(c.args.prefix());
+    Ok(c.dump("log", &Dump::obj()))
+}
+
+fn quorum_exit(c: &mut Cmd) -> CmdResult {
+    c.mon.apart = true;
+    Ok(Reply::data("this monitor takes no part in the quorum until it is told to: quorum enter"))
+}
+
+fn quorum_enter(c: &mut Cmd) -> CmdResult {
+    c.mon.apart = false;
+    Ok(Reply::data("this monitor takes part in the quorum again"))
+}
+
+/// Unlike Ceph, a monitor that lags behind takes the state from the leader by itself.
+fn sync_force(_: &mut Cmd) -> CmdResult {
+    let text = "a monitor takes what it lacks from the leader by itself; to begin anew, stop it, remove its folder, \
+                and start it";
+    fail(errno::EOPNOTSUPP, text)
+}
+
+fn mempools(c: &mut Cmd) -> CmdResult {
+    let pools = c.mon.state.memory();
+    let one = |items: usize, bytes: usize| Dump::obj().with("items", items).with("bytes", bytes);
+    let (mut by_pool, mut total) = (Dump::obj(), (0, 0));
+    for (pool, (items, bytes)) in pools {
+        by_pool.put(pool, one(items, bytes));
+        total = (total.0 + items, total.1 + bytes);
+    }
+    let d = Dump::obj().with("by_pool", by_pool).with("total", one(total.0, total.1));
+    Ok(c.dump("mempools", &Dump::obj().with("mempool", d)))
 }
 
 fn sessions(c: &mut Cmd) -> CmdResult {
@@ -150,8 +202,13 @@ fn ops(c: &mut Cmd) -> CmdResult {
 }
 
 fn historic(c: &mut Cmd) -> CmdResult {
-    let d = Dump::obj().with("size", 20u8).with("duration", 600u16).with("ops", Dump::arr("op", Vec::<Dump>::new()));
+    let d = c.mon.forwards.dump_history(c.cx.now, &c.mon.config, false);
     Ok(c.dump("op_history", &d))
+}
+
+fn historic_slow(c: &mut Cmd) -> CmdResult {
+    let d = c.mon.forwards.dump_history(c.cx.now, &c.mon.config, true);
+    Ok(c.dump("op_history", &Dump::obj().with("OpHistory slow ops", d)))
 }
 
 fn injectargs(c: &mut Cmd) -> CmdResult {
@@ -168,7 +225,7 @@ fn injectargs(c: &mut Cmd) -> CmdResult {
         };
         match config.set(name, &value, Source::Override) {
             Ok(()) => said.push(name.to_owned()),
-            Err(e) => return fail(errno::EINVAL, e.to_string()),
+            Err(e) => return fail(e.errno(), e.to_string()),
         }
     }
     use_config(c, config);
@@ -178,7 +235,7 @@ fn injectargs(c: &mut Cmd) -> CmdResult {
 
 fn use_config(c: &mut Cmd, config: Config) {
     c.mon.config = config;
-    c.mon.mgr.configure(&c.mon.config);
+    c.mon.configured();
 }
 
 fn config_get(c: &mut Cmd) -> CmdResult {
@@ -196,7 +253,7 @@ fn config_set(c: &mut Cmd) -> CmdResult {
     let Some(name) = c.args.text("var") else { return super::config::set(c) };
     let value = c.args.list("val").join(" ");
     let mut config = c.mon.config.clone();
-    config.set(&name, &value, Source::Override).map_err(|e| super::Fail(errno::EINVAL, e.to_string()))?;
+    config.set(&name, &value, Source::Override).map_err(|e| super::Fail(e.errno(), e.to_string()))?;
     use_config(c, config);
     let said = in_force(c, &name);
     Ok(c.dump("config_set", &Dump::obj().with("success", said)))
@@ -252,8 +309,29 @@ fn config_diff_get(c: &mut Cmd) -> CmdResult {
     Ok(c.dump("config_diff_get", &Dump::obj().with("diff", Dump::obj().with(name, one))))
 }
 
-/// As in Ceph: the cluster in figures (its logger `cluster`), and this monitor.
+/// Of one logger, or one of its counters, if that was asked for.
 fn perf_dump(c: &mut Cmd) -> CmdResult {
+    let all = perf(c);
+    let pick = |from: &Dump, name: &str| {
+        from.get(name).map_or_else(Dump::obj, |v| Dump::obj().with(name.to_owned(), v.clone()))
+    };
+    let d = match (c.args.text("logger"), c.args.text("counter")) {
+        (None, _) => all,
+        (Some(logger), None) => pick(&all, &logger),
+        (Some(logger), Some(counter)) => {
+            all.get(&logger).map_or_else(Dump::obj, |f| Dump::obj().with(logger.clone(), pick(f, &counter)))
+        }
+    };
+    Ok(c.dump("perf", &d))
+}
+
+fn perf_schema(c: &mut Cmd) -> CmdResult {
+    let d = perf(c).perf_schema();
+    Ok(c.dump("perf", &d))
+}
+
+/// As in Ceph: the cluster in figures (its logger `cluster`), and this monitor.
+fn perf(c: &Cmd) -> Dump {
     let mon = &*c.mon;
     let (map, digest) = (&mon.state.osdmap, mon.mgr_digest(c.cx.now));
     let sum = mon.mgr.stats.total().stats.sum;
@@ -282,5 +360,5 @@ fn perf_dump(c: &mut Cmd) -> CmdResult {
         .with("num_object_unfound", sum.num_objects_unfound)
         .with("num_bytes", sum.num_bytes);
     let own = Dump::obj().with("num_sessions", mon.sessions.conns().len());
-    Ok(c.dump("perf", &Dump::obj().with("cluster", cluster).with("mon", own)))
+    Dump::obj().with("cluster", cluster).with("mon", own)
 }

@@ -169,6 +169,9 @@ impl Mon {
         body: PeerMsg,
         after: Option<Token>,
     ) {
+        if self.apart {
+            return;
+        }
         let at = self.setup.listening.public;
         let envelope = Envelope { fsid: self.setup.fsid, from: self.log.me(), at, body };
         let payload = denc::to_bytes(&envelope, types::features::ALL);
@@ -176,7 +179,7 @@ impl Mon {
     }
 
     pub(crate) fn peer_message(&mut self, cx: &mut Cx, conn: ConnId, m: MMonPeer) {
-        if !self.links.is_from_mon(conn) {
+        if self.apart || !self.links.is_from_mon(conn) {
             return;
         }
         let Ok(Envelope { fsid, from, at, body }) = denc::from_bytes::<Envelope>(m.payload) else { return };
