@@ -65,12 +65,13 @@ impl Rooms {
         self.here = available;
     }
 
-    /// Whoever is down, or not full any more, has another room than it told.
+    /// Whoever is gone, or not full any more, has another room than it told. One that was down for a while has not.
     pub fn new_map(&mut self, map: &OsdMap) {
         self.sharers = map.num_up_osds() as u64;
         let is_full = |osd: OsdId| map.state(osd) & osd_state::FULL != 0;
         let was_full = std::mem::take(&mut self.full);
-        self.told.retain(|osd, _| map.is_up(*osd) && (is_full(*osd) || !was_full.contains(osd)));
+        self.told
+            .retain(|osd, _| map.exists(*osd) && !map.is_destroyed(*osd) && (is_full(*osd) || !was_full.contains(osd)));
         self.full = (0..map.max_osd()).filter(|osd| is_full(*osd)).collect();
     }
 
@@ -235,6 +236,29 @@ mod tests {
         rooms.sent(2, PG, 20 << 20);
         rooms.forget(PG);
         assert!(rooms.fits(NOW, 2, 30 << 20, KEPT));
+    }
+
+    #[test]
+    fn a_word_holds_over_a_restart_but_not_over_the_loss_of_the_osd_or_its_being_full() {
+        let map = |state: u32| {
+            let mut map = OsdMap::default();
+            let mut inc = osdmap::Incremental::new(types::Uuid::default(), 1);
+            inc.new_max_osd = Some(3);
+            inc.new_state.insert(2, state);
+            map.apply(&inc).expect("the first map");
+            map
+        };
+        let mut rooms = rooms(-1);
+        let (up, full) = (osd_state::EXISTS | osd_state::UP, osd_state::EXISTS | osd_state::UP | osd_state::FULL);
+        for state in [up, osd_state::EXISTS, up, full] {
+            rooms.new_map(&map(state));
+            assert!(!rooms.fits(NOW, 2, 4 << 20, KEPT));
+        }
+        rooms.new_map(&map(up));
+        assert!(rooms.fits(NOW, 2, 4 << 20, KEPT), "it is not full any more");
+        rooms.heard(NOW, 2, -1);
+        rooms.new_map(&map(osd_state::EXISTS | osd_state::DESTROYED));
+        assert!(rooms.fits(NOW, 2, 4 << 20, KEPT));
     }
 
     #[test]
