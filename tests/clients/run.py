@@ -11,7 +11,10 @@ import argparse
 import importlib
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -59,7 +62,8 @@ def tests():
             yield name[2:] + '.' + f.__name__, f
 
 
-def child(name, conf, binary, folder, pipe):
+def child(name, conf, binary, folder, own, pipe):
+    tempfile.tempdir = own
     f = dict(tests())[name]
     cluster = None
     if folder:
@@ -81,7 +85,8 @@ def child(name, conf, binary, folder, pipe):
 
 def run_one(name, conf, binary, folder, timeout):
     mine, other = multiprocessing.Pipe(False)
-    p = multiprocessing.Process(target=child, args=(name, conf, binary, folder, other))
+    own = tempfile.mkdtemp(prefix='spirula-run-')
+    p = multiprocessing.Process(target=child, args=(name, conf, binary, folder, own, other))
     p.start()
     other.close()
     try:
@@ -96,6 +101,18 @@ def run_one(name, conf, binary, folder, timeout):
         if p.is_alive():
             p.kill()
             p.join()
+        sweep_up(own)
+
+
+def sweep_up(folder):
+    """What a test that hung or died left behind in its folder: daemons, and data."""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if any(w.startswith(os.fsencode(folder + '/')) for w in open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0')):
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
