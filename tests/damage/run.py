@@ -291,25 +291,33 @@ def by_refusal(fault):
 
 
 def by_refused_read(case, torn):
-    """Reads of the disk fail three times each, then go well again: a client sees neither."""
+    """The disk gives nothing back, not even what is written anew: others answer clients, and the OSD leaves."""
     lab = case.lab
-    # A new process, so that nothing is in memory; direct reads of the FUSE file find the fault.
+    # A new process, and nothing in the page cache: what is read comes from the disk.
     lab.stop(torn.osd)
+    with open('/proc/sys/vm/drop_caches', 'w') as f:
+        f.write('1')
     lab.start(torn.osd)
     lab.wait_clean()
     lab.ceph('osd', 'primary-affinity', str(torn.osd), '1')
+    log = f'{lab.dir}/log/osd.{torn.osd}.log'
+    seen = len(open(log).read())
     torn.say('fail read store/block')
     began = time.time()
     right = case.right()
-    case.scrub()
-    named = case.named()
-    torn.say('heal')
-    case.scrub('repair')
-    clean = lab.wait(lambda: lab.pg(case.pgid)['state'] == 'active+clean', 30)
+    left = lab.wait(lambda: not is_up(lab, torn.osd), 30)
     took = time.time() - began
+    said = [line for line in open(log).read()[seen:].splitlines() if 'cannot be read back' in line]
+    torn.say('heal')
+    lab.start(torn.osd)
+    lab.wait_clean()
+    case.scrub()
+    state = lab.pg(case.pgid)['state']
     right = right if right != 'yes' else case.right()
-    return "a client's read or `pg deep-scrub`", named or 'read error in the log', \
-        '`pg repair`, on the healed disk' if clean else 'NOT MENDED', took, right
+    found = "a client's read" if left and len(said) == 1 else 'NOT FOUND'
+    named = 'read error in the log; then: written anew 3 times and cannot be read back' if said else 'NOT NAMED'
+    mended = 'others answer; it leaves; its next start' if state == 'active+clean' else 'NOT MENDED: ' + state
+    return found, named, mended, took, right
 
 
 def main():
@@ -459,7 +467,7 @@ def main():
         with open(args.write, 'w') as f:
             f.write('# Damage, and what becomes of it\n\n')
             f.write('Made by `tests/damage/run.py` on a cluster of three OSDs on one machine, through real sockets and files.\n')
-            f.write('The time is from the moment the damaged OSD is back to the moment all is seen to be mended; with scrub and repair by command it is mostly that of a dozen runs of `ceph`, here on a busy machine with an unoptimized build.\n\n')
+            f.write('The time is from the moment the damaged OSD is back to the moment all is seen to be mended; with scrub and repair by command it is mostly that of a dozen runs of `ceph`, here on a busy machine. Of a disk that refuses it is how long the OSD was still up.\n\n')
             f.write('| what is wrong | copies | found by | named as | mended by | seconds | data right |\n|---|---|---|---|---|---|---|\n')
             for name, size, found, named, mended, took, right in rows:
                 f.write(f'| {name} | {size} | {found} | {named} | {mended} | {took:.1f} | {right} |\n')
