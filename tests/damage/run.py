@@ -227,7 +227,7 @@ def by_start(case, damage):
     took = time.time() - began
     line = [l for l in case.refused.splitlines() if l.strip()]
     line = [re.sub(r'\x1b\[[0-9;]*m', '', l) for l in line]
-    named = line[-1].split('ends: ')[-1].split('ERROR ')[-1][:160] if line else ' '.join(case.repaired.split())[:160]
+    named = line[-1].split('ends: ')[-1].split('ERROR ')[-1].split('): ')[-1][:160] if line else ' '.join(case.repaired.split())[:160]
     return ('the OSD does not start' if case.refused else '`spirula store repair`'), named, \
         ('an empty store, filled from the others' if case.refused else '`pg repair`') if clean else 'NOT MENDED', took, case.right()
 
@@ -263,6 +263,15 @@ def is_up(lab, osd):
     return [o for o in json.loads(lab.ceph('osd', 'dump', '-f', 'json'))['osds'] if o['osd'] == osd][0]['up']
 
 
+def comes_back(case, torn, right):
+    """The disk is well again, and the OSD that left started: the PG's state, and whether the data is right as before."""
+    torn.say('heal')
+    case.lab.start(torn.osd)
+    case.lab.wait_clean()
+    case.scrub()
+    return case.lab.pg(case.pgid)['state'], right if right != 'yes' else case.right()
+
+
 def by_refusal(fault):
     """The disk refuses; clients go on writing, and all that they were told is kept must be there."""
     def play(case, torn):
@@ -277,12 +286,7 @@ def by_refusal(fault):
                 left = time.time() - began
         right = case.right()
         said = [line for line in open(log).read()[seen:].splitlines() if 'the store failed' in line]
-        torn.say('heal')
-        lab.start(torn.osd)
-        lab.wait_clean()
-        case.scrub()
-        state = lab.pg(case.pgid)['state']
-        right = right if right != 'yes' else case.right()
+        state, right = comes_back(case, torn, right)
         found = 'the OSD itself' if left is not None and len(said) == 1 else 'NOT FOUND'
         named = 'the store failed: disk, file and what to do, in one line' if said and 'Check the disk' in said[0] else 'NOT NAMED'
         mended = 'leaves at once; its next start' if state == 'active+clean' else 'NOT MENDED: ' + state
@@ -308,12 +312,7 @@ def by_refused_read(case, torn):
     left = lab.wait(lambda: not is_up(lab, torn.osd), 30)
     took = time.time() - began
     said = [line for line in open(log).read()[seen:].splitlines() if 'cannot be read back' in line]
-    torn.say('heal')
-    lab.start(torn.osd)
-    lab.wait_clean()
-    case.scrub()
-    state = lab.pg(case.pgid)['state']
-    right = right if right != 'yes' else case.right()
+    state, right = comes_back(case, torn, right)
     found = "a client's read" if left and len(said) == 1 else 'NOT FOUND'
     named = 'read error in the log; then: written anew 3 times and cannot be read back' if said else 'NOT NAMED'
     mended = 'others answer; it leaves; its next start' if state == 'active+clean' else 'NOT MENDED: ' + state

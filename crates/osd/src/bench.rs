@@ -13,7 +13,7 @@ use types::command::Args;
 use types::dump::{Dump, Format};
 use types::errno::{EBUSY, EINVAL, ENOSPC};
 use types::options::Config;
-use types::{GHObject, HObject};
+use types::{GHObject, HObject, op_flag};
 
 use crate::Osd;
 
@@ -137,7 +137,9 @@ impl Osd {
             let n = bench.submitted / bench.block.len() as u64 % DEPTH;
             let len = (bench.count - bench.submitted).min(bench.block.len() as u64);
             let data = bench.block.slice(..len as usize);
-            let write = TxOp::Write { coll: Coll::Meta, oid: object(n), off: 0, data, fadvise: 0 };
+            // The disk is measured, not memory.
+            let fadvise = op_flag::FADVISE_DONTNEED;
+            let write = TxOp::Write { coll: Coll::Meta, oid: object(n), off: 0, data, fadvise };
             bench.under_way.push_back(self.submit_own(Transaction { ops: vec![write] }, out));
             bench.submitted += len;
         }

@@ -449,7 +449,7 @@ impl Osd {
         if matches!(msg.body, Body::MOSDRepOp(_) | Body::MOSDPGPush(_)) {
             self.note_fullness(store, out);
         }
-        if self.holds_push(store, conn, &msg) {
+        if self.holds_push(conn, &msg) {
             return;
         }
         let sub_op = SubOp::of(&msg);

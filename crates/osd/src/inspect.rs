@@ -17,15 +17,15 @@ use crate::Osd;
 
 /// The counters of `perf dump`: family, name, whether it only grows, and what it counts.
 const COUNTERS: &[(&str, &str, bool, &str)] = &[
-    ("osd", "op", true, "Client operations"),
-    ("osd", "op_in_bytes", true, "Client operations total write size"),
-    ("osd", "numpg", false, "Placement groups"),
-    ("osd", "map_message_epochs", false, "Epoch of the newest map"),
-    ("osd", "stat_bytes", false, "OSD size"),
-    ("osd", "stat_bytes_used", false, "Used space"),
-    ("osd", "stat_bytes_avail", false, "Available space"),
-    ("recovery", "client_wait_undisturbed", false, "Seconds that clients wait while nothing is recovered"),
-    ("recovery", "share_of_limits", false, "The share of its limits that recovery has"),
+    ("osd", "op", true, "operations of clients"),
+    ("osd", "op_in_bytes", true, "bytes that clients wrote"),
+    ("osd", "numpg", false, "PGs here"),
+    ("osd", "map_message_epochs", false, "epoch of the newest map"),
+    ("osd", "stat_bytes", false, "bytes of the disk"),
+    ("osd", "stat_bytes_used", false, "bytes that are used"),
+    ("osd", "stat_bytes_avail", false, "bytes that are free"),
+    ("recovery", "client_wait_undisturbed", false, "seconds that clients wait while nothing is recovered"),
+    ("recovery", "share_of_limits", false, "the share of its limits that recovery has"),
 ];
 
 impl Osd {

@@ -130,9 +130,9 @@ impl Osd {
     }
 
     /// A push that would take the last room waits for more; its sender does not begin others meanwhile.
-    pub(crate) fn holds_push(&mut self, store: &dyn ObjectRead, conn: ConnId, msg: &Message) -> bool {
+    pub(crate) fn holds_push(&mut self, conn: ConnId, msg: &Message) -> bool {
         let Body::MOSDPGPush(m) = &msg.body else { return false };
-        let holds = !Pg::push_has_room(store.statfs().available, m);
+        let holds = !self.rooms.takes_push(m);
         if holds {
             self.recovery.held.push_back((conn, msg.clone()));
         }

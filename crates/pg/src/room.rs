@@ -93,14 +93,26 @@ impl Rooms {
         }
     }
 
+    /// Nothing is counted while room is plenty.
     pub(crate) fn sent(&mut self, osd: OsdId, pg: SpgId, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         *self.under_way.entry(osd).or_default().entry(pg).or_default() += bytes;
     }
 
     pub(crate) fn done(&mut self, osd: OsdId, pg: SpgId, bytes: u64) {
-        if let Some(sum) = self.under_way.get_mut(&osd).and_then(|pgs| pgs.get_mut(&pg)) {
+        if bytes > 0
+            && let Some(sum) = self.under_way.get_mut(&osd).and_then(|pgs| pgs.get_mut(&pg))
+        {
             *sum = sum.saturating_sub(bytes);
         }
+    }
+
+    /// Whether a push to this OSD may be taken: nothing takes the last room.
+    pub fn takes_push(&self, m: &messages::MOSDPGPush) -> bool {
+        let bytes: u64 = m.pushes.iter().map(|p| LEAST + p.data.len() as u64).sum();
+        self.here >= bytes + KEPT_AT_LAST
     }
 
     /// Its writes under way are no more (a new interval, or it is gone).
@@ -182,12 +194,6 @@ impl Pg {
             false => self.peers.missing.get(o).is_some_and(|m| !m.is_empty()),
         };
         self.actingbackfill.iter().any(|o| is_full(o) || lacks(o) && lacks_room(o))
-    }
-
-    /// Whether a push to this OSD has to wait: nothing may take the last room.
-    pub fn push_has_room(available: u64, m: &messages::MOSDPGPush) -> bool {
-        let bytes: u64 = m.pushes.iter().map(|p| LEAST + p.data.len() as u64).sum();
-        available >= bytes + KEPT_AT_LAST
     }
 
     /// Perhaps there is room now for what waits for it.

@@ -40,16 +40,21 @@ fn object_key(soid: &HObject) -> Vec<u8> {
     let mut key = key.into_bytes();
     for part in [&soid.oid, &soid.key, &soid.nspace] {
         key.push(b'.');
-        for byte in part.as_bytes() {
-            match byte {
-                b'%' => key.extend(b"%p"),
-                b'.' => key.extend(b"%e"),
-                b'_' => key.extend(b"%u"),
-                other => key.push(*other),
-            }
-        }
+        push_escaped(&mut key, part);
     }
     key
+}
+
+/// A part of a key in which dots and underscores stand between parts. (Ceph: `append_escaped`)
+pub(crate) fn push_escaped(key: &mut Vec<u8>, part: &ByteStr) {
+    for byte in part.as_bytes() {
+        match byte {
+            b'%' => key.extend(b"%p"),
+            b'.' => key.extend(b"%e"),
+            b'_' => key.extend(b"%u"),
+            other => key.push(*other),
+        }
+    }
 }
 
 /// The hash with its hexadecimal digits in reverse order.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
-use denc::{ByteStr, to_bytes};
+use denc::to_bytes;
 use types::errno::{EAGAIN, EINVAL, ENOENT};
 use types::{
     Epoch, HObject, InconsistentObject, InconsistentSnapset, SNAP_HEAD, ScrubLsArg, ScrubLsResult, ScrubObjectId,
 };
+
+use crate::snap_map::push_escaped;
 
 /// Findings beyond so many are counted and said, but not kept.
 const KEPT_MAX: usize = 10_000;
@@ -25,22 +27,12 @@ pub struct Results {
 
 fn key(id: &ScrubObjectId) -> Key {
     let snap = if id.snap == SNAP_HEAD { "head".to_owned() } else { format!("{:x}", id.snap) };
-    let parts = [&id.name, &id.locator, &id.nspace].map(escaped);
-    (snap, parts.join(&b'.'))
-}
-
-/// (Ceph: `append_escaped`)
-fn escaped(text: &ByteStr) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.as_bytes().len());
-    for byte in text.as_bytes() {
-        match byte {
-            b'%' => out.extend_from_slice(b"%p"),
-            b'.' => out.extend_from_slice(b"%e"),
-            b'_' => out.extend_from_slice(b"%u"),
-            other => out.push(*other),
-        }
+    let mut key = Vec::new();
+    for part in [&id.name, &id.locator, &id.nspace] {
+        key.push(b'.');
+        push_escaped(&mut key, part);
     }
-    out
+    (snap, key)
 }
 
 impl Results {

@@ -3,9 +3,9 @@
 //! A PG's next routine scrub is due `osd_scrub_min_interval` after its last, and a share of
 //! `osd_scrub_interval_randomize_ratio` of that later, which differs from PG to PG; then in the hours and on the
 //! days that are set (in UTC), while the machine is not too busy (`osd_scrub_load_threshold`), or at any time once
-//! `osd_scrub_max_interval` is over; and not while the OSD recovers objects (`osd_scrub_during_recovery`). It is deep if the last deep
-//! one is `osd_deep_scrub_interval` ago, or by chance (`osd_deep_scrub_randomize_ratio`). (Ceph:
-//! `OSDService::ScrubJob`, `PG::sched_scrub`)
+//! `osd_scrub_max_interval` is over; and not while the OSD recovers objects (`osd_scrub_during_recovery`).
+//! It is deep if the last deep one is `osd_deep_scrub_interval` ago, or by chance
+//! (`osd_deep_scrub_randomize_ratio`). (Ceph: `OSDService::ScrubJob`, `PG::sched_scrub`)
 
 use std::time::Duration;
 
