@@ -147,8 +147,7 @@ fn print_usage(dir: &ClusterDir) {
     println!("  spirula down --dir {dir}");
 }
 
-/// Options of an existing cluster are not changed by `up`; that is said, not ignored.
-/// `up` starts what is there; it changes no cluster, and says what does.
+/// `up` starts what is there. What it is asked to change of it is not ignored: it says what does that.
 fn refuse_changes(dir: &ClusterDir, asked: &Asked) -> Result<()> {
     let conf = Conf::read(&dir.conf_file())?;
     let has = |section: &str, key: &str| conf.get(section, key).and_then(|value| value.parse::<u64>().ok());
