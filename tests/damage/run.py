@@ -360,11 +360,11 @@ def main():
         primary_bit(c)
         c.patch('obj3', 1000, b'beside it')
 
-    def damaged_file(c, name, act):
+    def damaged_file(c, name, act, end='stop'):
         """Something happens to a file of the store; an OSD that does not open it says so in one line, and starts anew."""
         osd = c.acting[-1]
         lab.ceph('osd', 'set', 'noout')
-        lab.stop(osd)
+        lab.sh(lab.spirula, end, f'osd.{osd}', '--dir', lab.dir)
         store = f'{lab.dir}/osd.{osd}/store'
         with open(f'{store}/{name}', 'r+b') as f:
             act(f)
@@ -391,6 +391,20 @@ def main():
                 f.seek(at + 44)
                 f.write(bytes([all_of_it[at + 44] ^ 16]))
         damaged_file(c, 'kv', act)
+
+    def flip_log(c):
+        """A bit of what is in the log only, with more behind it."""
+        for n in range(30):
+            c.put(f'log{n}', f'in the log/{n}/'.encode() * 250)
+
+        def act(f):
+            all_of_it = f.read()
+            at = all_of_it.find(b'in the log/3/')
+            if at < 0:
+                raise RuntimeError('the log does not hold the object')
+            f.seek(at + 20)
+            f.write(bytes([all_of_it[at + 20] ^ 4]))
+        damaged_file(c, 'wal', act, end='kill')
 
     def attribute(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'attr'))
     def snapset(c): c.offline(c.acting[0], lambda: lab.store('corrupt-object', c.acting[0], c.pgid, 'obj3', '--what', 'snapset'))
@@ -430,6 +444,7 @@ def main():
         ('a key of the omap has another value on the primary', 3, by_scrub, lambda c: omap_key(c, c.acting[0])),
         ('all copies of a snapset tell a wrong size of a clone', 3, by_scrub, clone_size),
         ('a bit flips in the metadata of a stopped OSD', 3, by_start, flip_row),
+        ('a bit flips in the log of a killed OSD', 3, by_start, flip_log),
         ('the metadata file is cut to nothing', 3, by_start, lambda c: cut(c, 'kv', 0)),
         ('the metadata file is cut in half', 3, by_start, lambda c: cut(c, 'kv', 65536)),
         ('the data file is cut to nothing', 3, by_start, lambda c: cut(c, 'block', 0)),

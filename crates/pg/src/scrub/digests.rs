@@ -94,6 +94,7 @@ impl Pg {
             run.recording.insert(sent);
             run.shallow = run.shallow.saturating_sub(errors);
             run.snapset_errors = run.snapset_errors.saturating_sub(errors);
+            run.snapsets_mended += 1;
             if let Some(results) = &mut self.scrub.results {
                 clones.iter().chain([&head]).for_each(|o| results.mended(o));
             }

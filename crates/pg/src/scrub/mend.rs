@@ -95,16 +95,16 @@ fn version_of(f: &Finding, osd: OsdId) -> EVersion {
 }
 
 impl Pg {
-    /// Begins with what a scrub proved.
+    /// Begins with what a scrub proved. Snapsets: how many it wrote anew, and how many errors of others are left.
     pub(super) fn start_mending(
         &mut self,
         env: &mut Env,
         asked: bool,
         findings: Vec<Finding>,
-        snapset_errors: u32,
+        (snapsets, snapset_errors): (usize, u32),
         stats_fixed: bool,
     ) {
-        if findings.is_empty() && snapset_errors == 0 {
+        if findings.is_empty() && (snapsets, snapset_errors) == (0, 0) {
             if stats_fixed {
                 env.cluster_log(
                     Level::Info,
@@ -113,7 +113,7 @@ impl Pg {
             }
             return;
         }
-        let mut progress = Progress { asked, total: findings.len(), done: 0, left: BTreeMap::new() };
+        let mut progress = Progress { asked, total: findings.len() + snapsets, done: snapsets, left: BTreeMap::new() };
         for f in findings {
             match f.verdict {
                 Verdict::Undecided(why) => {

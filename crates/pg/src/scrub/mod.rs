@@ -160,8 +160,10 @@ struct Run {
     missing: usize,
     inconsistent: usize,
     findings: Vec<Finding>,
-    /// Errors of snapshots, which are not mended by themselves.
+    /// Errors of snapshots of which nothing proves what is right.
     snapset_errors: u32,
+    /// Snapsets that were written anew.
+    snapsets_mended: usize,
     sum: ObjectStatSum,
     omap: (i64, i64, i64),
     /// Writes of digests that are not committed everywhere yet: the next chunk waits for them.

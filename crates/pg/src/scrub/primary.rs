@@ -59,6 +59,7 @@ impl Pg {
             inconsistent: 0,
             findings: Vec::new(),
             snapset_errors: 0,
+            snapsets_mended: 0,
             sum: ObjectStatSum::default(),
             omap: (0, 0, 0),
             recording: BTreeSet::new(),
@@ -451,7 +452,8 @@ impl Pg {
         if look_closer {
             self.scrub.asked.get_or_insert(Kind { deep: true, ..kind });
         } else if kind.repair {
-            self.start_mending(env, kind.asked, run.findings, run.snapset_errors, stats_fixed);
+            let snapsets = (run.snapsets_mended, run.snapset_errors);
+            self.start_mending(env, kind.asked, run.findings, snapsets, stats_fixed);
         }
         self.plan_scrub(env);
         self.share_info(env);
