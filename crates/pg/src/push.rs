@@ -257,7 +257,9 @@ impl Pg {
         if *source != from || push.before_progress != transfer.progress && !push.version.is_zero() {
             return;
         }
-        if push.version.is_zero() || !is_sane(&push) {
+        // One that is as bad as ours would be fetched again and again.
+        let is_no_better = self.scrub.is_mending(&soid) && push.before_progress.first && !has_sound_attrs(&push);
+        if push.version.is_zero() || !is_sane(&push) || is_no_better {
             return self.pull_failed(env, &soid, from);
         }
         transfer.progress = push.after_progress.clone();
@@ -399,6 +401,13 @@ impl Pg {
             self.txn.push(TxOp::Remove { coll, oid: soid.into() });
         }
     }
+}
+
+/// Whether what the object's attributes say of it can be read.
+fn has_sound_attrs(push: &PushOp) -> bool {
+    let raw = |name: &str| push.attrset.get(name.as_bytes()).cloned();
+    let info = raw(OI_ATTR).is_some_and(|raw| denc::from_bytes::<ObjectInfo>(raw).is_ok());
+    info && raw(SS_ATTR).is_none_or(|raw| push.soid.is_snap() || denc::from_bytes::<SnapSet>(raw).is_ok())
 }
 
 /// Whether the data matches what the piece says of it.

@@ -326,6 +326,7 @@ impl Pg {
         sum.num_objects_repaired += i64::from(written);
         self.dirty.info = true;
         if written {
+            self.scrub.mending.hopeless.remove(&mend.soid);
             let (pgid, soid) = (self.id.pgid, &mend.soid);
             if matches!(&mend.verdict, Verdict::Replace { bad, .. } if bad.contains(&self.whoami)) {
                 env.scrubs.note_mended(self.id);
@@ -380,10 +381,17 @@ impl Pg {
 
     /// A pull or a push of an object came to nothing.
     pub(crate) fn mend_stuck(&mut self, env: &mut Env, soid: &HObject) {
-        if self.scrub.mending.is_mending(soid)
-            && self.missing_loc.is_unfound(soid)
-            && !self.recovery.is_recovering(soid)
-        {
+        if !self.scrub.mending.is_mending(soid) || self.recovery.is_recovering(soid) {
+            return;
+        }
+        if !self.missing_loc.is_unfound(soid) {
+            // The next one may be able to give it.
+            if let Some(need) = self.missing.get(soid).map(|item| item.need)
+                && !self.start_pull(env, soid, need, false)
+            {
+                self.unmend(env, soid, "no other copy could be read");
+            }
+        } else {
             let Some(mend) = self.scrub.mending.flight.get(soid) else { return };
             let Verdict::Replace { bad, .. } = &mend.verdict else { return };
             let others_lack_it = self.replicas_lacking(soid).iter().any(|o| !bad.contains(o));
