@@ -59,6 +59,11 @@ static COMMANDS: &[Command] = &[
         "keep_copy name=object,type=CephString name=osd,type=CephInt name=pgid,type=CephPgid,req=false",
         "of an object whose copies differ without proof, keep this OSD's copy and write the others anew",
     ),
+    write(
+        "rebuild_snapset name=object,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false \
+         name=pgid,type=CephPgid,req=false",
+        "of an object whose snapset is wrong on all copies, make it anew from the clones that are there",
+    ),
     read("dump_scrubs", "when each PG that is led here was scrubbed, and what is being scrubbed"),
     read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
     read("version", "the version of this daemon"),
@@ -265,6 +270,14 @@ impl Osd {
                 let id = self.asked_pg(args)?.id();
                 let mut said = Ok(String::new());
                 self.with_pg(now, store, id, out, |pg, env| said = pg.keep_copy(env, &object, osd));
+                Reply::Said(said?)
+            }
+            "rebuild_snapset" => {
+                let object = args.str("object").unwrap_or_default().to_owned();
+                let sure = args.flag("yes_i_really_mean_it");
+                let id = self.asked_pg(args)?.id();
+                let mut said = Ok(String::new());
+                self.with_pg(now, store, id, out, |pg, env| said = pg.rebuild_snapset(env, &object, sure));
                 Reply::Said(said?)
             }
             "dump_scrubs" => {

@@ -93,7 +93,7 @@ impl Pg {
             let Some(run) = &mut self.scrub.run else { return };
             run.recording.insert(sent);
             run.shallow = run.shallow.saturating_sub(errors);
-            run.snapset_errors = run.snapset_errors.saturating_sub(errors);
+            run.bad_snapsets.remove(&head);
             run.snapsets_mended += 1;
             if let Some(results) = &mut self.scrub.results {
                 clones.iter().chain([&head]).for_each(|o| results.mended(o));

@@ -27,6 +27,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 const IN_VAIN_WITHIN: Duration = Duration::from_secs(60);
 /// … and more often than this in a row, is not what is wrong: the disk gives nothing back.
 const IN_VAIN_MAX: u32 = 3;
+/// So many objects whose snapset is wrong are told with the command that helps.
+const SNAPSETS_SAID_MAX: usize = 10;
 /// So many reasons are told.
 const REASONS_MAX: usize = 5;
 
@@ -67,6 +69,11 @@ impl Mending {
         self.queue.is_empty() && self.flight.is_empty()
     }
 
+    /// Something else than a copy made it right.
+    pub fn is_well(&mut self, soid: &HObject) {
+        self.hopeless.remove(soid);
+    }
+
     pub fn is_mending(&self, soid: &HObject) -> bool {
         self.flight.contains_key(soid)
     }
@@ -95,16 +102,16 @@ fn version_of(f: &Finding, osd: OsdId) -> EVersion {
 }
 
 impl Pg {
-    /// Begins with what a scrub proved. Snapsets: how many it wrote anew, and how many errors of others are left.
+    /// Begins with what a scrub proved. So many snapsets it wrote anew already; others it left.
     pub(super) fn start_mending(
         &mut self,
         env: &mut Env,
         asked: bool,
         findings: Vec<Finding>,
-        (snapsets, snapset_errors): (usize, u32),
+        snapsets: usize,
         stats_fixed: bool,
     ) {
-        if findings.is_empty() && (snapsets, snapset_errors) == (0, 0) {
+        if findings.is_empty() && snapsets == 0 && self.scrub.bad_snapsets.is_empty() {
             if stats_fixed {
                 env.cluster_log(
                     Level::Info,
@@ -114,11 +121,15 @@ impl Pg {
             return;
         }
         let mut progress = Progress { asked, total: findings.len() + snapsets, done: snapsets, left: BTreeMap::new() };
+        let found: BTreeSet<HObject> = findings.iter().map(|f| f.soid.clone()).collect();
         for f in findings {
             match f.verdict {
                 Verdict::Undecided(why) => {
                     *progress.left.entry(why.to_owned()).or_default() += 1;
-                    self.say_choices(env, &f);
+                    // Of a snapset no copy is right: see below.
+                    if !self.scrub.bad_snapsets.contains(&f.soid) {
+                        self.say_choices(env, &f);
+                    }
                 }
                 // Only what its own info says differs, as the size it is allowed to have.
                 Verdict::Sound => *progress.left.entry("its copies are alike".to_owned()).or_default() += 1,
@@ -132,14 +143,10 @@ impl Pg {
                 }
             }
         }
-        if snapset_errors > 0 {
-            let why = format!(
-                "{snapset_errors} errors in snapsets, of which nothing proves what is right (`rados \
-                 list-inconsistent-snapset {}` names them; `spirula store remove-object --clone` on the stopped OSDs \
-                 takes away clones that nobody wants)",
-                self.id.pgid
-            );
-            progress.left.insert(why, 0);
+        if !self.scrub.bad_snapsets.is_empty() {
+            let heads = self.scrub.bad_snapsets.iter();
+            progress.total += heads.filter(|head| !found.contains(head)).count();
+            progress.left.insert(self.say_snapsets(env), 0);
         }
         // What a head and its clones share is known by the head.
         let queue = self.scrub.mending.queue.make_contiguous();
@@ -212,6 +219,23 @@ impl Pg {
             );
             env.cluster_log(Level::Error, text);
         }
+    }
+
+    /// How a person has snapsets made anew that are wrong on all copies. Gives the reason why they are left.
+    fn say_snapsets(&self, env: &mut Env) -> String {
+        let pgid = self.id.pgid;
+        for head in self.scrub.bad_snapsets.iter().take(SNAPSETS_SAID_MAX) {
+            let text = format!(
+                "{pgid} {head}: its snapset and its clones do not agree; to have it made anew from the clones that are \
+                 there: ceph tell {pgid} rebuild_snapset {}",
+                head.oid
+            );
+            env.cluster_log(Level::Error, text);
+        }
+        format!(
+            "nothing proves what the snapsets of {} objects should say (`rados list-inconsistent-snapset {pgid}`)",
+            self.scrub.bad_snapsets.len()
+        )
     }
 
     /// Starts mends while there is room for them.

@@ -21,6 +21,7 @@ mod compare;
 mod digests;
 mod mend;
 mod primary;
+mod rebuild;
 mod replica;
 mod results;
 mod scan;
@@ -135,6 +136,8 @@ pub(crate) struct Scrub {
     mending: Mending,
     /// What the last scrub found and nothing decides, for a person to do so.
     undecided: Vec<Finding>,
+    /// Heads whose snapset the last repair found wrong, and nothing says what is right.
+    bad_snapsets: BTreeSet<HObject>,
     /// When it is looked at next whether a scrub is due.
     look_at: Option<Duration>,
     /// A repair left errors that nothing could decide.
@@ -160,8 +163,8 @@ struct Run {
     missing: usize,
     inconsistent: usize,
     findings: Vec<Finding>,
-    /// Errors of snapshots of which nothing proves what is right.
-    snapset_errors: u32,
+    /// Heads with errors of snapshots of which nothing proves what is right.
+    bad_snapsets: BTreeSet<HObject>,
     /// Snapsets that were written anew.
     snapsets_mended: usize,
     sum: ObjectStatSum,

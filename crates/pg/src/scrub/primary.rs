@@ -58,7 +58,7 @@ impl Pg {
             missing: 0,
             inconsistent: 0,
             findings: Vec::new(),
-            snapset_errors: 0,
+            bad_snapsets: BTreeSet::new(),
             snapsets_mended: 0,
             sum: ObjectStatSum::default(),
             omap: (0, 0, 0),
@@ -412,7 +412,7 @@ impl Pg {
         }
         let mut families = snapsets::check(run.kind.mode(), self.id.pgid, &base_map);
         run.shallow += families.errors;
-        run.snapset_errors += families.errors;
+        run.bad_snapsets.append(&mut families.bad);
         run.sum += &families.sum;
         lines.append(&mut families.lines);
         for report in &families.reports {
@@ -447,13 +447,13 @@ impl Pg {
         self.note_result(env, &run);
         let undecided = run.findings.iter().filter(|f| matches!(f.verdict, Verdict::Undecided(_)));
         self.scrub.undecided = undecided.take(UNDECIDED_MAX).cloned().collect();
+        self.scrub.bad_snapsets = if kind.repair { std::mem::take(&mut run.bad_snapsets) } else { BTreeSet::new() };
         // A shallow scrub does not know enough to mend; a deep one follows at once.
         let look_closer = kind.repair && !kind.deep && !run.findings.is_empty();
         if look_closer {
             self.scrub.asked.get_or_insert(Kind { deep: true, ..kind });
         } else if kind.repair {
-            let snapsets = (run.snapsets_mended, run.snapset_errors);
-            self.start_mending(env, kind.asked, run.findings, snapsets, stats_fixed);
+            self.start_mending(env, kind.asked, run.findings, run.snapsets_mended, stats_fixed);
         }
         self.plan_scrub(env);
         self.share_info(env);
@@ -514,7 +514,7 @@ impl Pg {
             (got.num_bytes_hit_set_archive, was.num_bytes_hit_set_archive, "hit_set_archive bytes"),
         ];
         // Objects that are not as they should be cannot be added up.
-        let sound = run.findings.is_empty() && run.snapset_errors == 0;
+        let sound = run.findings.is_empty() && run.bad_snapsets.is_empty();
         if pairs.iter().all(|(got, was, _)| got == was) {
             stats.stats_invalid = false;
             return false;

@@ -19,6 +19,8 @@ use crate::object::{OI_ATTR, SS_ATTR};
 pub(crate) struct Families {
     pub reports: Vec<InconsistentSnapset>,
     pub errors: u32,
+    /// The heads whose snapsets they are about.
+    pub bad: BTreeSet<HObject>,
     pub lines: Vec<String>,
     /// What is no error of its own.
     pub notes: Vec<String>,
@@ -135,6 +137,9 @@ impl Family<'_> {
             if let Some(right) = proven.filter(|_| report.errors == 0) {
                 self.out.proven.push(Proven { head: head.clone(), snapset: right, errors, clones: bad_clones });
             }
+        }
+        if self.out.errors > errors_before {
+            self.out.bad.insert(head.clone());
         }
         // As Ceph tells them: the newest first.
         report.clones.reverse();

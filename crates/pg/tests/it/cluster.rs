@@ -642,12 +642,12 @@ impl Cluster {
     }
 
     /// An object is gone from a store, and nothing says so.
-    pub fn vanish(&mut self, osd: OsdId, name: &str) {
+    pub fn vanish(&mut self, osd: OsdId, name: &str, clone: Option<types::SnapId>) {
         let host = self.hosts.get_mut(&osd).expect("a host");
         for store in [&mut host.live, &mut host.durable] {
             let (all, _) = store.list(Coll::Pg(self.pgid), &GHObject::min(), usize::MAX).expect("memory can be read");
             let mut txn = Transaction::new();
-            for oid in all.into_iter().filter(|o| o.hobj.oid == name) {
+            for oid in all.into_iter().filter(|o| o.hobj.oid == name && clone.is_none_or(|c| o.hobj.snap == c)) {
                 txn.push(os::TxOp::Remove { coll: Coll::Pg(self.pgid), oid });
             }
             store.apply(&txn).expect("it is there");

@@ -234,8 +234,9 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
                 inc.new_pg_temp.insert(pgid, to);
             });
         }
-        // An object vanishes from a disk.
-        ["vanish", osd, name] => c.vanish(num(osd), name),
+        // An object vanishes from a disk, or one clone of it.
+        ["vanish", osd, name] => c.vanish(num(osd), name, None),
+        ["vanish", osd, name, clone] => c.vanish(num(osd), name, Some(num(clone) as u64)),
         // `osd purge`: it does not exist any more.
         ["purge", osd] => {
             let osd = num(osd);
@@ -252,6 +253,15 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             let mut said = String::new();
             c.with_pg(primary, |pg, env| {
                 said = pg.keep_copy(env, name, num(osd)).unwrap_or_else(|(e, s)| format!("{e}: {s}"));
+            });
+            c.settle();
+            return Some(said);
+        }
+        // `rebuild_snapset`; `sure`: and it is meant.
+        ["rebuild", name, sure @ ..] => {
+            let mut said = String::new();
+            c.with_pg(primary, |pg, env| {
+                said = pg.rebuild_snapset(env, name, !sure.is_empty()).unwrap_or_else(|(e, s)| format!("{e}: {s}"));
             });
             c.settle();
             return Some(said);
