@@ -121,12 +121,15 @@ impl Asker for Live {
             To::Mgr => Request::MgrCommand { cmd, data },
             To::Osd(osd) => Request::Tell { target: TellTarget::Osd(*osd), cmd, data },
             To::Pg(pg) => Request::Tell { target: TellTarget::Osd(primary(session, *pg)?), cmd, data },
-            To::Scrub(pg) => scrub_request(*pg),
+            To::Scrub(pg) => scrub_request(*pg, false),
+            To::ScrubSnaps(pg) => scrub_request(*pg, true),
             To::Here => unreachable!("answered above"),
         };
         match session.call_within(request, PATIENCE) {
             Some(Reply::Command(reply)) => command_answer(&reply),
-            Some(Reply::Op(reply)) if reply.result >= 0 => scrub_list::answer(reply.data(0)),
+            Some(Reply::Op(reply)) if reply.result >= 0 => {
+                scrub_list::answer(reply.data(0), matches!(q.to, To::ScrubSnaps(_)))
+            }
             Some(Reply::Op(reply)) => Err(errno::message(reply.result)),
             Some(Reply::Failed(e)) => Err(errno::message(e)),
             Some(_) => Err("an answer to something else".to_owned()),
@@ -139,8 +142,8 @@ impl Asker for Live {
 }
 
 /// What the last scrub of a PG found.
-pub(crate) fn scrub_request(pg: PgId) -> Request {
-    let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument());
+fn scrub_request(pg: PgId, snapsets: bool) -> Request {
+    let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument(snapsets));
     Request::Op(Box::new(ObjectOp::on_pg(pg.pool, Vec::new(), pg.seed).push(ask)))
 }
 

@@ -19,6 +19,8 @@ pub enum To {
     Pg(PgId),
     /// What the last scrub of a PG found (`rados list-inconsistent-obj`).
     Scrub(PgId),
+    /// … of snapshots (`rados list-inconsistent-snapset`).
+    ScrubSnaps(PgId),
     /// Which daemons of this machine run.
     Here,
 }
@@ -119,6 +121,9 @@ fn second(f: &Facts, target: Option<&str>) -> Vec<Question> {
     });
     pgs(&|pg| has_primary(pg) && pg.is("inconsistent"), &|id| {
         Question::new(&format!("list-inconsistent-obj {id}"), To::Scrub(id), Value::Null)
+    });
+    pgs(&|pg| has_primary(pg) && pg.is("inconsistent"), &|id| {
+        Question::new(&format!("list-inconsistent-snapset {id}"), To::ScrubSnaps(id), Value::Null)
     });
     let slow: BTreeSet<OsdId> = f.osds_named_by("SLOW_OPS");
     let up = slow.into_iter().filter(|osd| f.is_up(*osd));

@@ -1,10 +1,10 @@
-//! What the last scrub of a PG found, in the shape of `rados list-inconsistent-obj`: the op's argument, and its
-//! answer as JSON.
+//! What the last scrub of a PG found, in the shape of `rados list-inconsistent-obj` and `list-inconsistent-snapset`:
+//! the op's argument, and its answer as JSON.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use types::scrub_result::{object_error as object, shard_error as shard};
-use types::{InconsistentObject, SNAP_HEAD, ScrubLsArg, ScrubLsResult};
+use types::scrub_result::{object_error as object, shard_error as shard, snapset_error as snapset};
+use types::{InconsistentObject, InconsistentSnapset, SNAP_HEAD, ScrubLsArg, ScrubLsResult, ScrubObjectId};
 
 /// So many objects are asked for.
 const OBJECTS_MAX: u64 = 100;
@@ -34,34 +34,59 @@ const OBJECT: &[(u64, &str)] = &[
     (object::SIZE_TOO_LARGE, "size_too_large"),
 ];
 
+const SNAPSET: &[(u64, &str)] = &[
+    (snapset::SNAPSET_MISSING, "snapset_missing"),
+    (snapset::SNAPSET_CORRUPTED, "snapset_corrupted"),
+    (snapset::INFO_MISSING, "info_missing"),
+    (snapset::INFO_CORRUPTED, "info_corrupted"),
+    (snapset::SNAP_ERROR, "snapset_error"),
+    (snapset::HEADLESS_CLONE, "headless"),
+    (snapset::SIZE_MISMATCH, "size_mismatch"),
+    (snapset::EXTRA_CLONES, "extra_clones"),
+    (snapset::CLONE_MISSING, "clone_missing"),
+];
+
 /// The argument of the op `SCRUBLS`.
-pub fn argument() -> Bytes {
-    denc::to_bytes(&ScrubLsArg { max: OBJECTS_MAX, ..ScrubLsArg::default() }, 0)
+pub fn argument(snapsets: bool) -> Bytes {
+    denc::to_bytes(&ScrubLsArg { max: OBJECTS_MAX, snapsets, ..ScrubLsArg::default() }, 0)
 }
 
 /// Its answer.
 ///
 /// # Errors
 /// If it is none.
-pub fn answer(bytes: Bytes) -> Result<Value, String> {
+pub fn answer(bytes: Bytes, snapsets: bool) -> Result<Value, String> {
     let found: ScrubLsResult = denc::from_bytes(bytes).map_err(|e| e.to_string())?;
-    let objects: Result<Vec<InconsistentObject>, _> = found.vals.into_iter().map(denc::from_bytes).collect();
-    let objects: Vec<Value> = objects.map_err(|e| e.to_string())?.iter().map(one).collect();
-    Ok(json!({"epoch": found.interval, "inconsistents": objects}))
+    let read = |raw: Bytes| match snapsets {
+        true => denc::from_bytes::<InconsistentSnapset>(raw).map(|s| family(&s)),
+        false => denc::from_bytes::<InconsistentObject>(raw).map(|o| one(&o)),
+    };
+    let all: Result<Vec<Value>, _> = found.vals.into_iter().map(read).collect();
+    Ok(json!({"epoch": found.interval, "inconsistents": all.map_err(|e| e.to_string())?}))
 }
 
 fn names(table: &[(u64, &'static str)], bits: u64) -> Vec<&'static str> {
     table.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
 }
 
+fn id(o: &ScrubObjectId) -> (String, String, Value) {
+    let snap = if o.snap == SNAP_HEAD { json!("head") } else { json!(o.snap) };
+    (o.name.to_string_lossy().into_owned(), o.nspace.to_string_lossy().into_owned(), snap)
+}
+
+fn family(s: &InconsistentSnapset) -> Value {
+    let (name, nspace, snap) = id(&s.object);
+    json!({"name": name, "nspace": nspace, "snap": snap, "errors": names(SNAPSET, s.errors), "missing": s.missing})
+}
+
 fn one(o: &InconsistentObject) -> Value {
-    let snap = if o.object.snap == SNAP_HEAD { json!("head") } else { json!(o.object.snap) };
+    let (name, nspace, snap) = id(&o.object);
     let shards = o
         .shards
         .iter()
         .map(|(at, s)| json!({"osd": at.osd, "primary": s.primary, "errors": names(SHARD, s.errors), "size": s.size}));
     json!({
-        "object": {"name": o.object.name.to_string_lossy(), "nspace": o.object.nspace.to_string_lossy(), "snap": snap},
+        "object": {"name": name, "nspace": nspace, "snap": snap},
         "errors": names(OBJECT, o.errors),
         "union_shard_errors": names(SHARD, o.union_errors),
         "shards": shards.collect::<Vec<_>>(),

@@ -52,7 +52,9 @@ impl Asker for Ask<'_> {
                 let text = || Value::String(String::from_utf8_lossy(&reply.data).trim().to_owned());
                 Ok(serde_json::from_slice(&reply.data).unwrap_or_else(|_| text()))
             }
-            Some(Reply::Op(reply)) if reply.result >= 0 => scrub_list::answer(reply.data(0)),
+            Some(Reply::Op(reply)) if reply.result >= 0 => {
+                scrub_list::answer(reply.data(0), matches!(q.to, To::ScrubSnaps(_)))
+            }
             Some(other) => Err(format!("{other:?}")),
             None => Err("no answer".to_owned()),
         }
@@ -66,8 +68,9 @@ fn request(c: &mut Cluster, to: &To, json: &Value) -> Option<Request> {
         To::Mgr => Request::MgrCommand { cmd, data },
         To::Osd(osd) => Request::Tell { target: TellTarget::Osd(*osd), cmd, data },
         To::Pg(pg) => Request::Tell { target: TellTarget::Osd(primary(c, *pg)?), cmd, data },
-        To::Scrub(pg) => {
-            let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument());
+        To::Scrub(pg) | To::ScrubSnaps(pg) => {
+            let snapsets = matches!(to, To::ScrubSnaps(_));
+            let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument(snapsets));
             Request::Op(Box::new(ObjectOp::on_pg(pg.pool, Vec::new(), pg.seed).push(ask)))
         }
         To::Here => return None,

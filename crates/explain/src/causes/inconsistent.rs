@@ -6,7 +6,7 @@ use types::{OsdId, PgId};
 
 use super::pools_of;
 use crate::command::Command;
-use crate::facts::{BadObject, Facts, PgFacts};
+use crate::facts::{BadFamily, BadObject, Facts, PgFacts};
 use crate::finding::{Advice, Finding, Safety, Severity, Waiting, codes};
 use crate::safety;
 use crate::words;
@@ -19,9 +19,10 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
 
 fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
     let objects = f.inconsistent.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let families = f.bad_snapsets.get(&id).map(Vec::as_slice).unwrap_or_default();
     let bad: BTreeSet<OsdId> = objects.iter().flat_map(|o| &o.bad).map(|c| c.osd).collect();
     let bad: Vec<OsdId> = bad.into_iter().collect();
-    let undecided = objects.iter().filter(|o| o.bad.is_empty() || o.sound.is_empty()).count();
+    let undecided = objects.iter().filter(|o| o.is_open()).count();
     let repairing = pg.is("repair");
     let what = match objects.len() {
         0 => words::count(pg.scrub_errors, "error"),
@@ -35,7 +36,7 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
             format!(": {} {} bad copies; of {} nothing shows which is sound", words::osds(bad), have(bad), objects_(n))
         }
     };
-    let again = objects.is_empty() && !repairing;
+    let again = objects.is_empty() && families.is_empty() && !repairing;
     let mut advice = Vec::new();
     if again {
         advice.push(Advice {
@@ -56,24 +57,43 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
         });
     }
     // Ours leaves these alone until a person chooses.
-    let open = objects.iter().filter(|o| f.spirula && (o.bad.is_empty() || o.sound.is_empty()));
+    let is_family = |o: &BadObject| families.iter().any(|s| s.name == o.name);
+    let open = objects.iter().filter(|o| f.spirula && o.is_open() && !is_family(o));
     advice.extend(open.take(2).map(|o| choose(id, o)));
+    if f.spirula && !repairing {
+        advice.extend(families.iter().take(2).map(|s| rebuild(id, s)));
+    }
     Finding {
         cause: "inconsistent",
         severity: Severity::Damage,
-        sentence: format!("The copies of PG {id} differ: {what}{blame}."),
-        evidence: objects.iter().take(5).map(one).collect(),
+        sentence: match (objects, families) {
+            ([], [_, ..]) => format!(
+                "In PG {id} the clones of {} are not what its snapset says, on all copies alike.",
+                objects_(families.len())
+            ),
+            _ => format!("The copies of PG {id} differ: {what}{blame}."),
+        },
+        evidence: objects.iter().map(one).chain(families.iter().map(snapset)).take(5).collect(),
         data: match (&bad[..], undecided, objects.is_empty()) {
+            (_, _, true) if !families.is_empty() => {
+                "what is there of the objects is right; of their snapshots something may be lost".to_owned()
+            }
             (_, _, true) => "which copies are bad is not known until it is scrubbed again".to_owned(),
             (_, 0, _) => "nothing is lost: each object has a sound copy".to_owned(),
             (_, n, _) => format!("{} may be wrong on any copy", objects_(n)),
         },
         io: match f.spirula {
+            true if families.iter().any(|s| s.errors.contains("snapset_corrupted")) => {
+                "goes on, but an object whose snapset cannot be read answers with an error".to_owned()
+            }
             true => "goes on; a read that meets a bad checksum is answered from another copy".to_owned(),
             false => "goes on; reads of a bad copy on the primary may fail or give wrong data".to_owned(),
         },
         waiting: match (repairing, f.spirula) {
             (true, _) => Waiting::yes(None, "helps: a repair is under way"),
+            (_, true) if !families.is_empty() => {
+                Waiting::no("does not help unless a repair proves what the snapsets should say")
+            }
             (_, true) if undecided > 0 && undecided == objects.len() => {
                 Waiting::no("does not help: no scrub can decide it")
             }
@@ -88,6 +108,18 @@ fn finding(f: &Facts, id: PgId, pg: &PgFacts) -> Finding {
         osds: bad.iter().copied().chain(pg.acting.iter().copied().filter(|o| !bad.contains(o))).collect(),
         pools: pools_of(&[id]),
         health: codes(&["PG_DAMAGED", "OSD_SCRUB_ERRORS"]),
+    }
+}
+
+/// A person has a snapset made anew.
+fn rebuild(id: PgId, s: &BadFamily) -> Advice {
+    Advice {
+        command: Command::person(&format!("ceph tell {id} rebuild_snapset {}", s.name)),
+        does: "if `pg repair` left it: says which clones there are, and with --yes-i-really-mean-it makes the snapset \
+               anew from them"
+            .to_owned(),
+        risk: "clones that it named and that are on no disk are given up".to_owned(),
+        safe: Safety::NotKnown("nothing shows what the snapset should say".to_owned()),
     }
 }
 
@@ -112,6 +144,11 @@ fn have(osds: &[OsdId]) -> &'static str {
 
 fn objects_(n: usize) -> String {
     words::count(n as u64, "object")
+}
+
+fn snapset(s: &BadFamily) -> String {
+    let errors: Vec<&str> = s.errors.iter().map(String::as_str).collect();
+    format!("{}: {} (its snapset)", s.name, errors.join(", "))
 }
 
 /// An object, and what is wrong with which copy.

@@ -14,7 +14,7 @@ use types::{OsdId, PgId, PoolId};
 pub use crush::Crush;
 use json::{int, items, stamp, text};
 pub use map::{OsdFacts, PoolFacts};
-pub use pg::{BadCopy, BadObject, Interval, PgFacts, Query, UnfoundAt};
+pub use pg::{BadCopy, BadFamily, BadObject, Interval, PgFacts, Query, UnfoundAt};
 
 use crate::answers::Answers;
 
@@ -62,6 +62,7 @@ pub struct Facts {
     pub queries: BTreeMap<PgId, Query>,
     pub unfound: BTreeMap<PgId, Vec<String>>,
     pub inconsistent: BTreeMap<PgId, Vec<BadObject>>,
+    pub bad_snapsets: BTreeMap<PgId, Vec<BadFamily>>,
     pub slow: BTreeMap<OsdId, Vec<SlowOp>>,
     /// The cluster's log: seconds since 1970, and the message.
     pub log: Vec<(u64, String)>,
@@ -115,6 +116,10 @@ impl Facts {
             ["list-inconsistent-obj", pg] => {
                 let objects = items(answer, "inconsistents").map(BadObject::decode).collect();
                 pg.parse().ok().map(|id| self.inconsistent.insert(id, objects));
+            }
+            ["list-inconsistent-snapset", pg] => {
+                let all = BadFamily::decode(answer);
+                pg.parse().ok().map(|id| self.bad_snapsets.insert(id, all));
             }
             ["tell", osd, verb @ ("dump_blocked_ops" | "explain_slow_ops")] => {
                 let ops = match verb {

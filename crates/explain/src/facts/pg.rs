@@ -159,11 +159,40 @@ pub struct BadObject {
 }
 
 impl BadObject {
+    /// Nothing shows which copy is right.
+    pub fn is_open(&self) -> bool {
+        self.bad.is_empty() || self.sound.is_empty()
+    }
+
     pub(super) fn decode(v: &Value) -> Self {
         let errors = |v: &Value| items(v, "errors").filter_map(|e| e.as_str().map(str::to_owned)).collect::<Vec<_>>();
         let copies = items(v, "shards").map(|s| BadCopy { osd: int(s, "osd") as OsdId, errors: errors(s) });
         let (bad, sound): (Vec<BadCopy>, Vec<BadCopy>) = copies.partition(|c| !c.errors.is_empty());
         let sound = sound.into_iter().map(|c| c.osd).collect();
         Self { name: text(&v["object"], "name"), errors: errors(v), bad, sound }
+    }
+}
+
+/// An object whose clones are not what its snapset says.
+#[derive(Debug, Clone, Default)]
+pub struct BadFamily {
+    pub name: String,
+    /// Of the head and of its clones.
+    pub errors: BTreeSet<String>,
+}
+
+impl BadFamily {
+    /// What is said of a head and of each of its clones comes together.
+    pub(super) fn decode(answer: &Value) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for said in items(answer, "inconsistents") {
+            let name = text(said, "name");
+            let errors = items(said, "errors").filter_map(|e| e.as_str().map(str::to_owned));
+            match all.iter_mut().find(|f| f.name == name) {
+                Some(family) => family.errors.extend(errors),
+                None => all.push(Self { name, errors: errors.collect() }),
+            }
+        }
+        all
     }
 }
