@@ -95,6 +95,7 @@ const KEPT: &[&str] = &[
     "num_shards_repaired",
     "perf_stat",
     "commit_latency_ms",
+    "commit_latency_ns",
     "num_unfound",
     "object",
     "objects",

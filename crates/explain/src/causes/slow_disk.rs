@@ -8,33 +8,47 @@ use crate::finding::{Advice, Finding, Safety, Severity, Waiting, codes};
 use crate::safety;
 use crate::words;
 
-/// A write that takes less is no reason to worry, whatever the others take.
-const SLOW_MS: u64 = 500;
-/// So many times as long as the others' is much longer.
-const TIMES: u64 = 5;
+/// A write that takes so long, and so many times as long as with the others, is far too long, …
+const SLOW: [(f64, f64); 2] = [(500.0, 5.0), (100.0, 20.0)];
+
+fn is_slow(ms: f64, usual: Option<f64>) -> bool {
+    // … and where there is no other, only time counts.
+    SLOW.iter().any(|(least, times)| ms >= *least && usual.map_or(*least >= 500.0, |usual| usual * times <= ms))
+}
+
+/// What a write takes with most of the other disks of its class that had one to keep of late.
+fn usual(f: &Facts, id: OsdId) -> Option<f64> {
+    let class = f.crush.class_of(id);
+    let others = f.osds.iter().filter(|(other, o)| **other != id && o.up && o.commit_ms > 0.0);
+    let mut others: Vec<f64> =
+        others.filter(|(other, _)| f.crush.class_of(**other) == class).map(|(_, o)| o.commit_ms).collect();
+    others.sort_unstable_by(f64::total_cmp);
+    others.get(others.len() / 2).copied()
+}
+
+/// `812 ms`, `0.4 ms`.
+fn ms(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+}
 
 pub fn find(f: &Facts, found: &mut Vec<Finding>) {
-    for (id, osd) in f.osds.iter().filter(|(_, o)| o.up && o.commit_ms >= SLOW_MS) {
-        let others = f.osds.iter().filter(|(other, o)| *other != id && o.up && o.commit_ms > 0);
-        let mut others: Vec<u64> = others.map(|(_, o)| o.commit_ms).collect();
-        others.sort_unstable();
-        let usual = others.get(others.len() / 2).copied();
+    for (id, osd) in f.osds.iter().filter(|(_, o)| o.up) {
+        let usual = usual(f, *id);
         // All are slow alike: it is the load, not a disk.
-        if usual.is_some_and(|usual| usual * TIMES > osd.commit_ms) {
-            continue;
+        if is_slow(osd.commit_ms, usual) {
+            found.push(finding(f, *id, osd.commit_ms, usual));
         }
-        found.push(finding(f, *id, osd.commit_ms, usual));
     }
 }
 
-fn finding(f: &Facts, id: OsdId, ms: u64, usual: Option<u64>) -> Finding {
-    let others = usual.map_or_else(String::new, |usual| format!(", where others take {usual} ms"));
+fn finding(f: &Facts, id: OsdId, took: f64, usual: Option<f64>) -> Finding {
+    let others = usual.map_or_else(String::new, |usual| format!(", where others take {}", ms(usual)));
     let led: Vec<_> = f.pgs.iter().filter(|(_, pg)| pg.acting_primary == id).collect();
     Finding {
         cause: "disk-slow",
         severity: Severity::Weak,
-        sentence: format!("The disk of osd.{id} is slow: it takes {ms} ms to keep a write{others}."),
-        evidence: vec![format!("`ceph osd perf`: osd.{id} commits in {ms} ms")],
+        sentence: format!("The disk of osd.{id} is slow: it takes {} to keep a write{others}.", ms(took)),
+        evidence: vec![format!("`ceph osd perf`: osd.{id} commits in {}", ms(took))],
         data: "nothing is lost: a write is acknowledged when it is kept".to_owned(),
         io: "each write to a PG with a copy there waits for it".to_owned(),
         waiting: Waiting::no("helps only if the disk recovers: see its kernel log and SMART values"),

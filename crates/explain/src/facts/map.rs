@@ -41,7 +41,7 @@ pub struct OsdFacts {
     /// How many bad copies its disk gave.
     pub repaired: u64,
     /// How long its disk takes to keep a write, in ms, as of late; 0: it had none to keep, or that is not known.
-    pub commit_ms: u64,
+    pub commit_ms: f64,
 }
 
 impl OsdFacts {
@@ -57,7 +57,10 @@ impl OsdFacts {
         self.kb_avail = whole("kb_avail");
         self.num_pgs = whole("num_pgs");
         self.repaired = whole("num_shards_repaired");
-        self.commit_ms = int(&stat["perf_stat"], "commit_latency_ms").max(0) as u64;
+        let perf = |key: &str| stat["perf_stat"][key].as_f64().unwrap_or(0.0).max(0.0);
+        // Older ones give milliseconds only, in which a quick disk takes none.
+        let ns = perf("commit_latency_ns");
+        self.commit_ms = if ns > 0.0 { ns / 1e6 } else { perf("commit_latency_ms") };
     }
 }
 
