@@ -157,12 +157,15 @@ pub enum Input {
     },
 }
 
-/// How many tasks want a CPU, on average over the last minute and the last quarter of an hour.
+/// What the machine is like: how many tasks want a CPU, on average over the last minute and the last quarter of an
+/// hour; and its local time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
     pub minute: f64,
     pub quarter: f64,
     pub cpus: u32,
+    /// Seconds by which the machine's local time is ahead of UTC.
+    pub utc_offset: i32,
 }
 
 /// What is to be done.

@@ -31,6 +31,7 @@ use types::{EntityAddr, EntityAddrVec, EntityName, UTime};
 use crate::admin::{self, AdminHandle, AdminQueue, AdminRequest, SocketFile};
 use crate::disk::{BulkRead, Completion, CompletionQueue, Disk};
 use crate::held::Held;
+use crate::local_time::utc_offset;
 use crate::log::Logbook;
 use crate::net::{Endpoints, policies};
 use crate::sockets::{Acceptor, Alarm, Ready, Socket};
@@ -445,7 +446,7 @@ impl<N: Node, D: Disk> Driver<N, D> {
         if self.node.next_wakeup().is_some_and(|at| at <= now) {
             if self.load_at <= now {
                 self.load_at = now + LOAD_EVERY;
-                self.inbox.extend(machine_load().map(Input::Load));
+                self.inbox.extend(machine_load(i64::from(self.now().wall.sec)).map(Input::Load));
             }
             self.input(Input::Wake);
         }
@@ -798,12 +799,12 @@ impl<N: Node, D: Disk> Driver<N, D> {
 }
 
 /// Of Linux; elsewhere it is not known.
-fn machine_load() -> Option<Load> {
+fn machine_load(unix_secs: i64) -> Option<Load> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     let mut words = text.split(' ').map(|w| w.parse::<f64>().ok());
     let (minute, quarter) = (words.next()??, words.nth(1)??);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Some(Load { minute, quarter, cpus: u32::try_from(cpus).unwrap_or(1) })
+    Some(Load { minute, quarter, cpus: u32::try_from(cpus).unwrap_or(1), utc_offset: utc_offset(unix_secs) })
 }
 
 /// The one timer. Moving tokio's costs a system call when it moves forward, so one that is set too

@@ -2,7 +2,7 @@
 //!
 //! A PG's next routine scrub is due `osd_scrub_min_interval` after its last, and a share of
 //! `osd_scrub_interval_randomize_ratio` of that later, which differs from PG to PG; then in the hours and on the
-//! days that are set (in UTC), while the machine is not too busy (`osd_scrub_load_threshold`), or at any time once
+//! days that are set (in local time), while the machine is not too busy (`osd_scrub_load_threshold`), or at any time once
 //! `osd_scrub_max_interval` is over; and not while the OSD recovers objects (`osd_scrub_during_recovery`).
 //! It is deep if the last deep one is `osd_deep_scrub_interval` ago, or by chance
 //! (`osd_deep_scrub_randomize_ratio`). (Ceph: `OSDService::ScrubJob`, `PG::sched_scrub`)
@@ -33,6 +33,13 @@ pub(super) fn chance(parts: &[u64]) -> f64 {
         h ^= h >> 32;
     }
     (h >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The hour, and the day of the week (Sunday is 0), so many seconds ahead of UTC.
+fn hour_and_day(now: UTime, utc_offset: i32) -> (i64, i64) {
+    let secs = i64::from(now.sec) + i64::from(utc_offset);
+    // The first of January 1970 was a Thursday.
+    (secs.div_euclid(3600).rem_euclid(24), (secs.div_euclid(86400) + 4).rem_euclid(7))
 }
 
 /// Whether `x` is in `from..until` on a circle; everything if they are the same.
@@ -165,10 +172,8 @@ impl Pg {
     }
 
     fn is_scrub_time(&self, env: &Env) -> bool {
-        let secs = i64::from(env.now.wall.sec);
-        let (hour, days) = (secs / 3600 % 24, secs / 86400);
-        // The first of January 1970 was a Thursday; Sunday is 0.
-        within(hour, env.cfg.scrub.hours) && within((days + 4) % 7, env.cfg.scrub.week_days)
+        let (hour, day) = hour_and_day(env.now.wall, env.scrubs.utc_offset());
+        within(hour, env.cfg.scrub.hours) && within(day, env.cfg.scrub.week_days)
     }
 }
 
@@ -180,6 +185,16 @@ mod tests {
     fn hours_go_round_midnight_and_equal_ones_are_the_whole_day() {
         assert!(within(5, (0, 0)) && within(23, (22, 6)) && within(3, (22, 6)) && !within(6, (22, 6)));
         assert!(within(8, (8, 9)) && !within(9, (8, 9)));
+    }
+
+    #[test]
+    fn hours_and_days_are_local() {
+        // Saturday, 21 November 2026, 23:30 UTC.
+        let at = UTime { sec: 1_795_303_800, nsec: 0 };
+        assert_eq!(hour_and_day(at, 0), (23, 6));
+        assert_eq!(hour_and_day(at, 5400), (1, 0));
+        assert_eq!(hour_and_day(at, -5 * 3600), (18, 6));
+        assert_eq!(hour_and_day(UTime::ZERO, -3600), (23, 3));
     }
 
     #[test]

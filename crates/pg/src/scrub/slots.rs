@@ -118,6 +118,11 @@ impl ScrubSlots {
         })
     }
 
+    /// Seconds by which the machine's local time is ahead of UTC.
+    pub(crate) fn utc_offset(&self) -> i32 {
+        self.load.map_or(0, |l| l.utc_offset)
+    }
+
     /// Whether this OSD recovers objects.
     pub fn note_recovery(&mut self, on: bool) {
         self.recovering = on;
@@ -209,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_left_alone_unless_it_is_less_busy_than_it_uses_to_be() {
-        let load = |minute, quarter| Load { minute, quarter, cpus: 4 };
+        let load = |minute, quarter| Load { minute, quarter, cpus: 4, utc_offset: 0 };
         let mut slots = ScrubSlots::new(1);
         assert!(slots.load_permits(0.5), "nobody said how busy it is");
         slots.note_load(load(6.0, 6.0));
