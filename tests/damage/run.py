@@ -46,6 +46,9 @@ class Lab:
     def store(self, verb, osd, *words):
         self.sh(self.spirula, 'store', verb, '--dir', f'{self.dir}/osd.{osd}', *words)
 
+    def acting_of(self, pool, name):
+        return json.loads(self.ceph('osd', 'map', pool, name, '-f', 'json'))['acting']
+
     def pg(self, pgid):
         for pg in json.loads(self.ceph('pg', 'ls', '-f', 'json'))['pg_stats']:
             if pg['pgid'] == pgid:
@@ -206,6 +209,33 @@ def by_scrub(case, damage):
             '`pg repair`' if clean else 'NOT MENDED: ' + case.lab.pg(case.pgid)['state'], took, case.right())
 
 
+def by_word(case, damage):
+    """No copy is right: a repair says so and names the command, which asks before it does anything."""
+    before = case.data['obj3']
+    damage()
+    began = time.time()
+    case.scrub()
+    named = case.named()
+    case.scrub('repair')
+    time.sleep(1.5)
+    said = [f['commands'] for f in json.loads(case.lab.sh(case.lab.spirula, 'explain', '--dir', case.lab.dir, '-f', 'json'))['findings']]
+    told = [c['command'] for commands in said for c in commands if 'rebuild_snapset' in c['command']]
+    if not told:
+        return '`pg deep-scrub`', named, 'NOT MENDED: explain names no command', 0, case.right()
+    words = told[0].split()[1:]
+    asked = subprocess.run(['ceph', '-c', case.lab.conf, *words], capture_output=True, text=True)
+    if asked.returncode != 1 or 'clone 1 of 65536 bytes for snapshots 1' not in asked.stderr:
+        return '`pg deep-scrub`', named, 'NOT MENDED: it does not ask: ' + asked.stderr, 0, case.right()
+    case.lab.ceph(*words, '--yes-i-really-mean-it')
+    clean = case.lab.wait(lambda: case.lab.pg(case.pgid)['state'] == 'active+clean', 30)
+    took = time.time() - began
+    case.io.set_read(case.io.lookup_snap('before').snap_id)
+    right = 'yes' if case.io.read('obj3', SIZE) == before else 'the snapshot is WRONG'
+    case.io.set_read(rados.LIBRADOS_SNAP_HEAD)
+    mended = '`ceph tell PG rebuild_snapset obj3`, as `explain` says' if clean else 'NOT MENDED: ' + case.lab.pg(case.pgid)['state']
+    return '`pg deep-scrub`', named, mended, took, case.right() if right == 'yes' else right
+
+
 def by_read(case, damage):
     """A client reads; nobody does anything else."""
     damage()
@@ -319,6 +349,49 @@ def by_refused_read(case, torn):
     return found, named, mended, took, right
 
 
+def by_slowness(fault):
+    """The disk becomes slow. `explain` must name it, and what it calls safe first must make clients quick again."""
+    def play(case, torn):
+        lab, osd = case.lab, torn.osd
+        lab.ceph('config', 'set', 'osd', 'osd_op_complaint_time', '1')
+        same = [n for n in (f'w{i}' for i in range(60)) if osd in lab.acting_of(case.pool, n)][:12]
+
+        def slowest(secs):
+            took, end = 0, time.time() + secs
+            while time.time() < end:
+                for name in same:
+                    began = time.time()
+                    case.put(name, f'{fault}/{began}/'.encode() * 800)
+                    took = max(took, time.time() - began)
+            return took
+
+        usual = slowest(1)
+        torn.say(fault)
+        began, named, health, slow = time.time(), None, '', 0
+        while time.time() - began < 60 and not (named and health):
+            slow = max(slow, slowest(2))
+            all_of_it = json.loads(lab.sh(lab.spirula, 'explain', '--dir', lab.dir, '-f', 'json'))['findings']
+            named = named or next((f for f in all_of_it if f'The disk of osd.{osd} is slow' in f['sentence']), None)
+            slow_ops = json.loads(lab.ceph('health', 'detail', '-f', 'json'))['checks'].get('SLOW_OPS')
+            health = health or (slow_ops and slow_ops['summary']['message'])
+        took = time.time() - began
+        if not named:
+            return 'NOT FOUND', '', 'NOT MENDED', took, case.right()
+        # What a person would do: the first thing that is called safe.
+        advice = next(x['command'] for x in named['commands'] if x['safe'] == 'yes')
+        tool, *words = advice.split()
+        lab.ceph(*words) if tool == 'ceph' else lab.sh(lab.spirula, *words, '--dir', lab.dir)
+        lab.wait(lambda: not is_up(lab, osd), 30)
+        after, right = slowest(3), case.right()
+        lab.ceph('config', 'rm', 'osd', 'osd_op_complaint_time')
+        state, right = comes_back(case, torn, right)
+        found = '`spirula explain`' + (', SLOW_OPS' if health else '')
+        ok = state == 'active+clean' and after < slow / 4
+        mended = f'`{advice}`: a write took up to {slow:.1f} s, then {after:.2f} s' + ('' if ok else f' NOT MENDED ({usual:.2f} s before): {state}')
+        return found, re.sub(r'[0-9.]+ ms', 'N ms', named['sentence']), mended, took, right
+    return play
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument('--spirula', default=os.environ.get('SPIRULA', 'target/release/spirula'))
@@ -415,6 +488,11 @@ def main():
         c.set_omap('obj3', {'one': b'1', 'two': b'2' * 1000})
         c.offline(osd, lambda: lab.store('corrupt-object', osd, c.pgid, 'obj3', '--what', 'omap'))
 
+    def snapset_everywhere(c):
+        c.clone('obj3')
+        for osd in c.acting:
+            c.offline(osd, lambda: lab.store('corrupt-object', osd, c.pgid, 'obj3', '--set-attr', 'snapset', '58'))
+
     def clone_size(c):
         """All copies of the snapset say the same wrong size of a clone."""
         c.clone('obj3')
@@ -443,6 +521,7 @@ def main():
         ('a key of the omap has another value on a replica', 3, by_scrub, lambda c: omap_key(c, c.acting[-1])),
         ('a key of the omap has another value on the primary', 3, by_scrub, lambda c: omap_key(c, c.acting[0])),
         ('all copies of a snapset tell a wrong size of a clone', 3, by_scrub, clone_size),
+        ('no copy of a snapset makes sense', 3, by_word, snapset_everywhere),
         ('a bit flips in the metadata of a stopped OSD', 3, by_start, flip_row),
         ('a bit flips in the log of a killed OSD', 3, by_start, flip_log),
         ('the metadata file is cut to nothing', 3, by_start, lambda c: cut(c, 'kv', 0)),
@@ -455,6 +534,7 @@ def main():
         ('its log cannot be synced (EIO)', 3, by_refusal('fail sync store/wal')),
         ('its data cannot be synced (EIO)', 3, by_refusal('fail sync store/block')),
         ('its data cannot be read (EIO)', 3, by_refused_read),
+        ('its disk becomes slow: 1.5 s a sync', 3, by_slowness('slow sync store/wal 1500')),
     ]
     rows, failed, torn = [], False, None
     for i, (name, size, how, *damage) in enumerate(cases + refusals):
@@ -481,7 +561,7 @@ def main():
         with open(args.write, 'w') as f:
             f.write('# Damage, and what becomes of it\n\n')
             f.write('Made by `tests/damage/run.py` on a cluster of three OSDs on one machine, through real sockets and files.\n')
-            f.write('The time is from the moment the damaged OSD is back to the moment all is seen to be mended; with scrub and repair by command it is mostly that of a dozen runs of `ceph`, here on a busy machine. Of a disk that refuses it is how long the OSD was still up.\n\n')
+            f.write('The time is from the moment the damaged OSD is back to the moment all is seen to be mended; with scrub and repair by command it is mostly that of a dozen runs of `ceph`, here on a busy machine. Of a disk that refuses it is how long the OSD was still up, of a slow one how long it took until both health and `explain` named it (`osd_op_complaint_time` is 1 s there).\n\n')
             f.write('| what is wrong | copies | found by | named as | mended by | seconds | data right |\n|---|---|---|---|---|---|---|\n')
             for name, size, found, named, mended, took, right in rows:
                 f.write(f'| {name} | {size} | {found} | {named} | {mended} | {took:.1f} | {right} |\n')
