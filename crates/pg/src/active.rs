@@ -31,6 +31,8 @@ fn restart_backfill(info: &mut PgInfo, ours: &PgInfo) {
     info.last_epoch_started = ours.last_epoch_started;
     info.last_interval_started = ours.last_interval_started;
     info.history = ours.history.clone();
+    // It may lead one day, and must not count backwards then.
+    info.last_user_version = ours.last_user_version;
     info.hit_set = ours.hit_set.clone();
     info.purged_snaps = ours.purged_snaps.clone();
     // What it holds already counts when it is asked for a slot.

@@ -222,6 +222,8 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             return Some(said);
         }
         ["info", osd] => return Some(c.pg(num(osd)).map_or("no copy".into(), |pg| show::info(pg.info()))),
+        // The last version that users saw.
+        ["counts", osd] => return c.pg(num(osd)).map(|pg| pg.info().last_user_version.to_string()),
         ["missing", osd] => {
             let pg = c.pg(num(osd)).expect("a PG");
             let all = pg.missing_objects().map(|(o, have, need)| format!("{} {have}->{need}", o.oid));
