@@ -60,6 +60,14 @@ static COMMANDS: &[Command] = &[
         "of an object whose copies differ without proof, keep this OSD's copy and write the others anew",
     ),
     write(
+        "scrub name=pgid,type=CephPgid,req=false name=time,type=CephInt,req=false",
+        "count the last scrub as long ago, so that a routine one is due",
+    ),
+    write(
+        "deep_scrub name=pgid,type=CephPgid,req=false name=time,type=CephInt,req=false",
+        "count the last deep scrub as long ago, so that a routine one is due",
+    ),
+    write(
         "rebuild_snapset name=object,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false \
          name=pgid,type=CephPgid,req=false",
         "of an object whose snapset is wrong on all copies, make it anew from the clones that are there",
@@ -271,6 +279,14 @@ impl Osd {
                 let mut said = Ok(String::new());
                 self.with_pg(now, store, id, out, |pg, env| said = pg.keep_copy(env, &object, osd));
                 Reply::Said(said?)
+            }
+            "scrub" | "deep_scrub" => {
+                let ago = args.i64("time").unwrap_or(0).clamp(0, u32::MAX.into()) as u32;
+                let id = self.asked_pg(args)?.id();
+                let deep = prefix == "deep_scrub";
+                let mut said = Ok(Dump::obj());
+                self.with_pg(now, store, id, out, |pg, env| said = pg.age_scrub(env, deep, ago));
+                Reply::Tree(said?)
             }
             "rebuild_snapset" => {
                 let object = args.str("object").unwrap_or_default().to_owned();

@@ -10,6 +10,8 @@
 use std::time::Duration;
 
 use messages::MOSDScrub2;
+use types::dump::Dump;
+use types::errno::EPERM;
 use types::pool::flag;
 use types::{UTime, osdmap_flag};
 
@@ -20,6 +22,8 @@ use crate::pg::Pg;
 /// How often it is looked whether a PG is due, or whether one that was asked for can begin.
 const LOOK: Duration = Duration::from_secs(30);
 const LOOK_SOON: Duration = Duration::from_millis(500);
+/// What counts as long ago is so much longer.
+const AGED_BY_SECS: u32 = 100;
 /// Reads that fail call for a scrub, but not for one after the other.
 const AFTER_DAMAGE_SECS: u32 = 60;
 
@@ -64,6 +68,34 @@ impl Pg {
         self.look_for_scrub(env);
         self.run_ready(env);
         self.finish(env);
+    }
+
+    /// `tell PG scrub|deep_scrub`: the last scrub counts as so many seconds ago, or as long as it may be at most. What
+    /// follows is a routine scrub (Ceph: `PrimaryLogPG::do_command`).
+    ///
+    /// # Errors
+    /// If we do not lead the PG.
+    pub fn age_scrub(&mut self, env: &mut Env, deep: bool, ago: u32) -> Result<Dump, (i32, String)> {
+        if !self.is_primary() {
+            return Err((EPERM, "Not primary".into()));
+        }
+        let (_, max, deep_after) = self.scrub_intervals(env);
+        let ago = if ago > 0 {
+            f64::from(ago)
+        } else if deep {
+            deep_after
+        } else {
+            max
+        };
+        let now = env.now.wall;
+        let stamp = UTime { sec: now.sec.saturating_sub(ago as u32).saturating_sub(AGED_BY_SECS), ..now };
+        let h = &mut self.info.history;
+        *if deep { &mut h.last_deep_scrub_stamp } else { &mut h.last_scrub_stamp } = stamp;
+        self.dirty.info = true;
+        self.plan_scrub(env);
+        self.stat_changed(env);
+        self.finish(env);
+        Ok(Dump::obj().with("deep", deep).with("stamp", Dump::text(stamp)))
     }
 
     /// A copy that cannot be read, and of which it is not even known what it should be: comparing all copies tells.

@@ -268,6 +268,13 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.settle();
             return Some(said);
         }
+        // `tell PG scrub|deep_scrub SECS`
+        ["age", verb, secs] => {
+            c.with_pg(primary, |pg, env| {
+                pg.age_scrub(env, *verb == "deep_scrub", num(secs) as u32).expect("the primary");
+            });
+            c.settle();
+        }
         ["order", verb] => c.scrub(verb),
         ["inconsistent"] => return Some(c.inconsistent()),
         ["spoil", osd, name] => c.spoil(num(osd), name),
