@@ -31,6 +31,8 @@ pub struct PoolSum {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Told, and no reason to worry.
+    Ok,
     Warn,
     Err,
 }
@@ -38,6 +40,7 @@ pub enum Severity {
 impl Severity {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Ok => "HEALTH_OK",
             Self::Warn => "HEALTH_WARN",
             Self::Err => "HEALTH_ERR",
         }

@@ -68,8 +68,14 @@ impl ScrubOrder {
         let osds: BTreeSet<OsdId> = if matches!(who, "*" | "all" | "any") {
             map.osds().filter(|o| map.is_up(*o)).collect()
         } else {
-            let id = who.strip_prefix("osd.").unwrap_or(who).parse::<OsdId>().ok().filter(|o| *o >= 0);
-            let id = id.ok_or_else(|| (EINVAL, format!("invalid osd '{who}'")))?;
+            // Both parts of what Ceph says, as it says them.
+            let number = who.strip_prefix("osd.").unwrap_or(who).parse::<OsdId>();
+            let why = if number.is_err() {
+                format!("Expected option value to be integer, got '{who}'")
+            } else {
+                String::new()
+            };
+            let id = number.ok().filter(|o| *o >= 0).ok_or_else(|| (EINVAL, format!("{why}invalid osd '{who}'")))?;
             if !map.is_up(id) {
                 return Err((EAGAIN, format!("osd.{id} is not up")));
             }

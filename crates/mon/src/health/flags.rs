@@ -1,4 +1,5 @@
-//! `OSDMAP_FLAGS`: flags of the map that keep the cluster from doing its work; `OSD_FLAGS` on single OSDs.
+//! `OSDMAP_FLAGS`: flags of the map that keep the cluster from doing its work; `OSD_FLAGS` on single OSDs;
+//! `POOL_SCRUB_FLAGS`: pools that are not scrubbed.
 
 use mgr::Severity;
 use node::Now;
@@ -6,6 +7,9 @@ use osdmap::{flag, state};
 
 use super::{Checks, report};
 use crate::core::Mon;
+
+const SCRUB_FLAGS: [(u64, &str); 2] =
+    [(types::pool::flag::NOSCRUB, "noscrub"), (types::pool::flag::NODEEP_SCRUB, "nodeep-scrub")];
 
 fn names(bits: u32) -> String {
     let mut names: Vec<_> = state::names(bits).collect();
@@ -21,6 +25,7 @@ pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
         let count = names.len() as u64; // as Ceph counts: the length of the text
         report(checks, "OSDMAP_FLAGS", Severity::Warn, format!("{names} flag(s) set"), count, vec![]);
     }
+    pools_not_scrubbed(mon, checks);
     let bits = state::NOUP | state::NODOWN | state::NOIN | state::NOOUT;
     let mut lines: Vec<String> = map
         .osds()
@@ -40,5 +45,23 @@ pub fn check(mon: &Mon, _: Now, checks: &mut Checks) {
         let n = lines.len();
         let summary = format!("{n} OSDs or CRUSH {{nodes, device-classes}} have {{NOUP,NODOWN,NOIN,NOOUT}} flags set");
         report(checks, "OSD_FLAGS", Severity::Warn, summary, n as u64, lines);
+    }
+}
+
+/// (Ceph: the same, `HEALTH_OK` and a count of 0 included.)
+fn pools_not_scrubbed(mon: &Mon, checks: &mut Checks) {
+    let map = &mon.state.osdmap;
+    let (mut lines, mut set) = (Vec::new(), [false; 2]);
+    for (id, pool) in &map.pools {
+        for (n, (_, name)) in SCRUB_FLAGS.iter().enumerate().filter(|(_, (flag, _))| pool.has_flag(*flag)) {
+            lines.push(format!("Pool {} has {name} flag", map.pool_name(*id).unwrap_or_default()));
+            set[n] = true;
+        }
+    }
+    let names: Vec<&str> =
+        SCRUB_FLAGS.into_iter().zip(set).filter(|(_, set)| *set).map(|((_, name), _)| name).collect();
+    if !names.is_empty() {
+        let summary = format!("Some pool(s) have the {} flag(s) set", names.join(", "));
+        report(checks, "POOL_SCRUB_FLAGS", Severity::Ok, summary, 0, lines);
     }
 }

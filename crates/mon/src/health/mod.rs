@@ -185,7 +185,11 @@ impl Mon {
         t.push('\n');
         if detail {
             for (code, c) in &checks {
-                let tag = if c.severity == Severity::Err { "[ERR]" } else { "[WRN]" };
+                let tag = match c.severity {
+                    Severity::Ok => "[OK]",
+                    Severity::Warn => "[WRN]",
+                    Severity::Err => "[ERR]",
+                };
                 let muted = if mutes.contains_key(code) { "(MUTED) " } else { "" };
                 t += &format!("{muted}{tag} {code}: {}\n", c.summary);
                 c.detail.iter().for_each(|line| t += &format!("    {line}\n"));
@@ -203,7 +207,11 @@ impl Mon {
         let mut told = now.clone();
         let period = self.config.secs("mon_health_log_update_period");
         for (code, c) in &now {
-            let level = if c.severity == Severity::Err { ClogLevel::Error } else { ClogLevel::Warn };
+            let level = match c.severity {
+                Severity::Ok => ClogLevel::Info,
+                Severity::Warn => ClogLevel::Warn,
+                Severity::Err => ClogLevel::Error,
+            };
             match before.get(code) {
                 None => self.pending.clog(level, format!("Health check failed: {} ({code})", c.summary)),
                 Some(old) if old.summary != c.summary || old.severity != c.severity => {
