@@ -20,6 +20,7 @@ mod slow;
 mod slow_disk;
 mod stale;
 mod unfound;
+mod unscrubbed;
 
 use types::{OsdId, PgId, PoolId};
 
@@ -51,6 +52,7 @@ const CAUSES: &[Cause] = &[
     no_place::find,
     moving::find,
     no_redundancy::find,
+    unscrubbed::find,
     osd_down::find,
     other::find,
 ];

@@ -34,6 +34,6 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
 }
 
 /// `pg 1.7f is …`.
-fn pgs_in(line: &str) -> Vec<types::PgId> {
+pub(super) fn pgs_in(line: &str) -> Vec<types::PgId> {
     line.split("pg ").skip(1).filter_map(|rest| rest.split([' ', ',']).next()?.parse().ok()).collect()
 }
