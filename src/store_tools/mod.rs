@@ -56,7 +56,9 @@ fn fsck(dir: &Path) -> Result<i32> {
     for finding in &findings {
         println!("{finding}");
     }
-    if findings.is_empty() {
+    if findings.iter().any(|f| f.1 == store::Mend::InUse) {
+        println!("its OSD must be stopped first; of one that runs, `ceph pg deep-scrub PG` tells");
+    } else if findings.is_empty() {
         println!("{}: no findings", dir.display());
     } else {
         println!("`spirula store repair --dir {}` says what can be done", dir.display());

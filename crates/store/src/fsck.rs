@@ -17,7 +17,7 @@ use crate::overlay::Layers;
 use crate::scratch;
 use crate::state::{Options, decode_row};
 use crate::store::{OpenError, open_whole, recover};
-use crate::superblock::{self, Superblock};
+use crate::superblock::{self, Superblock, SuperblockError};
 
 /// One thing that is wrong, in one line, and what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Mend {
     Short,
     /// Data that another copy has: the PG can mend it.
     OtherCopy,
+    /// Its OSD runs: nothing is known.
+    InUse,
     /// Nothing that the store knows tells what was there.
     Nothing,
 }
@@ -54,6 +56,7 @@ pub fn fsck(dir: &Path) -> Vec<Finding> {
     };
     match open() {
         Ok((superblock, _lock, devices)) => fsck_files(&devices, &superblock),
+        Err(e @ OpenError::Superblock(SuperblockError::InUse)) => vec![Finding(e.to_string(), Mend::InUse)],
         Err(e) => vec![finding(&e)],
     }
 }
