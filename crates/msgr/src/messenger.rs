@@ -22,11 +22,12 @@
 //! Where two peers dial each other at once, the dial of the lower address stays, as in Ceph
 //! (`ProtocolV2::handle_existing_connection`).
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use foldhash::HashMap;
 use types::errno::EOPNOTSUPP;
 use types::{AddrType, EntityAddr, EntityAddrVec, EntityName, UTime, features};
 
@@ -246,10 +247,10 @@ impl Messenger {
             next_key: config.key_start,
             next_link: 0,
             random: config.seed,
-            links: HashMap::new(),
-            sessions: HashMap::new(),
-            peers: HashMap::new(),
-            clients: HashMap::new(),
+            links: HashMap::default(),
+            sessions: HashMap::default(),
+            peers: HashMap::default(),
+            clients: HashMap::default(),
             timers: BTreeSet::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),

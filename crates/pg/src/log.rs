@@ -9,9 +9,10 @@
 //! - `changed` and `changed_dups` name what the store does not know yet: [`PgLog::take_changes`]
 //!   turns them into keys to set and keys to remove.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use denc::ByteStr;
+use foldhash::HashMap;
 use types::{EVersion, HObject, LogDup, LogEntry, OpReturn, OsdReqId, PgLogData, Version};
 
 /// What the log remembers of a request that was carried out.

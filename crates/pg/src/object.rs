@@ -7,9 +7,8 @@
 //! - Contexts outlive nothing: an interval change clears them all ([`ObjectContexts::clear`]), a push
 //!   that replaces an object forgets its own ([`ObjectContexts::forget`]).
 
-use std::collections::HashMap;
-
 use denc::from_bytes;
+use foldhash::HashMap;
 use os::{Coll, ObjectRead, ReadError};
 use types::{GHObject, HObject, ObjectInfo, SnapSet};
 

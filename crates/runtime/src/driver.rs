@@ -6,7 +6,7 @@
 //! - Nothing here waits but [`Driver::wait`]; no read of a disk happens on this thread unless it is
 //!   known not to wait.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future as _, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use foldhash::HashMap;
 use messages::{Message, Wire};
 use msgr::{
     Action, AuthDone, AuthOutcome, AuthVerdict, Config, ConnKey, Event, LinkError, LinkKey, MessageFrame, Messenger,
@@ -203,22 +204,22 @@ impl<N: Node, D: Disk> Driver<N, D> {
             bulk: disk.bulk_reader(),
             disk,
             addresses,
-            sockets: HashMap::new(),
+            sockets: HashMap::default(),
             ready,
             held: Held::default(),
             inbox: VecDeque::new(),
             outputs: Vec::new(),
             book: Logbook::default(),
-            auth_names: HashMap::new(),
+            auth_names: HashMap::default(),
             completions,
             completed: Vec::new(),
             internal_tx,
             internal,
             admin,
-            admin_waiting: HashMap::new(),
+            admin_waiting: HashMap::default(),
             admin_next: 0,
             terminate,
-            uncommitted: HashMap::new(),
+            uncommitted: HashMap::default(),
             uncommitted_bytes: 0,
             uncommitted_max: config.uncommitted_max,
             waiting_for_disk: BTreeSet::new(),

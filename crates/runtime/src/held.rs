@@ -4,8 +4,9 @@
 //! - A send leaves only when its token has committed.
 //! - Of two that wait for one destination, the first given leaves first.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use foldhash::{HashMap, HashSet};
 use node::{ConnId, Token};
 
 /// What was submitted and is not yet durable, and the sends that wait for it.
@@ -21,7 +22,12 @@ pub(crate) struct Held<M> {
 
 impl<M> Default for Held<M> {
     fn default() -> Self {
-        Self { pending: VecDeque::new(), uncommitted: HashSet::new(), queues: HashMap::new(), waiting: HashMap::new() }
+        Self {
+            pending: VecDeque::new(),
+            uncommitted: HashSet::default(),
+            queues: HashMap::default(),
+            waiting: HashMap::default(),
+        }
     }
 }
 

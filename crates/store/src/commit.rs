@@ -19,10 +19,13 @@ use crate::device::BlockDevice;
 use crate::onode::BLOCK;
 use crate::overlay::Overlay;
 use crate::state::Shared;
-use crate::wal::{Piece, Record, Wal};
+use crate::wal::{LogFile, Piece, Record, Wal};
 
 /// Bytes of records that go into one batch, unless a single one is larger.
 const BATCH_MAX: usize = 4 << 20;
+
+/// So many times what is worth a write may wait to be settled, before the commit thread waits for that.
+const UNSETTLED_MAX: usize = 8;
 
 /// Bytes of changes that may wait in memory for checkpoints which can be made.
 const FROZEN_MAX: usize = 128 << 20;
@@ -60,7 +63,6 @@ pub struct Queue {
 struct Unsettled {
     pieces: Vec<Piece>,
     bytes: usize,
-    buf: BytesMut,
 }
 
 #[derive(Debug)]
@@ -71,12 +73,28 @@ pub struct Committer {
     queued: Condvar,
     data: Data,
     wal: Mutex<Wal>,
-    /// Held while its pieces are written, so that who finds it empty knows that they are.
+    log_file: Arc<LogFile>,
     unsettled: Mutex<Unsettled>,
+    /// Held while unsettled pieces are written, so that who has it and finds none knows that all are. Taken before
+    /// `unsettled`. What is in it is used again.
+    settling: Mutex<BytesMut>,
     /// An overlay was frozen, committed or checkpointed, or the store stops.
     moved: Condvar,
     /// How often, so that no move is missed between looking and waiting.
     moves: Mutex<u64>,
+}
+
+/// Why the second writer ended.
+enum SecondFailed {
+    Write(std::io::Error),
+    /// Told already.
+    Chore(String),
+}
+
+impl From<std::io::Error> for SecondFailed {
+    fn from(e: std::io::Error) -> Self {
+        Self::Write(e)
+    }
 }
 
 /// A batch that is durable.
@@ -115,8 +133,10 @@ impl Committer {
             queue: Mutex::new(Queue { committed_txn, ..Queue::default() }),
             queued: Condvar::new(),
             data: Data::default(),
+            log_file: wal.file(),
             wal: Mutex::new(wal),
             unsettled: Mutex::default(),
+            settling: Mutex::default(),
             moved: Condvar::new(),
             moves: Mutex::new(0),
         }
@@ -206,8 +226,8 @@ impl Committer {
         batch
     }
 
-    /// Makes a batch durable; `report` is told as soon as it is.
-    fn commit(&self, batch: Vec<Queued>, report: &mut dyn FnMut(Committed)) -> Result<(), String> {
+    /// Makes a batch durable; `report` is told as soon as it is. Gives how many bytes are unsettled now.
+    fn commit(&self, batch: Vec<Queued>, report: &mut dyn FnMut(Committed)) -> Result<usize, String> {
         if batch.iter().any(|q| !q.direct.is_empty()) {
             let block = &*self.shared.devices.block;
             let end = batch.last().map_or(0, |q| q.data_end);
@@ -223,31 +243,35 @@ impl Committer {
         };
         self.shared.devices.wal.sync().map_err(|e| self.fail("the log cannot be synced", e))?;
         report(Committed { tokens: batch.iter().map(|q| q.token).collect() });
-        let enough = {
+        let bytes = {
             let mut unsettled = locked(&self.unsettled);
             for piece in batch.into_iter().flat_map(|q| q.record.pieces) {
                 unsettled.bytes += piece.blocks as usize * BLOCK as usize;
                 unsettled.pieces.push(piece);
             }
-            unsettled.bytes >= self.shared.options.unsettled_bytes
+            unsettled.bytes
         };
         locked(&self.queue).committed_txn = last_txn;
-        if enough { self.settle() } else { Ok(()) }
+        Ok(bytes)
     }
 
     /// Brings what is committed to its place.
     fn settle(&self) -> Result<(), String> {
-        let mut unsettled = locked(&self.unsettled);
-        let Unsettled { pieces, bytes, buf } = &mut *unsettled;
+        let mut buf = locked(&self.settling);
+        let Unsettled { mut pieces, .. } = std::mem::take(&mut *locked(&self.unsettled));
         pieces.sort_unstable_by_key(|p| p.phys);
-        let written = write_small(&*self.shared.devices.block, pieces, buf);
+        let written = write_small(&*self.shared.devices.block, &pieces, &mut buf);
         written.map_err(|e| self.fail("data cannot be written", e))?;
-        self.arrived(pieces.drain(..).map(|p| p.phys));
-        *bytes = 0;
+        self.arrived(pieces.into_iter().map(|p| p.phys));
         if buf.capacity() > 2 * BATCH_MAX {
             *buf = BytesMut::new();
         }
         Ok(())
+    }
+
+    /// Whether so much is worth a write.
+    fn is_worth_settling(&self, bytes: usize) -> bool {
+        bytes >= self.shared.options.unsettled_bytes
     }
 
     /// These pieces are where reads will find them.
@@ -309,7 +333,10 @@ impl Committer {
                     return Err(self.fail("the log is full", "nothing in it can be checkpointed"));
                 }
             }
-            self.commit(batch, &mut |c| done.tokens.extend(c.tokens))?;
+            let unsettled = self.commit(batch, &mut |c| done.tokens.extend(c.tokens))?;
+            if self.is_worth_settling(unsettled) {
+                self.settle()?;
+            }
             while self.checkpoint()? {}
         }
     }
@@ -346,14 +373,35 @@ impl Committer {
                 self.take(&mut queue)
             };
             self.wait_for_room(&batch)?;
-            self.commit(batch, report)?;
+            let unsettled = self.commit(batch, report)?;
+            if self.is_worth_settling(unsettled / UNSETTLED_MAX) {
+                self.settle()?;
+            } else if self.is_worth_settling(unsettled) || locked(&self.wal).is_short() {
+                self.data.ask_for_chores();
+            }
             self.notify_if_frozen();
         }
     }
 
-    /// The second writer of large data, until the store stops or fails.
+    /// The second writer of large data, until the store stops or fails. It also settles small data, and lets the log's
+    /// file grow, so that commits need not wait for either.
     pub fn data_loop(&self) -> Result<(), String> {
-        self.data.write_all(&*self.shared.devices.block).map_err(|e| self.data_failed(Some(e)))
+        let ended = self.data.write_all(&*self.shared.devices.block, || self.do_chores().map_err(SecondFailed::Chore));
+        ended.map_err(|e| match e {
+            SecondFailed::Write(e) => self.data_failed(Some(e)),
+            SecondFailed::Chore(why) => why,
+        })
+    }
+
+    fn do_chores(&self) -> Result<(), String> {
+        let unsettled = locked(&self.unsettled).bytes;
+        if self.is_worth_settling(unsettled) {
+            self.settle()?;
+        }
+        if locked(&self.wal).is_short() {
+            self.log_file.grow().map_err(|e| self.fail("the log cannot be written", e))?;
+        }
+        Ok(())
     }
 
     /// Slows down as the log fills up, so that it rarely comes to a stop; stops while it is full.

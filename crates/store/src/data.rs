@@ -2,7 +2,8 @@
 //!
 //! What is written here lies in blocks that nothing durable refers to, so it may go ahead as soon as it is submitted,
 //! in any order. The commit thread writes along until the data of its batch is there; a second writer keeps the disk
-//! busy meanwhile: while one waits for a sync, or copies, the other writes.
+//! busy meanwhile: while one waits for a sync, or copies, the other writes. When there is no such data, it does what
+//! else the commit thread need not wait for.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,7 +18,7 @@ pub type Seq = u64;
 #[derive(Debug, Default)]
 pub struct Data {
     queue: Mutex<Queue>,
-    /// A piece was put, or the second writer shall stop.
+    /// There is something for the second writer, or it shall stop.
     put: Condvar,
     /// A piece was written, or writing failed.
     written: Condvar,
@@ -32,6 +33,8 @@ struct Queue {
     writing: Vec<Seq>,
     /// The second writer waits to be notified.
     asleep: bool,
+    /// It shall see what else there is.
+    chores: bool,
     stopping: bool,
     failed: bool,
 }
@@ -104,18 +107,37 @@ impl Data {
         Ok(queue)
     }
 
+    /// The second writer shall look what else there is to do.
+    pub fn ask_for_chores(&self) {
+        let mut queue = self.lock();
+        queue.chores = true;
+        let wake = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
+            self.put.notify_one();
+        }
+    }
+
     /// The second writer, until [`Self::stop`]; what is not written then is left to the commit thread.
     ///
     /// # Errors
-    /// As [`Self::write_before`].
-    pub fn write_all(&self, device: &dyn BlockDevice) -> io::Result<()> {
+    /// A write failed, or what `chores` gives.
+    pub fn write_all<E: From<io::Error>>(
+        &self,
+        device: &dyn BlockDevice,
+        mut chores: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut queue = self.lock();
         while !queue.stopping && !queue.failed {
-            if queue.waiting.is_empty() {
+            if !queue.waiting.is_empty() {
+                queue = self.write_one(queue, device)?;
+            } else if std::mem::take(&mut queue.chores) {
+                drop(queue);
+                chores()?;
+                queue = self.lock();
+            } else {
                 queue.asleep = true;
                 queue = self.put.wait(queue).unwrap_or_else(|p| p.into_inner());
-            } else {
-                queue = self.write_one(queue, device)?;
             }
         }
         Ok(())
@@ -161,7 +183,7 @@ mod tests {
     fn two_writers_bring_all_to_its_place() {
         let (data, device) = (Data::default(), SimDevice::default());
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| data.write_all(&device));
+            let other = scope.spawn(|| data.write_all(&device, || io::Result::Ok(())));
             for i in 0..50 {
                 let end = data.put(pieces(i * 4..i * 4 + 4));
                 data.write_before(end, &device).unwrap();
@@ -174,6 +196,29 @@ mod tests {
             data.stop();
             other.join().unwrap().unwrap();
         });
+    }
+
+    #[test]
+    fn the_second_writer_does_chores_once_for_each_time_it_is_asked_and_data_first() {
+        let (data, device) = (Data::default(), SimDevice::default());
+        let end = data.put(pieces(0..2));
+        data.ask_for_chores();
+        let mut left = 3;
+        let chores = || {
+            assert!(data.lock().all_written(end));
+            left -= 1;
+            match left {
+                0 => data.stop(),
+                _ => data.ask_for_chores(),
+            }
+            io::Result::Ok(())
+        };
+        data.write_all(&device, chores).unwrap();
+        assert_eq!(left, 0);
+        data.lock().stopping = false;
+        data.ask_for_chores();
+        let failed = data.write_all(&device, || Err(io::Error::other("no"))).unwrap_err();
+        assert_eq!(failed.to_string(), "no");
     }
 
     #[test]

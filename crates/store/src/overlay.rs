@@ -102,7 +102,7 @@ pub struct Layers {
     /// Oldest first.
     pub frozen: VecDeque<Arc<Overlay>>,
     pub base: Arc<dyn KvBase>,
-    /// Which objects the base may have; `None` if that was not looked at.
+    /// Which objects the base or a layer may have; `None` if that was not looked at.
     pub present: Option<Presence>,
     /// The base has no chunk or omap of this number or a later one.
     pub base_ids: u64,
@@ -121,16 +121,21 @@ impl Layers {
         self.active.merge(changes);
     }
 
+    /// Whether no layer has the object.
+    fn is_absent(&self, table: Table, key: &[u8]) -> bool {
+        table == Table::Object && self.present.as_ref().is_some_and(|p| !p.may_hold(key))
+    }
+
     /// Whether the base need not be asked.
     fn is_new(&self, table: Table, key: &[u8]) -> bool {
-        match table {
-            Table::Coll => false,
-            Table::Object => self.present.as_ref().is_some_and(|p| !p.may_hold(key)),
-            Table::Chunk | Table::Omap => key::parse_numbered(key).is_some_and(|(id, _)| id >= self.base_ids),
-        }
+        matches!(table, Table::Chunk | Table::Omap)
+            && key::parse_numbered(key).is_some_and(|(id, _)| id >= self.base_ids)
     }
 
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        if self.is_absent(table, key) {
+            return Ok(None);
+        }
         if let Some(found) = self.active.get(table, key) {
             return Ok(found.clone());
         }

@@ -68,7 +68,18 @@ struct Copied {
 
 struct Slot {
     onode: Option<Onode>,
-    dirty: bool,
+    edit: Edit,
+}
+
+/// How far a change of an onode has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    /// It is as it was.
+    None,
+    /// It has no row yet.
+    New,
+    /// It has.
+    Settled,
 }
 
 /// What came of a transaction.
@@ -142,7 +153,8 @@ impl<'a> Stage<'a> {
             }
             return Err(e);
         }
-        let onodes = stage.slots.into_iter().map(|(k, s)| (k, s.onode.map(Arc::new))).collect();
+        let edited = stage.slots.into_iter().filter(|(_, s)| s.edit != Edit::None);
+        let onodes = edited.map(|(k, s)| (k, s.onode.map(Arc::new))).collect();
         let Self { kv: changes, colls, logged, direct, space, .. } = Stage { slots: BTreeMap::new(), ..stage };
         Ok(Staged { changes, colls, logged, direct, onodes, space })
     }
@@ -331,7 +343,7 @@ impl<'a> Stage<'a> {
     fn slot(&mut self, key: &[u8]) -> Result<&mut Slot> {
         if !self.slots.contains_key(key) {
             let onode = self.shared.onode(self.state, key)?.map(Arc::unwrap_or_clone);
-            self.slots.insert(key.to_vec(), Slot { onode, dirty: false });
+            self.slots.insert(key.to_vec(), Slot { onode, edit: Edit::None });
         }
         Ok(self.slots.get_mut(key).expect("just put there"))
     }
@@ -350,7 +362,7 @@ impl<'a> Stage<'a> {
         let key = key::object(coll, oid);
         if self.slot(&key)?.onode.is_none() {
             let id = self.new_id();
-            *self.slot(&key)? = Slot { onode: Some(Onode { id, ..Onode::default() }), dirty: true };
+            *self.slot(&key)? = Slot { onode: Some(Onode { id, ..Onode::default() }), edit: Edit::New };
         }
         Ok(key)
     }
@@ -359,7 +371,7 @@ impl<'a> Stage<'a> {
     fn edit(&mut self, key: &[u8], change: impl FnOnce(&mut Self, &mut Onode) -> Result<()>) -> Result<()> {
         let mut onode = self.slot(key)?.onode.take().expect("the caller made it or looked");
         let changed = change(self, &mut onode);
-        *self.slot(key)? = Slot { onode: Some(onode), dirty: true };
+        *self.slot(key)? = Slot { onode: Some(onode), edit: Edit::New };
         changed
     }
 
@@ -405,7 +417,7 @@ impl<'a> Stage<'a> {
     fn remove(&mut self, key: &[u8]) -> Result<()> {
         let slot = self.slot(key)?;
         let Some(mut onode) = slot.onode.take() else { return Ok(()) };
-        slot.dirty = true;
+        slot.edit = Edit::New;
         let slack = self.slack(&onode)?;
         self.drop_blocks_from(&mut onode, 0)?;
         self.count(key, -slack);
@@ -423,12 +435,12 @@ impl<'a> Stage<'a> {
         }
         self.remove(&to)?;
         let slot = self.slot(from)?;
-        slot.dirty = true;
+        slot.edit = Edit::New;
         let onode = slot.onode.take();
         if key::pool(from) != key::pool(&to) {
             self.recount(onode.as_ref(), from, &to)?;
         }
-        self.slots.insert(to, Slot { onode, dirty: true });
+        self.slots.insert(to, Slot { onode, edit: Edit::New });
         Ok(())
     }
 
@@ -750,7 +762,8 @@ impl<'a> Stage<'a> {
     /// Brings what was decoded and changed back into rows.
     fn settle(&mut self) -> Result<()> {
         for (key, slot) in &mut self.slots {
-            if std::mem::take(&mut slot.dirty) {
+            if slot.edit == Edit::New {
+                slot.edit = Edit::Settled;
                 self.kv.set(Table::Object, key.clone(), slot.onode.as_ref().map(|o| denc::to_bytes(o, 0)));
             }
         }

@@ -3,11 +3,12 @@
 //! Locks, in the order in which they may be taken: `state`, then `pending` or `cache`. Nobody waits
 //! for a disk while holding `state` for writing, but `submit` when it must read part of a block.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use os::{Coll, ReadError, Statfs};
 use types::GHObject;
 
@@ -41,8 +42,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             onode_cache_bytes: 16 << 20,
-            kv_cache_bytes: 24 << 20,
-            overlay_bytes: 12 << 20,
+            kv_cache_bytes: 32 << 20,
+            overlay_bytes: 24 << 20,
             large_write: 64 << 10,
             unsettled_bytes: 1 << 20,
         }
@@ -450,7 +451,7 @@ fn cached_bytes(onode: Option<&Arc<Onode>>) -> usize {
 
 impl OnodeCache {
     fn new(max_bytes: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, max_bytes }
+        Self { young: HashMap::default(), old: HashMap::default(), young_bytes: 0, max_bytes }
     }
 
     /// `Some(None)` is an object that does not exist.

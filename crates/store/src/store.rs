@@ -83,7 +83,7 @@ pub struct Geometry {
 
 impl Geometry {
     pub fn new(uuid: Uuid, size: u64) -> Self {
-        Self { uuid, size, wal_ring: (192 << 20).min(size / 16).next_multiple_of(4096) }
+        Self { uuid, size, wal_ring: (384 << 20).min(size / 16).next_multiple_of(4096) }
     }
 }
 

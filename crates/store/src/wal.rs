@@ -23,7 +23,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use denc::{DecodeError, Decoder};
@@ -41,6 +41,8 @@ const HEADER: usize = 64;
 const ALIGN: u64 = 64;
 /// The file grows by this much, with zeros written, so that later syncs change no file-system metadata.
 const GROWTH: u64 = 4 << 20;
+/// … and is told to grow when less than this of it is left.
+const AHEAD: u64 = GROWTH / 2;
 /// … in writes of this size.
 const ZEROS: usize = 256 << 10;
 
@@ -302,10 +304,45 @@ struct Header {
     body_len: u32,
 }
 
+/// The log's file, as long as the ring in the end.
 #[derive(Debug)]
-pub struct Wal {
+pub struct LogFile {
     device: Arc<dyn BlockDevice>,
     ring: u64,
+    /// Zeros are being written behind its end, where nobody else writes.
+    growing: Mutex<()>,
+}
+
+impl LogFile {
+    /// Makes it at least so long.
+    fn reach(&self, wanted: u64) -> io::Result<()> {
+        if self.device.len() >= wanted {
+            return Ok(());
+        }
+        let _growing = self.growing.lock().unwrap_or_else(|p| p.into_inner());
+        let mut zeros = AlignedBuf::default();
+        zeros.resize(ZEROS);
+        let wanted = wanted.next_multiple_of(GROWTH).min(self.ring);
+        while self.device.len() < wanted {
+            let len = self.device.len();
+            let n = (wanted - len).min(ZEROS as u64) as usize;
+            self.device.write_direct_at(len, &zeros.as_slice()[..n])?;
+        }
+        Ok(())
+    }
+
+    /// Makes it longer before a batch needs that. Any thread may.
+    ///
+    /// # Errors
+    /// A write failed.
+    pub fn grow(&self) -> io::Result<()> {
+        self.reach((self.device.len() + 1).min(self.ring))
+    }
+}
+
+#[derive(Debug)]
+pub struct Wal {
+    file: Arc<LogFile>,
     tag: u64,
     /// Where the next batch goes.
     head: u64,
@@ -321,16 +358,17 @@ pub struct Wal {
 impl Wal {
     pub fn new(device: Arc<dyn BlockDevice>, ring: u64, tag: u64, mark: Mark) -> Self {
         let (pos, next_txn) = (mark.wal_pos, mark.wal_txn);
-        Self { device, ring, tag, head: pos, tail: pos, next_txn, batches: VecDeque::new(), block: None }
+        let file = Arc::new(LogFile { device, ring, growing: Mutex::default() });
+        Self { file, tag, head: pos, tail: pos, next_txn, batches: VecDeque::new(), block: None }
     }
 
     /// Hands out all records after the mark, in order, and stops behind the last good batch.
     pub fn replay(&mut self, mut each: impl FnMut(u64, Record) -> Result<(), ReplayError>) -> Result<(), WalError> {
         loop {
             let expected = self.next_txn;
-            let round_end = (self.head / self.ring + 1) * self.ring;
+            let round_end = (self.head / self.file.ring + 1) * self.file.ring;
             let mut found = self.read_batch(self.head, expected)?.map(|b| (self.head, b));
-            if found.is_none() && !self.head.is_multiple_of(self.ring) {
+            if found.is_none() && !self.head.is_multiple_of(self.file.ring) {
                 found = self.read_batch(round_end, expected)?.map(|b| (round_end, b));
             }
             let Some((pos, (header, body))) = found else { break };
@@ -351,12 +389,12 @@ impl Wal {
     }
 
     fn read_header(&self, pos: u64) -> Result<Option<(Header, [u8; HEADER])>, WalError> {
-        let at = pos % self.ring;
-        if at + HEADER as u64 > self.device.len() {
+        let at = pos % self.file.ring;
+        if at + HEADER as u64 > self.file.device.len() {
             return Ok(None);
         }
         let mut raw = [0; HEADER];
-        self.device.read_at(at, &mut raw)?;
+        self.file.device.read_at(at, &mut raw)?;
         Ok(self.parse_header(&raw, pos).map(|h| (h, raw)))
     }
 
@@ -366,7 +404,7 @@ impl Wal {
         let u32_at = |i: usize| u32::from_le_bytes(raw[i..i + 4].try_into().expect("4 bytes"));
         let ours = u64_at(0) == MAGIC && u64_at(8) == self.tag && u64_at(16) == pos;
         let header = Header { first_txn: u64_at(24), count: u32_at(32), body_len: u32_at(36) };
-        let fits = pos % self.ring + HEADER as u64 + u64::from(header.body_len) <= self.ring;
+        let fits = pos % self.file.ring + HEADER as u64 + u64::from(header.body_len) <= self.file.ring;
         (ours && fits && header.count > 0).then_some(header)
     }
 
@@ -381,12 +419,12 @@ impl Wal {
     }
 
     fn read_body(&self, pos: u64, header: &Header, raw: [u8; HEADER]) -> Result<Option<Bytes>, WalError> {
-        let at = pos % self.ring + HEADER as u64;
-        if at + u64::from(header.body_len) > self.device.len() {
+        let at = pos % self.file.ring + HEADER as u64;
+        if at + u64::from(header.body_len) > self.file.device.len() {
             return Ok(None);
         }
         let mut body = BytesMut::zeroed(header.body_len as usize);
-        self.device.read_at(at, &mut body)?;
+        self.file.device.read_at(at, &mut body)?;
         let stored = u32::from_le_bytes(raw[40..44].try_into().expect("4 bytes"));
         Ok((batch_crc(raw, &body) == stored).then(|| body.freeze()))
     }
@@ -394,14 +432,14 @@ impl Wal {
     /// Looks through the rest of the ring for an intact batch with a later transaction.
     fn refuse_if_anything_follows(&self) -> Result<(), WalError> {
         let mut buf = vec![0; 1 << 20];
-        let end = self.head + self.ring - self.head % ALIGN;
+        let end = self.head + self.file.ring - self.head % ALIGN;
         let mut pos = self.head;
         while pos < end {
-            let at = pos % self.ring;
-            let n = (buf.len() as u64).min(self.ring - at).min(end - pos);
-            let readable = n.min(self.device.len().saturating_sub(at)) as usize / HEADER * HEADER;
+            let at = pos % self.file.ring;
+            let n = (buf.len() as u64).min(self.file.ring - at).min(end - pos);
+            let readable = n.min(self.file.device.len().saturating_sub(at)) as usize / HEADER * HEADER;
             if readable > 0 {
-                self.device.read_at(at, &mut buf[..readable])?;
+                self.file.device.read_at(at, &mut buf[..readable])?;
             }
             for i in (0..readable).step_by(ALIGN as usize) {
                 let here = pos + i as u64;
@@ -409,7 +447,7 @@ impl Wal {
                 let raw = buf[i..i + HEADER].try_into().expect("a header's bytes");
                 if header.first_txn > self.next_txn && self.read_body(here, &header, raw)?.is_some() {
                     let (expected, later) = (self.next_txn, header.first_txn);
-                    return Err(WalError::Damaged { at: self.head % self.ring, expected, later });
+                    return Err(WalError::Damaged { at: self.head % self.file.ring, expected, later });
                 }
             }
             pos += n;
@@ -421,27 +459,37 @@ impl Wal {
         self.next_txn
     }
 
+    pub fn file(&self) -> Arc<LogFile> {
+        self.file.clone()
+    }
+
+    /// Whether the file should grow by now, so that no batch has to wait for that.
+    pub fn is_short(&self) -> bool {
+        let len = self.file.device.len();
+        len < self.file.ring && self.head % self.file.ring + AHEAD > len
+    }
+
     /// Bytes of the ring that a checkpoint could give back.
     pub fn used(&self) -> u64 {
         self.head - self.tail
     }
 
     fn place(&self, len: u64) -> u64 {
-        let round_end = (self.head / self.ring + 1) * self.ring;
+        let round_end = (self.head / self.file.ring + 1) * self.file.ring;
         if self.head + len > round_end { round_end } else { self.head }
     }
 
     /// Where the zeros end that are written behind a batch which ends at `end`.
     fn padded(&self, pos: u64, end: u64) -> u64 {
-        let round = pos / self.ring * self.ring;
-        round + (end - round).next_multiple_of(BLOCK).min(self.ring)
+        let round = pos / self.file.ring * self.file.ring;
+        round + (end - round).next_multiple_of(BLOCK).min(self.file.ring)
     }
 
     /// Whether a batch with this many bytes of records can be appended now.
     pub fn has_room(&self, body_len: usize) -> bool {
         let len = batch_len(body_len);
         let pos = self.place(len);
-        self.padded(pos, pos + len) - self.tail <= self.ring
+        self.padded(pos, pos + len) - self.tail <= self.file.ring
     }
 
     /// Appends a batch; it is durable after `sync`.
@@ -458,7 +506,7 @@ impl Wal {
             buf.clear();
         }
         let start = buf.len();
-        let at = pos % self.ring - start as u64;
+        let at = pos % self.file.ring - start as u64;
         buf.reserve((len + 2 * BLOCK) as usize);
         for word in [MAGIC, self.tag, pos, self.next_txn] {
             buf.extend_from_slice(&word.to_le_bytes());
@@ -474,8 +522,8 @@ impl Wal {
         batch[40..44].copy_from_slice(&crc.to_le_bytes());
         let end = self.padded(pos, pos + len);
         buf.resize((end - pos) as usize + start);
-        self.grow(at + buf.len() as u64)?;
-        self.device.write_direct_at(at, buf.as_slice())?;
+        self.file.reach(at + buf.len() as u64)?;
+        self.file.device.write_direct_at(at, buf.as_slice())?;
         self.batches.push_back((self.next_txn, pos));
         self.next_txn += records.len() as u64;
         self.head = pos + len;
@@ -497,29 +545,14 @@ impl Wal {
 
     /// What the log holds of the block in which the head lies, up to the head.
     fn read_block(&self) -> io::Result<AlignedBuf> {
-        let head = self.head % self.ring;
+        let head = self.head % self.file.ring;
         let start = head / BLOCK * BLOCK;
         let mut block = AlignedBuf::default();
         block.resize((head - start) as usize);
         // A file that is shorter holds zeros there.
-        let there = self.device.len().clamp(start, head) - start;
-        self.device.read_at(start, &mut block.as_mut_slice()[..there as usize])?;
+        let there = self.file.device.len().clamp(start, head) - start;
+        self.file.device.read_at(start, &mut block.as_mut_slice()[..there as usize])?;
         Ok(block)
-    }
-
-    fn grow(&self, wanted: u64) -> io::Result<()> {
-        if self.device.len() >= wanted {
-            return Ok(());
-        }
-        let mut zeros = AlignedBuf::default();
-        zeros.resize(ZEROS);
-        let wanted = wanted.next_multiple_of(GROWTH).min(self.ring);
-        while self.device.len() < wanted {
-            let len = self.device.len();
-            let n = (wanted - len).min(ZEROS as u64) as usize;
-            self.device.write_direct_at(len, &zeros.as_slice()[..n])?;
-        }
-        Ok(())
     }
 
     /// Where replay may start once all transactions up to `txn` are in the checkpoint.
@@ -549,4 +582,59 @@ fn batch_len(body_len: usize) -> u64 {
 fn batch_crc(mut header: [u8; HEADER], body: &[u8]) -> u32 {
     header[40..44].fill(0);
     crc32c_of(&[&header, body])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::SimDevice;
+
+    const RING: u64 = 40 << 20;
+
+    fn record(n: u64) -> Record {
+        let data = Bytes::from(vec![n as u8 | 1; 300_000]);
+        Record::new(
+            Meta::Here(Bytes::copy_from_slice(&n.to_le_bytes())),
+            vec![Piece { phys: 1, blocks: 74, data, cached: false }],
+        )
+    }
+
+    #[test]
+    fn a_file_that_another_thread_makes_longer_keeps_every_batch() {
+        let device = Arc::new(SimDevice::default());
+        let mark = Mark { wal_txn: 1, ..Mark::default() };
+        let mut wal = Wal::new(device.clone(), RING, 7, mark);
+        let (file, all) = (wal.file(), 1..=120);
+        std::thread::scope(|scope| {
+            let grower = scope.spawn(|| (0..RING / GROWTH).try_for_each(|_| file.grow()));
+            all.clone().for_each(|n| wal.append(&[&record(n)]).unwrap());
+            grower.join().unwrap().unwrap();
+        });
+        assert_eq!((device.len(), wal.is_short()), (RING, false));
+        let mut found = Vec::new();
+        let mut again = Wal::new(device, RING, 7, mark);
+        again
+            .replay(|txn, r| {
+                assert_eq!(r, record(txn));
+                found.push(txn);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(found, all.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_log_asks_for_more_before_it_needs_it_until_it_is_as_long_as_the_ring() {
+        let mut wal = Wal::new(Arc::new(SimDevice::default()), 2 * GROWTH, 7, Mark { wal_txn: 1, ..Mark::default() });
+        assert!(wal.is_short());
+        wal.file().grow().unwrap();
+        assert!(!wal.is_short());
+        (1..=8).for_each(|n| wal.append(&[&record(n)]).unwrap());
+        assert!(wal.is_short());
+        wal.file().grow().unwrap();
+        (9..=20).for_each(|n| wal.append(&[&record(n)]).unwrap());
+        assert!(!wal.is_short());
+        wal.file().grow().unwrap();
+        assert_eq!(wal.file().device.len(), 2 * GROWTH);
+    }
 }
