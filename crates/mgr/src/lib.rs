@@ -24,6 +24,7 @@ mod scrub;
 mod show;
 mod stats;
 pub mod summary;
+mod tell;
 pub mod text;
 
 pub use commands::commands;

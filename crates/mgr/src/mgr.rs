@@ -58,6 +58,8 @@ type Answer = Result<Shown, (i32, String)>;
 enum Shown {
     Text(String),
     Tree(Dump, &'static str),
+    /// Its inner part is lines, its end stands behind them (Ceph: `process_pg_map_command`).
+    Lined(Dump),
     /// Words for the terminal besides the output.
     Said(i32, String, Box<Shown>),
     /// The monitor is to run this command; its output goes behind ours.
@@ -109,14 +111,21 @@ pub struct Mgr {
     stats_period: u32,
     /// `mon_target_pg_per_osd`.
     pgs_per_osd: u64,
+    /// As its monitor has them, and as they are in force here.
+    base: Config,
     cfg: Config,
+    /// What `tell mgr config set` and its like have set.
+    own: BTreeMap<&'static str, String>,
+    name: String,
+    map_epoch: types::Epoch,
     /// The epoch of the last map that was followed.
     followed: types::Epoch,
     stopped: bool,
 }
 
 impl Mgr {
-    pub fn new(cfg: &Config) -> Self {
+    /// `name` is the manager's, as in `mgr.NAME`.
+    pub fn new(name: &str, cfg: &Config) -> Self {
         let mut mgr = Self {
             stats: PgMap::default(),
             sessions: BTreeMap::new(),
@@ -124,7 +133,11 @@ impl Mgr {
             services: ServiceMap::default(),
             stats_period: 1,
             pgs_per_osd: 0,
+            base: Config::daemon(),
             cfg: Config::daemon(),
+            own: BTreeMap::new(),
+            name: name.to_owned(),
+            map_epoch: 0,
             followed: 0,
             stopped: false,
         };
@@ -154,9 +167,53 @@ impl Mgr {
 
     /// Options have changed.
     pub fn configure(&mut self, cfg: &Config) {
-        self.stats_period = (cfg.u64("mgr_stats_period") as u32).max(1);
-        self.pgs_per_osd = cfg.u64("mon_target_pg_per_osd");
+        self.base = cfg.clone();
         self.cfg = cfg.clone();
+        for (name, value) in &self.own {
+            self.cfg.set(name, value, Source::Override).expect("it was accepted before");
+        }
+        self.stats_period = (self.cfg.u64("mgr_stats_period") as u32).max(1);
+        self.pgs_per_osd = self.cfg.u64("mon_target_pg_per_osd");
+    }
+
+    /// The options in force.
+    pub(crate) fn config(&self) -> Config {
+        self.cfg.clone()
+    }
+
+    /// Options were set by a tell: they stay so, whatever the monitor is told.
+    pub(crate) fn set_own(&mut self, cfg: &Config) {
+        let overrides = |cfg: &Config| -> BTreeMap<&'static str, String> {
+            cfg.changed().filter_map(|(name, by)| Some((name, by.get(&Source::Override)?.clone()))).collect()
+        };
+        let base = std::mem::take(&mut self.base);
+        let known = overrides(&base);
+        self.own = overrides(cfg).into_iter().filter(|(name, value)| known.get(name) != Some(value)).collect();
+        self.configure(&base);
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The epoch of the map of managers that is in force.
+    pub fn mapped(&mut self, epoch: types::Epoch) {
+        self.map_epoch = epoch;
+    }
+
+    pub(crate) fn map_epoch(&self) -> types::Epoch {
+        self.map_epoch
+    }
+
+    /// The counters of `perf dump`.
+    pub(crate) fn perf(&self) -> Dump {
+        let daemons = self.sessions.values().filter(|s| s.daemon.is_some()).count();
+        let mgr = Dump::obj()
+            .with("num_sessions", self.sessions.len())
+            .with("num_daemons", daemons)
+            .with("num_pg", self.stats.pgs.len())
+            .with("num_osd", self.stats.osds.len());
+        Dump::obj().with("mgr", mgr)
     }
 
     pub fn services(&self) -> &ServiceMap {
@@ -250,6 +307,11 @@ impl Mgr {
             }
             Body::MMgrUpdate(_) => {}
             Body::MCommand(MCommand { cmd, data, .. }) => {
+                if let Some(Reply { r, rs, data }) = self.told(&cmd) {
+                    let reply = Message::from(MCommandReply { r, rs, data: data.into() }).with_tid(msg.tid);
+                    out.push(Output::Send { to: Dest::Conn(conn), msg: reply, after: None });
+                    return None;
+                }
                 return self.client_command(now, map, (conn, msg.tid, false), (&cmd, data), out);
             }
             Body::MMgrCommand(m) => {
@@ -464,7 +526,11 @@ impl Mgr {
     fn answer(&self, now: Now, map: &OsdMap, prefix: &str, args: &Args, formatted: bool) -> Answer {
         let pgs = &self.stats;
         let either = |tree: &dyn Fn() -> Dump, text: &dyn Fn() -> String| -> Answer {
-            Ok(if formatted { Shown::Tree(tree(), "pg_map") } else { Shown::Text(text()) })
+            Ok(match prefix {
+                _ if !formatted => Shown::Text(text()),
+                "pg stat" | "pg dump_stuck" | "osd perf" | "osd blocked-by" => Shown::Lined(tree()),
+                _ => Shown::Tree(tree(), root_of(prefix)),
+            })
         };
         match prefix {
             "pg stat" => either(
@@ -474,13 +540,13 @@ impl Mgr {
             "pg dump" | "pg dump_json" => {
                 let what = args.list("dumpcontents").first().cloned().unwrap_or_else(|| "all".into());
                 let shown = match prefix {
-                    "pg dump_json" => Ok(Shown::Tree(show::pg_dump_tree(pgs, map, &what), "pg_map")),
+                    "pg dump_json" => Ok(Shown::Text(show::pg_dump_tree(pgs, map, &what).to_json())),
                     _ => either(&|| show::pg_dump_tree(pgs, map, &what), &|| show::pg_dump_text(pgs, map, &what)),
                 };
                 said(format!("dumped {what}"), shown?)
             }
             "pg dump_pools_json" => {
-                said("dumped pools".to_owned(), Shown::Tree(show::pg_dump_tree(pgs, map, "pools"), "pg_map"))
+                said("dumped pools".to_owned(), Shown::Text(show::pg_dump_tree(pgs, map, "pools").to_json()))
             }
             "pg ls" | "pg ls-by-pool" | "pg ls-by-primary" | "pg ls-by-osd" => {
                 let chosen = self.choose_pgs(map, prefix, args)?;
@@ -502,7 +568,12 @@ impl Mgr {
                     Some("unfound_objects_exist") => sum.num_objects_unfound > 0,
                     _ => sum.num_objects_degraded > 0,
                 };
-                Ok(Shown::Text(if exist { "TRUE\n" } else { "FALSE\n" }.to_owned()))
+                let word = if exist { "TRUE\n" } else { "FALSE\n" };
+                let ready = Dump::obj().with("pg_ready", true);
+                Ok(Shown::Text(match Format::parse(args.format()) {
+                    Some(format) => format!("{word}{}", ready.render(format, root_of(prefix))),
+                    None => word.to_owned(),
+                }))
             }
             "osd perf" => either(&|| show::perf_tree(pgs), &|| show::perf_text(pgs)),
             "osd df" => {
@@ -513,11 +584,15 @@ impl Mgr {
             "osd status" => {
                 let below = args.str("bucket").map(|name| below_bucket(map, name)).transpose()?;
                 let only = |osd| below.as_ref().is_none_or(|below| below.contains(&osd));
-                Ok(Shown::Text(osd_status::table(pgs, map, only)))
+                Ok(Shown::Text(osd_status::table(pgs, map, only) + "\n"))
             }
             "osd pool autoscale-status" => {
                 let all = autoscale::status(pgs, map, self.pgs_per_osd);
-                either(&|| autoscale::dump(&all), &|| autoscale::table(&all))
+                Ok(if formatted {
+                    of_module(&autoscale::dump(&all))
+                } else {
+                    Shown::Text(autoscale::table(&all) + "\n")
+                })
             }
             "dump_osd_network" => {
                 let entries = network::entries(pgs.osds.iter().map(|(osd, stat)| (*osd, &stat.hb_pingtime)));
@@ -540,14 +615,13 @@ impl Mgr {
             | "osd test-reweight-by-pg" => self.reweight(map, prefix, args, formatted),
             "config show" | "config show-with-defaults" => self.config_show(prefix, args, formatted),
             "progress" => said("Nothing in progress".to_owned(), Shown::Text(String::new())),
-            "progress json" => Ok(Shown::Tree(
-                Dump::obj()
-                    .with("events", Dump::arr("event", Vec::<Dump>::new()))
-                    .with("completed", Dump::arr("event", Vec::<Dump>::new())),
-                "progress",
+            "progress json" => Ok(of_module(
+                &Dump::obj()
+                    .with("completed", Dump::arr("event", Vec::<Dump>::new()))
+                    .with("events", Dump::arr("event", Vec::<Dump>::new())),
             )),
-            "balancer status" => Ok(Shown::Tree(
-                Dump::obj()
+            "balancer status" => Ok(of_module(
+                &Dump::obj()
                     .with("active", false)
                     .with("last_optimize_duration", "")
                     .with("last_optimize_started", "")
@@ -555,7 +629,6 @@ impl Mgr {
                     .with("no_optimization_needed", false)
                     .with("optimize_result", "")
                     .with("plans", Dump::arr("plan", Vec::<Dump>::new())),
-                "balancer",
             )),
             "device ls" => either(&|| Dump::arr("device", Vec::<Dump>::new()), &|| {
                 "DEVICE  HOST:DEV  DAEMONS  WEAR  LIFE EXPECTANCY\n".into()
@@ -611,10 +684,7 @@ impl Mgr {
         let max = args.i64("max").and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         let report = safety::ok_to_stop(&self.stats, map, ids, max);
         let format = Format::parse(args.format()).unwrap_or(Format::Json);
-        let mut text = report.dump().render(format, "ok_to_stop");
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
+        let text = report.dump().render(format, "ok_to_stop") + "\n";
         let (errno, why) = report.objection().unwrap_or_default();
         Ok(Shown::Said(errno, why, Box::new(Shown::Text(text))))
     }
@@ -750,17 +820,46 @@ fn said(words: String, shown: Shown) -> Answer {
     Ok(Shown::Said(0, words, Box::new(shown)))
 }
 
+/// The outermost element in XML of an answer that has a plain form, too.
+fn root_of(prefix: &str) -> &'static str {
+    match prefix {
+        "osd df" => "df",
+        "osd pool stats" => "pool_stats",
+        "device ls" => "devices",
+        _ => "pg_info",
+    }
+}
+
+fn end_on_a_line_of_its_own(text: &str, format: Format) -> String {
+    let end = match format {
+        Format::Json => text.rfind('}'),
+        Format::JsonPretty => text.rfind("\n}"),
+        Format::Xml | Format::XmlPretty => text.rfind("</"),
+    };
+    let (inner, end) = text.split_at(end.unwrap_or(text.len()));
+    format!("{inner}\n{end}")
+}
+
+/// As Ceph's Python modules answer, whatever the format asked for.
+fn of_module(tree: &Dump) -> Shown {
+    Shown::Text(tree.render(Format::JsonPretty, ""))
+}
+
 /// What goes to the output.
 fn render(shown: Shown, format: Option<Format>) -> String {
     match shown {
         Shown::Text(text) => text,
         Shown::Tree(tree, root) => {
             let format = format.unwrap_or(Format::JsonPretty);
-            let mut text = tree.render(format, root);
-            if format == Format::Json {
-                text.push('\n');
+            let text = tree.render(format, root);
+            match root {
+                "df" if format != Format::JsonPretty => text + "\n",
+                _ => text,
             }
-            text
+        }
+        Shown::Lined(tree) => {
+            let format = format.unwrap_or(Format::JsonPretty);
+            end_on_a_line_of_its_own(&tree.render(format, "pg_info"), format)
         }
         Shown::Said(_, _, shown) => render(*shown, format),
         Shown::Monitor(_, text) => text,

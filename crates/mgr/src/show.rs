@@ -170,6 +170,8 @@ pub fn pg_dump_text(pgs: &PgMap, map: &OsdMap, what: &str) -> String {
         "osds" => osds_text(pgs),
         "pgs" => format!("{}{OMAP_NOTE}", pgs_text(pgs)),
         "pgs_brief" => brief_text(pgs.pgs.iter()),
+        // It has no plain form, in Ceph neither.
+        "delta" => String::new(),
         _ => {
             let blank = " ".repeat(40);
             format!(

@@ -144,7 +144,7 @@ impl Mon {
             let _ = config.set(name, value, Source::File);
         }
         let secrets = crate::secrets::Secrets::new(setup.entropy);
-        let mgr = Mgr::new(&config);
+        let mgr = Mgr::new(&setup.name, &config);
         Self {
             logging: Logging::default(),
             config,

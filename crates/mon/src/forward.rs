@@ -166,14 +166,14 @@ impl Forwards {
         let told = |(r, at): &(Request, Duration)| {
             r.told(now.mono.saturating_sub(r.since.mono), at.saturating_sub(r.since.mono))
         };
-        let (all, d) = if slow {
+        let (all, d, ops) = if slow {
             let d = Dump::obj().with("num to keep", cfg.u64("mon_op_history_slow_op_size"));
-            (&self.slow, d.with("threshold to keep", cfg.secs("mon_op_history_slow_op_threshold").as_secs()))
+            (&self.slow, d.with("threshold to keep", cfg.secs("mon_op_history_slow_op_threshold").as_secs()), "Ops")
         } else {
             let d = Dump::obj().with("size", cfg.u64("mon_op_history_size"));
-            (&self.history, d.with("duration", kept.as_secs()))
+            (&self.history, d.with("duration", kept.as_secs()), "ops")
         };
-        d.with("ops", Dump::arr("op", all.iter().filter(recent).map(told)))
+        d.with(ops, Dump::arr("op", all.iter().filter(recent).map(told)))
     }
 
     fn finish(&mut self, now: Duration, cfg: &Config, rid: u64) {

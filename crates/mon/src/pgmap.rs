@@ -48,6 +48,7 @@ impl Mon {
     pub(crate) fn mgr_tick(&mut self, cx: &mut Cx) {
         let map = self.state.osdmap.clone();
         let warn = self.mgr_thresholds();
+        self.mgr.mapped(self.mgrmap().epoch);
         self.digest = self.mgr.tick(cx.now, &map, warn);
     }
 

@@ -7,7 +7,7 @@ use os::ObjectRead;
 use types::command::{Args, Command, FLAG_NOFORWARD};
 use types::dump::{Dump, Format};
 use types::errno::{EINVAL, ENOENT};
-use types::options::{self, Source};
+use types::options::told::{self, Told};
 use types::{HObject, PgId, SpgId};
 
 use crate::{Osd, State, inspect};
@@ -23,6 +23,7 @@ const fn write(sig: &'static str, help: &'static str) -> Command {
 /// What this OSD answers.
 static COMMANDS: &[Command] = &[
     read("get_command_descriptions", "list the commands that this daemon answers"),
+    read("help", "list the commands that this daemon answers, with a line on each"),
     Command {
         sig: "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=query",
         help: "everything about one placement group",
@@ -76,15 +77,6 @@ static COMMANDS: &[Command] = &[
     read("query name=pgid,type=CephPgid,req=false", "everything about one placement group"),
     read("version", "the version of this daemon"),
     read("status", "where this OSD stands: epochs, state, PGs"),
-    read("config get name=var,type=CephString", "one option's value in force"),
-    read("config show", "the values in force that are not the defaults, and all others"),
-    read("config diff", "the values that differ from the defaults, and where they come from"),
-    write(
-        "config set name=var,type=CephString name=val,type=CephString,n=N",
-        "set an option until the daemon restarts",
-    ),
-    write("config unset name=var,type=CephString", "take back what `config set` set"),
-    write("injectargs name=injected_args,type=CephString,n=N", "set options until the daemon restarts"),
     read("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false", "counters"),
     write(
         "bench name=count,type=CephInt,req=false name=size,type=CephInt,req=false \
@@ -104,9 +96,12 @@ static COMMANDS: &[Command] = &[
         "cluster_log name=level,type=CephChoices,strings=error name=message,type=CephString,n=N",
         "write a line into the cluster's log",
     ),
-    read("config help name=var,type=CephString,req=false", "what an option is, or all of them"),
-    read("config diff get name=var,type=CephString", "where one option's value comes from"),
     read("perf schema", "what the counters are"),
+    read(
+        "perf histogram dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
+        "counters by size and time, of which there are none",
+    ),
+    read("perf histogram schema", "what kind of histograms there are"),
     write("perf reset name=var,type=CephString", "count from 0 again"),
     read("log dump", "write the log lines that are kept in memory into the log"),
     read("log flush", "write what waits to be written to the log, which is nothing"),
@@ -145,6 +140,10 @@ static COMMANDS: &[Command] = &[
         flags: FLAG_NOFORWARD,
     },
 ];
+
+fn commands() -> impl Iterator<Item = &'static Command> + Clone {
+    COMMANDS.iter().chain(told::COMMANDS)
+}
 
 /// Counts for `perf dump`.
 #[derive(Debug, Default)]
@@ -236,7 +235,7 @@ impl Osd {
             assert!(!self.cfg.bool("debug_asok_assert_abort"), "a command at the admin socket asked for it");
         }
         // `pg ID` has several forms.
-        let mut forms = COMMANDS.iter().filter(|c| c.is_named(&prefix)).map(|c| c.check(&args)).peekable();
+        let mut forms = commands().filter(|c| c.is_named(&prefix)).map(|c| c.check(&args)).peekable();
         if forms.peek().is_none() {
             return (-EINVAL, format!("unrecognized command! [{}]", cmd.join(" ")), String::new());
         }
@@ -248,10 +247,30 @@ impl Osd {
             return (-errno, why, String::new());
         }
         let format = Format::parse(args.format());
+        if told::is_ours(&prefix) {
+            return self.option_command(now, &prefix, &args);
+        }
         match self.answer(now, store, &prefix, &args, out) {
             Ok(Reply::Text(text)) => (0, String::new(), text),
             Ok(Reply::Said(text)) => (0, text, String::new()),
-            Ok(Reply::Tree(tree)) => (0, String::new(), tree.render(format.unwrap_or(Format::JsonPretty), "osd")),
+            Ok(Reply::Tree(tree)) => {
+                let root = types::command::told_root(&prefix);
+                (0, String::new(), tree.render(format.unwrap_or(Format::JsonPretty), &root))
+            }
+            Err((errno, why)) => (-errno, why, String::new()),
+        }
+    }
+
+    fn option_command(&mut self, now: Now, prefix: &str, args: &Args) -> (i32, String, String) {
+        let who = format!("osd.{}", self.setup.whoami);
+        match told::answer(&mut self.cfg, &who, prefix, args) {
+            Ok(Told { tree, rs, changed }) => {
+                if changed {
+                    self.configure(now);
+                }
+                let format = Format::parse(args.format()).unwrap_or(Format::JsonPretty);
+                (0, rs, tree.render(format, &types::command::told_root(prefix)))
+            }
             Err((errno, why)) => (-errno, why, String::new()),
         }
     }
@@ -259,7 +278,8 @@ impl Osd {
     fn answer(&mut self, now: Now, store: &dyn ObjectRead, prefix: &str, args: &Args, out: &mut Vec<Output>) -> Answer {
         let var = || args.str("var").unwrap_or_default();
         Ok(match prefix {
-            "get_command_descriptions" => Reply::Text(types::command::descriptions(COMMANDS).to_json()),
+            "get_command_descriptions" => Reply::Tree(types::command::own_descriptions(commands())),
+            "help" => Reply::Tree(types::command::help(commands())),
             "version" => Reply::Tree(version()),
             "status" => Reply::Tree(self.status()),
             "pg" | "query" | "list_unfound" | "mark_unfound_lost" => {
@@ -300,32 +320,7 @@ impl Osd {
                 let led = self.pgs.values().filter(|pg| pg.is_primary());
                 Reply::Tree(Dump::arr("scrub", led.map(pg::Pg::scrub_schedule).collect::<Vec<_>>()))
             }
-            "config get" => {
-                let missing = || (ENOENT, format!("error getting '{}': (2) No such file or directory", var()));
-                let value = self.cfg.get(var()).ok_or_else(missing)?;
-                Reply::Tree(Dump::obj().with(options::normal_name(var()), value))
-            }
-            "config show" => {
-                let mut all = Dump::obj();
-                for def in options::all() {
-                    all.put(def.name, self.cfg.str(def.name));
-                }
-                Reply::Tree(all)
-            }
-            "config diff" => Reply::Tree(self.config_diff()),
-            "config set" => {
-                let value = args.list("val").join(" ");
-                self.cfg.set(var(), &value, Source::Override).map_err(|e| (e.errno(), e.to_string()))?;
-                self.configure(now);
-                Reply::Tree(Dump::obj().with("success", self.in_force(var())))
-            }
-            "config unset" => {
-                self.cfg.unset(var(), Source::Override);
-                self.configure(now);
-                Reply::Said(self.in_force(var()))
-            }
-            "injectargs" => Reply::Said(self.inject(now, &args.list("injected_args"))?),
-            "perf dump" => Reply::Tree(only(self.perf(store), args.str("logger"), args.str("counter"))),
+            "perf dump" => Reply::Tree(self.perf(store).picked(args.str("logger"), args.str("counter"))),
             "log dump" | "log flush" | "log reopen" => {
                 self.logging = self.logging.asked(prefix);
                 Reply::Tree(Dump::obj())
@@ -368,9 +363,9 @@ impl Osd {
                 self.log_by_command(now, args, out);
                 Reply::Text(String::new())
             }
-            "config help" => Reply::Tree(inspect::config_help(args.str("var"))?),
-            "config diff get" => Reply::Tree(self.config_diff_of(var())),
             "perf schema" => Reply::Tree(inspect::schema()),
+            // Nothing here is counted in histograms: of each logger there is an empty one.
+            "perf histogram dump" | "perf histogram schema" => Reply::Tree(self.perf(store).loggers()),
             "perf reset" => Reply::Tree(self.reset_counters(var())),
             // Recovery is not counted by state.
             "dump_pg_recovery_stats" => Reply::Tree(Dump::arr("state", Vec::<Dump>::new())),
@@ -432,49 +427,9 @@ impl Osd {
             .with("whoami", self.setup.whoami)
             .with("state", state)
             .with("oldest_map", oldest)
-            .with("newest_map", newest)
             .with("cluster_osdmap_trim_lower_bound", self.waiting.oldest_cluster_map)
+            .with("newest_map", newest)
             .with("num_pgs", self.pgs.len())
-    }
-
-    pub(crate) fn config_diff(&self) -> Dump {
-        let mut diff = Dump::obj();
-        for (name, by_source) in self.cfg.changed() {
-            let default = options::find(name).map_or("", |def| def.default_for(true));
-            let mut one = Dump::obj().with("default", default);
-            for (source, value) in by_source {
-                one.put(source.as_str(), value);
-            }
-            one.put("final", self.cfg.str(name));
-            diff.put(name, one);
-        }
-        Dump::obj().with("diff", diff)
-    }
-
-    /// `--name value`, `--name=value`, any number of them.
-    fn inject(&mut self, now: Now, injected: &[String]) -> Result<String, (i32, String)> {
-        let joined = injected.join(" ");
-        let mut words = joined.split_whitespace();
-        // All of them or none.
-        let mut cfg = self.cfg.clone();
-        let mut names = Vec::new();
-        while let Some(word) = words.next() {
-            let word = word.trim_start_matches('-');
-            let (name, value) = match word.split_once('=') {
-                Some(pair) => pair,
-                None => (word, words.next().ok_or_else(|| (EINVAL, format!("{word}: a value is missing")))?),
-            };
-            cfg.set(name, value, Source::Override).map_err(|e| (e.errno(), e.to_string()))?;
-            names.push(name);
-        }
-        self.cfg = cfg;
-        self.configure(now);
-        Ok(names.into_iter().map(|name| self.in_force(name)).collect())
-    }
-
-    /// `osd_max_backfills = '2' `
-    fn in_force(&self, name: &str) -> String {
-        format!("{} = '{}' ", options::normal_name(name), self.cfg.get(name).unwrap_or_default())
     }
 
     fn perf(&self, store: &dyn ObjectRead) -> Dump {
@@ -509,19 +464,6 @@ impl Osd {
         put("ceph_release", types::version::RELEASE.to_owned());
         put("osd_objectstore", "spirula".to_owned());
         m
-    }
-}
-
-/// Of the counters one family, and of that one counter, if these are asked for. What does not exist is left out,
-/// as in Ceph.
-fn only(all: Dump, logger: Option<&str>, counter: Option<&str>) -> Dump {
-    let pick = |from: &Dump, name: &str| {
-        from.get(name).map_or_else(Dump::obj, |v| Dump::obj().with(name.to_owned(), v.clone()))
-    };
-    match (logger, counter) {
-        (None, _) => all,
-        (Some(l), None) => pick(&all, l),
-        (Some(l), Some(c)) => all.get(l).map_or_else(Dump::obj, |f| Dump::obj().with(l.to_owned(), pick(f, c))),
     }
 }
 

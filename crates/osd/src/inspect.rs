@@ -9,8 +9,7 @@ use os::ObjectRead;
 use pg::watch::WatchKey;
 use types::command::Args;
 use types::dump::Dump;
-use types::errno::{EINVAL, ENOENT};
-use types::options;
+use types::errno::EINVAL;
 use types::{EntityAddr, HObject, UTime};
 
 use crate::Osd;
@@ -66,14 +65,6 @@ impl Osd {
         format!("{}\n", self.stat_seq())
     }
 
-    /// `config diff get NAME`.
-    pub(crate) fn config_diff_of(&self, name: &str) -> Dump {
-        let all = self.config_diff();
-        let name = options::normal_name(name);
-        let one = all.get("diff").and_then(|diff| diff.get(&name)).cloned();
-        Dump::obj().with("diff", one.map_or_else(Dump::obj, |one| Dump::obj().with(name, one)))
-    }
-
     pub(crate) fn log_by_command(&mut self, now: Now, args: &Args, out: &mut Vec<Output>) {
         let text = args.list("message").join(" ");
         self.log(Level::Error, text.clone(), out);
@@ -89,15 +80,6 @@ impl Osd {
         self.metrics = crate::command::Metrics::default();
         Dump::obj().with("success", format!("perf reset {which}"))
     }
-}
-
-/// `config help [NAME]`.
-pub(crate) fn config_help(name: Option<&str>) -> Result<Dump, (i32, String)> {
-    let Some(name) = name else {
-        return Ok(Dump::obj().with("options", Dump::arr("option", options::all().map(options::OptionDef::dump))));
-    };
-    let def = options::find(name).ok_or_else(|| (ENOENT, format!("Setting not found: '{name}'")))?;
-    Ok(Dump::obj().with("option", def.dump()))
 }
 
 /// `perf schema`: what the counters are.
@@ -133,19 +115,4 @@ pub(crate) fn devices(metadata: &std::collections::BTreeMap<String, String>) -> 
 /// A command is not what it is named.
 pub(crate) fn unanswered(prefix: &str) -> (i32, String) {
     (EINVAL, format!("'{prefix}' is in the table but not answered"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_option_has_no_help_and_a_known_one_is_named() {
-        assert_eq!(config_help(Some("nonsense")).unwrap_err(), (ENOENT, "Setting not found: 'nonsense'".into()));
-        let help = config_help(Some("osd-max-backfills")).unwrap().to_json();
-        assert!(
-            help.starts_with(r#"{"option":{"name":"osd_max_backfills","type":"uint","level":"advanced""#),
-            "{help}"
-        );
-    }
 }

@@ -17,6 +17,7 @@ mod build;
 mod cluster;
 mod codec;
 mod crc;
+pub use crc::crc32c;
 mod crush_dump;
 mod dump;
 mod features;

@@ -92,6 +92,12 @@ impl Command {
             .with("flags", self.flags)
     }
 
+    /// What a daemon says of a command that it answers itself: neither permissions nor a module.
+    fn describe_own(&self) -> Dump {
+        let Dump::Object(fields) = self.describe() else { return Dump::obj() };
+        Dump::Object(fields.into_iter().filter(|(key, _)| key == "sig" || key == "help").collect())
+    }
+
     /// Whether `args` can be this command's: what is required is there, and of its kind.
     ///
     /// # Errors
@@ -141,6 +147,48 @@ pub fn descriptions<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Dump
         all.put(format!("cmd{i:03}"), c.describe());
     }
     all
+}
+
+/// The same of a daemon that is told, or asked over its admin socket (Ceph: `GetdescsHook`).
+pub fn own_descriptions<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Dump {
+    let mut all = Dump::obj();
+    for (i, c) in commands.into_iter().enumerate() {
+        all.put(format!("cmd{i:03}"), c.describe_own());
+    }
+    all
+}
+
+/// Each command with its help, by name (Ceph: `HelpHook`).
+pub fn help<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Dump {
+    let mut all: Vec<_> = commands.into_iter().map(|c| (c.prefix(), c.help)).collect();
+    all.sort_unstable();
+    all.dedup_by(|a, b| a.0 == b.0);
+    Dump::Object(all.into_iter().map(|(prefix, help)| (prefix.into(), help.into())).collect())
+}
+
+/// The outermost element, in XML, of what a daemon answers to a tell: most are named after the command.
+pub fn told_root(prefix: &str) -> String {
+    match prefix {
+        "dump_ops_in_flight" | "ops" | "dump_blocked_ops" => "ops_in_flight",
+        "dump_historic_ops" | "dump_historic_ops_by_duration" => "op_history",
+        "dump_historic_slow_ops" => "OpHistory_slow_ops",
+        "dump_mempools" => "mempools",
+        "dump_osd_network" => "network_ping_times",
+        "dump_recovery_reservations" => "reservations",
+        "dump_blocklist"
+        | "dump_scrubs"
+        | "dump_scrub_reservations"
+        | "dump_watchers"
+        | "dump_pg_recovery_stats"
+        | "dump_pgstate_history" => &prefix["dump_".len()..],
+        "get_command_descriptions" => "command_descriptions",
+        "get_mapped_pools" => "mapped_pools",
+        "git_version" => "version",
+        "perf dump" | "perf schema" | "perf histogram dump" | "perf histogram schema" => "perfcounter_collection",
+        "query" => "pg",
+        named => return named.replace(' ', "_"),
+    }
+    .to_owned()
 }
 
 /// What a client asked: the JSON object of a command.

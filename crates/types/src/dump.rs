@@ -96,6 +96,27 @@ impl Dump {
         }
     }
 
+    /// Each field of a tree of counters, with nothing in it.
+    #[must_use]
+    pub fn loggers(&self) -> Self {
+        let Self::Object(fields) = self else { return Self::obj() };
+        Self::Object(fields.iter().map(|(name, _)| (name.clone(), Self::obj())).collect())
+    }
+
+    /// Of a tree of counters one logger, and of that one counter, if these are asked for. What does not exist is left
+    /// out, as in Ceph.
+    #[must_use]
+    pub fn picked(self, logger: Option<&str>, counter: Option<&str>) -> Self {
+        let pick = |from: &Self, name: &str| {
+            from.get(name).map_or_else(Self::obj, |v| Self::obj().with(name.to_owned(), v.clone()))
+        };
+        match (logger, counter) {
+            (None, _) => self,
+            (Some(l), None) => pick(&self, l),
+            (Some(l), Some(c)) => self.get(l).map_or_else(Self::obj, |f| Self::obj().with(l.to_owned(), pick(f, c))),
+        }
+    }
+
     /// What `perf schema` says of a tree of counters: of each its type (Ceph: `PERFCOUNTER_U64`, and with
     /// `PERFCOUNTER_LONGRUNAVG` of those that are a sum and a count).
     #[must_use]

@@ -98,7 +98,7 @@ fn health_unmute(c: &mut Cmd) -> CmdResult {
 
 fn fsid(c: &mut Cmd) -> CmdResult {
     let fsid = c.mon.setup.fsid;
-    Ok(c.dump_or("fsid", || Dump::obj().with("fsid", fsid), || fsid.to_string()))
+    Ok(c.dump_or("fsid", || Dump::obj().with("fsid", fsid), || format!("{fsid}\n")))
 }
 
 impl Mon {
@@ -201,31 +201,31 @@ fn node_ls(c: &mut Cmd) -> CmdResult {
         let metadata = mon.state.value::<BTreeMap<String, String>>(space, name).unwrap_or_default();
         metadata.get("hostname").cloned().unwrap_or_default()
     };
-    let by_host = |items: Vec<(String, Dump)>| {
+    let by_host = |kind: &'static str, items: Vec<(String, Dump)>| {
         let mut hosts: BTreeMap<String, Vec<Dump>> = BTreeMap::new();
         items.into_iter().for_each(|(h, item)| hosts.entry(h).or_default().push(item));
         let mut d = Dump::obj();
-        hosts.into_iter().for_each(|(h, items)| d.put(h, Dump::Array("item".into(), items)));
+        hosts.into_iter().for_each(|(h, items)| d.put(h, Dump::Array(kind.into(), items)));
         d
     };
-    let named = |space: Space| {
+    let named = |kind: &'static str, space: Space| {
         let names = mon.state.space(space).map(|(n, _)| (host(space, n), Dump::from(n.as_str())));
-        by_host(names.collect())
+        by_host(kind, names.collect())
     };
     let map = &mon.state.osdmap;
     let osds = || {
         let osds = map.osds().filter(|o| !mon.osd_metadata(*o).is_empty());
-        by_host(osds.map(|o| (host(Space::OsdMetadata, &o.to_string()), Dump::from(o))).collect())
+        by_host("osd", osds.map(|o| (host(Space::OsdMetadata, &o.to_string()), Dump::from(o))).collect())
     };
     let d = match kind.as_str() {
-        "mon" => named(Space::MonMetadata),
+        "mon" => named("mon", Space::MonMetadata),
         "osd" => osds(),
-        "mgr" => named(Space::MgrMetadata),
+        "mgr" => named("mgr", Space::MgrMetadata),
         "mds" => Dump::obj(),
         _ => Dump::obj()
-            .with("mon", named(Space::MonMetadata))
+            .with("mon", named("mon", Space::MonMetadata))
             .with("osd", osds())
-            .with("mgr", named(Space::MgrMetadata)),
+            .with("mgr", named("mgr", Space::MgrMetadata)),
     };
     Ok(c.dump("nodes", &d))
 }
@@ -270,8 +270,8 @@ fn entity(e: &ClogEntry) -> String {
 
 fn dump_log_line(e: &ClogEntry) -> Dump {
     Dump::obj()
-        .with("rank", Dump::text(e.rank))
         .with("name", entity(e))
+        .with("rank", Dump::text(e.rank))
         .with("addrs", e.addrs.dump())
         .with("stamp", e.stamp)
         .with("seq", e.seq)
@@ -355,7 +355,9 @@ fn report(c: &mut Cmd) -> CmdResult {
         .with("servicemap", mon.mgr.services().dump())
         .with("paxos", paxos);
     let reply = c.dump("report", &d);
-    Ok(reply.and_says("report"))
+    // So that whoever gets it by mail can tell whether it is whole; Ceph's seed is the monitors' old port.
+    let crc = osdmap::crc32c(6789, &reply.data);
+    Ok(reply.and_says(format!("report {crc}")))
 }
 
 // --- metadata servers: there are none

@@ -320,7 +320,7 @@ fn log(c: &mut Cmd) -> CmdResult {
                 .with("name", name)
                 .with("changes", Dump::arr("change", changes))
         });
-        Dump::arr("entry", entries)
+        Dump::arr("changeset", entries)
     };
     let text = || {
         let mut t = String::new();

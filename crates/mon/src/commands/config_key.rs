@@ -37,7 +37,7 @@ fn value(mon: &Mon, key: &str) -> Option<Bytes> {
 fn get(c: &mut Cmd) -> CmdResult {
     let key = c.arg("key")?;
     match value(c.mon, &key) {
-        Some(value) => Ok(Reply::data(value).and_says(format!("obtained '{key}'"))),
+        Some(value) => Ok(Reply::data(value)),
         None => fail(errno::ENOENT, String::new()),
     }
 }
@@ -60,10 +60,9 @@ fn set(c: &mut Cmd) -> CmdResult {
 
 fn rm(c: &mut Cmd) -> CmdResult {
     let key = c.arg("key")?;
-    if value(c.mon, &key).is_none() {
-        return Ok(Reply::says(format!("no such key '{key}'")));
+    if value(c.mon, &key).is_some() {
+        c.mon.pending.rm(Space::ConfigKey, key);
     }
-    c.mon.pending.rm(Space::ConfigKey, key);
     Ok(Reply::says("key deleted"))
 }
 

@@ -49,7 +49,10 @@ pub fn own() -> impl Iterator<Item = &'static Command> {
 
 /// What a tell or the admin socket can ask for.
 fn of_this_monitor() -> impl Iterator<Item = &'static Command> {
-    tell::COMMANDS.iter().chain(own().filter(|c| c.flags & FLAG_TELL == FLAG_TELL))
+    tell::COMMANDS
+        .iter()
+        .chain(types::options::told::COMMANDS)
+        .chain(own().filter(|c| c.flags & FLAG_TELL == FLAG_TELL))
 }
 
 /// A command's answer: what goes to the terminal (`rs`), and its output proper (`data`).
@@ -70,6 +73,41 @@ impl Reply {
 
     pub fn and_says(self, rs: impl Into<String>) -> Self {
         Self { rs: rs.into(), ..self }
+    }
+}
+
+/// Answers that end with a line's end in every format: Ceph builds them as lines of text, the others as they are
+/// (Ceph: `bufferlist::append(std::istream&)` against `Formatter::flush(bufferlist&)`). Scripts compare bytes.
+const ENDED: &[&str] = &[
+    "status",
+    "df",
+    "config-key ls",
+    "config-key dump",
+    "fs dump",
+    "fs ls",
+    "mds metadata",
+    "mds stat",
+    "mon dump",
+    "mon feature ls",
+    "mon metadata",
+    "mon stat",
+    "node ls",
+    "osd dump",
+    "osd info",
+    "osd ls",
+    "osd ls-tree",
+    "osd lspools",
+    "osd tree",
+    "osd tree-from",
+    "quorum_status",
+];
+
+impl Reply {
+    fn ended(mut self) -> Self {
+        if !self.data.is_empty() && !self.data.ends_with(b"\n") {
+            self.data = [&self.data[..], b"\n"].concat().into();
+        }
+        self
     }
 }
 
@@ -121,9 +159,15 @@ impl Cmd<'_, '_, '_> {
 
     /// [`Self::dump`] with a newline behind it, which some of Ceph's commands print and others do not.
     pub fn dump_line(&self, root: &str, tree: &Dump) -> Reply {
-        let mut bytes = self.dump(root, tree).data.to_vec();
-        bytes.push(b'\n');
-        Reply::data(bytes)
+        Reply { data: [&self.dump(root, tree).data[..], b"\n"].concat().into(), ..Reply::default() }
+    }
+
+    /// The same of an answer that has a plain form, which ends its lines itself.
+    pub fn with_line(&self, reply: Reply) -> Reply {
+        match self.format() {
+            Some(_) => Reply { data: [&reply.data[..], b"\n"].concat().into(), ..reply },
+            None => reply,
+        }
     }
 
     /// The tree in the format asked for, or text of its own.
@@ -212,7 +256,9 @@ impl Mon {
         if let Ok(args) = Args::parse(cmd)
             && args.prefix() == "get_command_descriptions"
         {
-            return finish(Ok(Reply::data(types::command::descriptions(of_this_monitor()).to_json())));
+            let tree = types::command::own_descriptions(of_this_monitor());
+            let format = Format::parse(args.format()).unwrap_or(Format::JsonPretty);
+            return finish(Ok(Reply::data(tree.render(format, "command_descriptions"))));
         }
         if let Ok(args) = Args::parse(cmd)
             && let Some(answer) = tell::handler(args.prefix())
@@ -272,7 +318,7 @@ impl Mon {
             // What is refused changes nothing, however far it got.
             self.pending.back_to(mark);
         }
-        finish(result)
+        finish(if ENDED.contains(&prefix.as_str()) { result.map(Reply::ended) } else { result })
     }
 
     /// A manager's command that came to the monitor is passed on to the manager (Ceph: `Monitor::handle_command`, for

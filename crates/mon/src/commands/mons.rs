@@ -82,7 +82,7 @@ fn mon_stat(c: &mut Cmd) -> CmdResult {
             quorum.names.join(","),
         )
     };
-    Ok(c.dump_or("mon_stat", tree, text))
+    Ok(c.dump_or("monmap", tree, text))
 }
 
 fn mon_getmap(c: &mut Cmd) -> CmdResult {
@@ -92,22 +92,22 @@ fn mon_getmap(c: &mut Cmd) -> CmdResult {
 }
 
 /// What daemons of one kind say of their hosts: of one, or of all.
-fn metadata(c: &Cmd, space: Space, arg: &str, key: &'static str) -> CmdResult {
+fn metadata(c: &Cmd, space: Space, arg: &str, root: &str) -> CmdResult {
     let one = c.args.text(arg).map(|n| n.split_once('.').map_or(n.clone(), |(_, id)| id.to_owned()));
     let dump = |name: &str| {
         let fields = c.mon.state.value::<BTreeMap<String, String>>(space, name)?;
-        let mut d = Dump::obj().with(key, name);
+        let mut d = Dump::obj().with("name", name);
         fields.into_iter().for_each(|(k, v)| d.put(k, v));
         Some(d)
     };
     match one {
         Some(name) => match dump(&name) {
-            Some(d) => Ok(c.dump("metadata", &d)),
+            Some(d) => Ok(c.dump(root, &d)),
             None => fail(errno::ENOENT, String::new()),
         },
         None => {
             let all = c.mon.state.space(space).filter_map(|(name, _)| dump(name));
-            Ok(c.dump("metadata", &Dump::arr("daemon", all)))
+            Ok(c.dump(root, &Dump::arr("metadata", all)))
         }
     }
 }
@@ -118,11 +118,11 @@ fn count_metadata(c: &Cmd, space: Space) -> CmdResult {
         let fields = c.mon.state.value::<BTreeMap<String, String>>(space, name).unwrap_or_default();
         fields.get(&field).cloned().unwrap_or_else(|| "unknown".to_owned())
     });
-    Ok(c.dump("count_metadata", &osd::count(values)))
+    Ok(c.dump(&field, &osd::count(values)))
 }
 
 fn mon_metadata(c: &mut Cmd) -> CmdResult {
-    metadata(c, Space::MonMetadata, "id", "name")
+    metadata(c, Space::MonMetadata, "id", "mon_metadata")
 }
 
 fn mon_count_metadata(c: &mut Cmd) -> CmdResult {
@@ -130,13 +130,13 @@ fn mon_count_metadata(c: &mut Cmd) -> CmdResult {
 }
 
 fn mon_versions(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump("version", &osd::count(cluster::mon_versions(c.mon).into_iter())))
+    Ok(c.dump("ceph_version", &osd::count(cluster::mon_versions(c.mon).into_iter())))
 }
 
 fn mon_features(c: &mut Cmd) -> CmdResult {
     let map = c.mon.monmap();
     let all = types::MonFeatures::PACIFIC;
-    let list = |f: types::MonFeatures| Dump::arr("feature", f.names());
+    let list = |f: types::MonFeatures| Dump::arr("bit_flag", f.names());
     let text_of = |f: types::MonFeatures| format!("[{}]", f.names().collect::<Vec<_>>().join(","));
     let tree = || {
         Dump::obj().with("all", Dump::obj().with("supported", list(all)).with("persistent", list(all))).with(
@@ -249,7 +249,7 @@ fn mgr_services(c: &mut Cmd) -> CmdResult {
 }
 
 fn mgr_metadata(c: &mut Cmd) -> CmdResult {
-    metadata(c, Space::MgrMetadata, "who", "name")
+    metadata(c, Space::MgrMetadata, "who", "mgr_metadata")
 }
 
 fn mgr_count_metadata(c: &mut Cmd) -> CmdResult {
@@ -257,7 +257,7 @@ fn mgr_count_metadata(c: &mut Cmd) -> CmdResult {
 }
 
 fn mgr_versions(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump("version", &osd::count(cluster::mgr_versions(c.mon).into_iter())))
+    Ok(c.dump("ceph_version", &osd::count(cluster::mgr_versions(c.mon).into_iter())))
 }
 
 /// Those of Ceph's modules whose commands the manager answers; they cannot be taken out of it.

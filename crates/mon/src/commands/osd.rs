@@ -125,7 +125,7 @@ fn info(c: &mut Cmd) -> CmdResult {
         None => Dump::arr("osd", all.iter().map(|osd| map.dump_osd(*osd))),
     };
     let text = || all.iter().map(|osd| map.print_osd(*osd)).collect();
-    Ok(c.dump_or("osd_info", tree, text))
+    Ok(c.dump_or(if one.is_some() { "osd_info" } else { "osds" }, tree, text))
 }
 
 /// The `id` argument, which must be an OSD of the map.
@@ -262,11 +262,11 @@ pub fn osd_field(mon: &Mon, field: &str) -> Vec<String> {
 
 fn count_metadata(c: &mut Cmd) -> CmdResult {
     let field = c.arg("property")?;
-    Ok(c.dump("osd_count_metadata", &count(osd_field(c.mon, &field).into_iter())))
+    Ok(c.dump(&field, &count(osd_field(c.mon, &field).into_iter())))
 }
 
 fn versions(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump("version", &count(osd_field(c.mon, "ceph_version").into_iter())))
+    Ok(c.dump("ceph_version", &count(osd_field(c.mon, "ceph_version").into_iter())))
 }
 
 fn numa_status(c: &mut Cmd) -> CmdResult {
@@ -450,11 +450,12 @@ fn utilization(c: &mut Cmd) -> CmdResult {
 fn profile_ls(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let names = map.erasure_code_profiles.keys();
-    Ok(c.dump_or(
+    let reply = c.dump_or(
         "erasure-code-profiles",
-        || Dump::arr("erasure-code-profile", names.clone()),
+        || Dump::arr("profile", names.clone()),
         || names.clone().map(|n| format!("{n}\n")).collect(),
-    ))
+    );
+    Ok(c.with_line(reply))
 }
 
 fn profile_get(c: &mut Cmd) -> CmdResult {
@@ -468,7 +469,8 @@ fn profile_get(c: &mut Cmd) -> CmdResult {
         profile.iter().for_each(|(k, v)| d.put(k.clone(), v));
         d
     };
-    Ok(c.dump_or("profile", tree, || profile.iter().map(|(k, v)| format!("{k}={v}\n")).collect()))
+    let reply = c.dump_or("profile", tree, || profile.iter().map(|(k, v)| format!("{k}={v}\n")).collect());
+    Ok(c.with_line(reply))
 }
 
 fn last_stat_seq(c: &mut Cmd) -> CmdResult {

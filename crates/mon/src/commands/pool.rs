@@ -42,7 +42,7 @@ fn ls(c: &mut Cmd) -> CmdResult {
     let detail = c.args.has("detail");
     let tree = || match detail {
         true => Dump::arr("pool", map.pools.keys().map(|id| detail_of(&map, *id))),
-        false => Dump::arr("pool", map.pool_names.values()),
+        false => Dump::arr("pool_name", map.pool_names.values()),
     };
     let text = || match detail {
         true => map.print_pools() + "\n",
@@ -185,9 +185,9 @@ fn get_quota(c: &mut Cmd) -> CmdResult {
             0 => "N/A".to_owned(),
             n => format!("{}  (current num bytes: {} bytes)", mgr::text::bytes(n), sum.bytes),
         };
-        format!("quotas for pool '{name}':\n  max objects: {objects}\n  max bytes  : {bytes}")
+        format!("quotas for pool '{name}':\n  max objects: {objects}\n  max bytes  : {bytes}\n")
     };
-    Ok(c.dump_or("pool_quotas", tree, text))
+    Ok(c.with_line(c.dump_or("pool_quotas", tree, text)))
 }
 
 // --- what pools are used for
@@ -291,7 +291,8 @@ fn app_get(c: &mut Cmd) -> CmdResult {
         return Ok(c.dump(&app, &d));
     };
     match keys.get(&key) {
-        Some(value) => Ok(c.dump(&key, &Dump::from(value))),
+        // As it is, in every format.
+        Some(value) => Ok(Reply::data(format!("{value}\n"))),
         None => fail(errno::ENOENT, format!("application '{app}' on pool '{name}' does not have key '{key}'")),
     }
 }

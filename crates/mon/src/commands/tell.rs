@@ -3,7 +3,7 @@
 use types::command::Command;
 use types::dump::Dump;
 use types::errno;
-use types::options::{Config, Source};
+use types::options::told;
 
 use super::cluster::release_of;
 use super::{Cmd, CmdResult, Handler, Reply, cmd, fail};
@@ -12,15 +12,13 @@ use types::version;
 /// What only a tell can ask for; what `own` flags so comes with it.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    cmd("config get name=var,type=CephString", "one option's value in force", "mon", "r", 0),
-    cmd("config set name=var,type=CephString name=val,type=CephString,n=N",
-        "set an option until the daemon restarts", "mon", "rw", 0),
-    cmd("config unset name=var,type=CephString", "take back what `config set` set", "mon", "rw", 0),
-    cmd("config show", "the values in force", "mon", "r", 0),
-    cmd("config diff", "the values that differ from the defaults, and where they come from", "mon", "r", 0),
     cmd("perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "counters", "mon", "r", 0),
     cmd("perf schema", "what kind of counters there are", "mon", "r", 0),
+    cmd("perf histogram dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
+        "counters by size and time, of which there are none", "mon", "r", 0),
+    cmd("perf histogram schema", "what kind of histograms there are", "mon", "r", 0),
+    cmd("perf reset name=var,type=CephString", "count from 0 again", "mon", "rw", 0),
     cmd("log dump", "write the log lines that are kept in memory into the log", "mon", "r", 0),
     cmd("log flush", "write what waits to be written to the log, which is nothing", "mon", "r", 0),
     cmd("log reopen", "open the log file again, after it was moved", "mon", "r", 0),
@@ -34,8 +32,6 @@ pub const COMMANDS: &[Command] = &[
     cmd("git_version", "the commit that this daemon was built from", "mon", "r", 0),
     cmd("add_bootstrap_peer_hint name=addr,type=CephIPAddr", "where another monitor may be", "mon", "rw", 0),
     cmd("add_bootstrap_peer_hintv name=addrv,type=CephString", "where another monitor may be", "mon", "rw", 0),
-    cmd("config help name=key,type=CephString,req=false", "what an option is", "mon", "r", 0),
-    cmd("config diff get name=var,type=CephString", "where an option's value comes from", "mon", "r", 0),
     cmd("quorum_status", "who is in the quorum", "mon", "r", 0),
     cmd("mgr stop here", "stop the manager of this process", "mon", "rw", 0),
     cmd("mgr start here", "start the manager of this process", "mon", "rw", 0),
@@ -50,8 +46,6 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "help" => help,
         "assert" => crash,
         "add_bootstrap_peer_hint" | "add_bootstrap_peer_hintv" => bootstrap_hint,
-        "config help" => super::config::help,
-        "config diff get" => config_diff_get,
         "mon_status" => mon_status,
         "sessions" => sessions,
         "compact" => compact,
@@ -64,13 +58,10 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "sync_force" => sync_force,
         "dump_mempools" => mempools,
         "perf schema" => perf_schema,
-        "injectargs" => injectargs,
-        "config get" => config_get,
-        "config set" => config_set,
-        "config unset" => config_unset,
-        "config show" => config_show,
-        "config diff" => config_diff,
         "perf dump" => perf_dump,
+        option if told::is_ours(option) => options,
+        "perf histogram dump" | "perf histogram schema" => perf_histogram,
+        "perf reset" => perf_reset,
         _ => return None,
     })
 }
@@ -85,15 +76,11 @@ fn version_(c: &mut Cmd) -> CmdResult {
 fn git_version(c: &mut Cmd) -> CmdResult {
     let full = version::full();
     let commit = full.split(['(', ')']).nth(1).unwrap_or_default();
-    Ok(c.dump("git_version", &Dump::obj().with("git_version", commit)))
+    Ok(c.dump("version", &Dump::obj().with("git_version", commit)))
 }
 
 fn help(c: &mut Cmd) -> CmdResult {
-    let mut all: Vec<&Command> = super::of_this_monitor().collect();
-    all.sort_by_key(|command| command.prefix());
-    let mut d = Dump::obj();
-    all.into_iter().for_each(|command| d.put(command.prefix(), command.help));
-    Ok(c.dump("help", &d))
+    Ok(c.dump("help", &types::command::help(super::of_this_monitor())))
 }
 
 /// For those who try what becomes of a crash (Ceph: `debug_asok_assert_abort`).
@@ -198,7 +185,7 @@ fn sessions(c: &mut Cmd) -> CmdResult {
 
 fn ops(c: &mut Cmd) -> CmdResult {
     let d = c.mon.forwards.dump(c.cx.now);
-    Ok(c.dump("ops", &d))
+    Ok(c.dump("ops_in_flight", &d))
 }
 
 fn historic(c: &mut Cmd) -> CmdResult {
@@ -208,126 +195,51 @@ fn historic(c: &mut Cmd) -> CmdResult {
 
 fn historic_slow(c: &mut Cmd) -> CmdResult {
     let d = c.mon.forwards.dump_history(c.cx.now, &c.mon.config, true);
-    Ok(c.dump("op_history", &Dump::obj().with("OpHistory slow ops", d)))
+    Ok(c.dump("OpHistory_slow_ops", &d))
 }
 
-fn injectargs(c: &mut Cmd) -> CmdResult {
-    let text = c.args.list("injected_args").join(" ");
-    let mut said = vec![];
-    let mut words = text.split_whitespace();
-    // All of them or none.
-    let mut config = c.mon.config.clone();
-    while let Some(word) = words.next() {
-        let word = word.trim_start_matches('-');
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => (word, words.next().unwrap_or("true").to_owned()),
-        };
-        match config.set(name, &value, Source::Override) {
-            Ok(()) => said.push(name.to_owned()),
-            Err(e) => return fail(e.errno(), e.to_string()),
-        }
+/// The options of this monitor. `config get WHO` and `config set WHO …` are the monitors' commands, asked through a tell.
+fn options(c: &mut Cmd) -> CmdResult {
+    let prefix = c.args.prefix();
+    match prefix {
+        "config get" if !c.args.has("var") => return super::config::get(c),
+        "config set" if !c.args.has("var") => return super::config::set(c),
+        "config help" if c.args.has("key") => return super::config::help(c),
+        _ => {}
     }
-    use_config(c, config);
-    let said: String = said.iter().map(|name| in_force(c, name)).collect();
-    Ok(Reply::data("{}").and_says(said))
-}
-
-fn use_config(c: &mut Cmd, config: Config) {
-    c.mon.config = config;
-    c.mon.configured();
-}
-
-fn config_get(c: &mut Cmd) -> CmdResult {
-    let Some(name) = c.args.text("var") else {
-        // `config get WHO` is the monitors' command, asked through a tell.
-        return super::config::get(c);
-    };
-    match c.mon.config.get(&name) {
-        Some(value) => Ok(c.dump("config_get", &Dump::obj().with(name.clone(), value))),
-        None => fail(errno::ENOENT, format!("unrecognized config option '{name}'")),
+    let who = format!("mon.{}", c.mon.setup.name);
+    let told = told::answer(&mut c.mon.config, &who, prefix, c.args)?;
+    if told.changed {
+        c.mon.configured();
     }
-}
-
-fn config_set(c: &mut Cmd) -> CmdResult {
-    let Some(name) = c.args.text("var") else { return super::config::set(c) };
-    let value = c.args.list("val").join(" ");
-    let mut config = c.mon.config.clone();
-    config.set(&name, &value, Source::Override).map_err(|e| super::Fail(e.errno(), e.to_string()))?;
-    use_config(c, config);
-    let said = in_force(c, &name);
-    Ok(c.dump("config_set", &Dump::obj().with("success", said)))
-}
-
-/// `mon_lease = '6.000000' `
-fn in_force(c: &Cmd, name: &str) -> String {
-    format!("{} = '{}' ", types::options::normal_name(name), c.mon.config.get(name).unwrap_or_default())
-}
-
-fn config_unset(c: &mut Cmd) -> CmdResult {
-    let name = c.arg("var")?;
-    let mut config = c.mon.config.clone();
-    config.unset(&name, Source::Override);
-    use_config(c, config);
-    let said = in_force(c, &name);
-    Ok(c.dump("config_unset", &Dump::obj()).and_says(said))
-}
-
-fn config_show(c: &mut Cmd) -> CmdResult {
-    let mut d = Dump::obj().with("name", format!("mon.{}", c.mon.setup.name)).with("cluster", "ceph");
-    for def in types::options::all() {
-        if let Some(value) = c.mon.config.get(def.name) {
-            d.put(def.name, value);
-        }
-    }
-    Ok(c.dump("config_show", &d))
-}
-
-fn config_diff(c: &mut Cmd) -> CmdResult {
-    let mut diff = Dump::obj();
-    for (name, by_source) in c.mon.config.changed() {
-        let default = types::options::find(name).map_or("", |def| def.default_for(true));
-        let mut one = Dump::obj().with("default", default);
-        by_source.iter().for_each(|(source, value)| one.put(source.as_str(), value));
-        one.put("final", c.mon.config.str(name));
-        diff.put(name, one);
-    }
-    Ok(c.dump("config_diff", &Dump::obj().with("diff", diff)))
-}
-
-fn config_diff_get(c: &mut Cmd) -> CmdResult {
-    let name = types::options::normal_name(&c.arg("var")?);
-    let Some(value) = c.mon.config.get(&name) else {
-        return fail(errno::ENOENT, format!("unrecognized config option '{name}'"));
-    };
-    let default = types::options::find(&name).map_or("", |def| def.default_for(true));
-    let mut one = Dump::obj().with("default", default);
-    for (_, by_source) in c.mon.config.changed().filter(|(n, _)| *n == name) {
-        by_source.iter().for_each(|(source, value)| one.put(source.as_str(), value));
-    }
-    one.put("final", value);
-    Ok(c.dump("config_diff_get", &Dump::obj().with("diff", Dump::obj().with(name, one))))
+    Ok(c.dump(&types::command::told_root(prefix), &told.tree).and_says(told.rs))
 }
 
 /// Of one logger, or one of its counters, if that was asked for.
 fn perf_dump(c: &mut Cmd) -> CmdResult {
     let all = perf(c);
-    let pick = |from: &Dump, name: &str| {
-        from.get(name).map_or_else(Dump::obj, |v| Dump::obj().with(name.to_owned(), v.clone()))
+    let d = all.picked(c.args.str("logger"), c.args.str("counter"));
+    Ok(c.dump("perfcounter_collection", &d))
+}
+
+/// Nothing here is counted in histograms: of each logger there is an empty one.
+fn perf_histogram(c: &mut Cmd) -> CmdResult {
+    Ok(c.dump("perfcounter_collection", &perf(c).loggers()))
+}
+
+/// What this monitor counts are states, not sums: there is nothing to begin anew.
+fn perf_reset(c: &mut Cmd) -> CmdResult {
+    let which = c.arg("var")?;
+    let said = match which == "all" || perf(c).get(&which).is_some() {
+        true => Dump::obj().with("success", format!("perf reset {which}")),
+        false => Dump::obj().with("error", format!("Not find: {which}")),
     };
-    let d = match (c.args.text("logger"), c.args.text("counter")) {
-        (None, _) => all,
-        (Some(logger), None) => pick(&all, &logger),
-        (Some(logger), Some(counter)) => {
-            all.get(&logger).map_or_else(Dump::obj, |f| Dump::obj().with(logger.clone(), pick(f, &counter)))
-        }
-    };
-    Ok(c.dump("perf", &d))
+    Ok(c.dump("perf_reset", &said))
 }
 
 fn perf_schema(c: &mut Cmd) -> CmdResult {
     let d = perf(c).perf_schema();
-    Ok(c.dump("perf", &d))
+    Ok(c.dump("perfcounter_collection", &d))
 }
 
 /// As in Ceph: the cluster in figures (its logger `cluster`), and this monitor.

@@ -396,5 +396,5 @@ fn the_monitor_counts_the_cluster_and_tells_what_its_options_are() {
     let (_, _, data) = c.tell(r#"{"prefix":"config diff"}"#);
     let diff: serde_json::Value = serde_json::from_str(&data).unwrap();
     let one = &diff["diff"]["mon_max_pg_per_osd"];
-    assert_eq!((&one["default"], &one["override"], &one["final"]), (&"250".into(), &"300".into(), &"300".into()));
+    assert_eq!((&one["default"], &one["override"], &one["final"]), (&250.into(), &300.into(), &300.into()));
 }

@@ -82,3 +82,90 @@ fn answers_have_the_recorded_fields_in_the_recorded_order() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(recorded.len() > 50);
 }
+
+/// Bytes as real Ceph sends them, so that scripts see the same lines: of each command how `-f json` and `-f xml` begin
+/// and end.
+#[test]
+fn answers_end_their_lines_and_name_their_elements_as_in_ceph() {
+    let mut c = Cluster::with_osds(3);
+    c.ok(r#"{"prefix":"osd pool create","pool":"p","pg_num":8}"#);
+    let ended = [
+        ("df", "stats"),
+        ("config-key ls", "keys"),
+        ("fs dump", "fsmap"),
+        ("mon dump", "monmap"),
+        ("mon stat", "monmap"),
+        ("node ls", "nodes"),
+        ("osd dump", "osdmap"),
+        ("osd info", "osds"),
+        ("osd ls", "osds"),
+        ("osd lspools", "pools"),
+        ("osd tree", "tree"),
+        ("quorum_status", "quorum_status"),
+        ("status", "status"),
+    ];
+    let bare = [
+        ("health", "health"),
+        ("mgr stat", "stat"),
+        ("mon versions", "ceph_version"),
+        ("osd crush rule ls", "rules"),
+        ("osd pool ls", "pools"),
+        ("osd stat", "osdmap"),
+        ("osd versions", "ceph_version"),
+        ("versions", "version"),
+    ];
+    for (commands, end) in [(&ended[..], "\n"), (&bare[..], "")] {
+        for (prefix, root) in commands {
+            let json = c.ok(&format!(r#"{{"prefix":"{prefix}","format":"json"}}"#));
+            assert_eq!(&json[json.trim_end().len()..], end, "{prefix}");
+            let xml = c.ok(&format!(r#"{{"prefix":"{prefix}","format":"xml"}}"#));
+            assert!(xml.starts_with(&format!("<{root}>")), "{prefix}: {xml}");
+            assert_eq!(&xml[xml.trim_end().len()..], end, "{prefix}");
+            let pretty = c.ok(&format!(r#"{{"prefix":"{prefix}","format":"json-pretty"}}"#));
+            assert!(pretty.ends_with("\n") && !pretty.ends_with("\n\n"), "{prefix}");
+        }
+    }
+    let quota = c.ok(r#"{"prefix":"osd pool get-quota","pool":"p","format":"json-pretty"}"#);
+    assert!(quota.ends_with("}\n\n"), "the one that ends twice");
+}
+
+#[test]
+fn the_manager_ends_and_names_its_answers_as_ceph_does() {
+    let mut c = Cluster::with_osds(3);
+    let mut ask = |prefix: &str, format: &str| {
+        let (r, rs, data) = c.ask_mgr(&format!(r#"{{"prefix":"{prefix}","format":"{format}"}}"#), "");
+        assert_eq!(r, 0, "{prefix}: {rs}");
+        data
+    };
+    assert!(ask("osd perf", "json").ends_with("]}\n}"), "the inner part is a line of its own");
+    assert!(ask("osd perf", "json-pretty").ends_with("    }\n\n}\n"));
+    let xml = ask("pg stat", "xml");
+    assert!(xml.starts_with("<pg_info>") && xml.ends_with("\n</pg_info>"), "{xml}");
+    assert!(ask("pg ls", "json").ends_with("]}"));
+    assert!(ask("osd df", "json").ends_with("}\n"));
+    assert!(ask("osd df", "xml").starts_with("<df>"));
+    assert!(ask("osd pool stats", "xml").starts_with("<pool_stats>"));
+    assert!(ask("balancer status", "json").starts_with("{\n"), "modules answer pretty, whatever the format");
+    for format in ["plain", "json-pretty", "xml"] {
+        assert!(ask("pg dump_json", format).starts_with(r#"{"pg_ready":true,"pg_map":"#));
+    }
+}
+
+#[test]
+fn the_manager_tells_of_itself_what_every_daemon_does() {
+    let mut c = Cluster::with_osds(1);
+    let mut ask = |json: &str| c.ask_mgr(json, "");
+    let (_, _, version) = ask(r#"{"prefix":"version","format":"json"}"#);
+    assert!(version.starts_with(r#"{"version":"16.2.15"#), "{version}");
+    let get = r#"{"prefix":"config get","var":"mgr_stats_period","format":"json"}"#;
+    assert_eq!(ask(get).2, r#"{"mgr_stats_period":"5"}"#);
+    let (_, _, set) = ask(r#"{"prefix":"config set","var":"mgr_stats_period","val":["7"],"format":"json"}"#);
+    assert_eq!(set, r#"{"success":"mgr_stats_period = '7' "}"#);
+    assert_eq!(ask(get).2, r#"{"mgr_stats_period":"7"}"#);
+    assert_eq!(ask(r#"{"prefix":"config get","var":"nonsense"}"#).0, -2);
+    let (_, _, status) = ask(r#"{"prefix":"mgr_status","format":"json"}"#);
+    assert!(status.ends_with(r#","initialized":true}"#), "{status}");
+    // What is not its own is the cluster's: clients from before octopus ask so.
+    assert_eq!(ask(r#"{"prefix":"pg stat"}"#).0, 0);
+    assert_eq!(ask(r#"{"prefix":"nonsense"}"#).0, -22);
+}

@@ -5,6 +5,7 @@
 //! What those do that anything here heeds says `data/option_notes.tsv`. Cores read values through [`Config`] when
 //! they start and when it changes, and keep what a hot path needs.
 
+pub mod told;
 mod value;
 
 use std::collections::BTreeMap;

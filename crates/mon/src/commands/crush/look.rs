@@ -61,7 +61,7 @@ fn ls(c: &mut Cmd) -> CmdResult {
 fn rule_ls(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let names: Vec<&str> = map.crush.rules().filter_map(|(id, _)| map.crush.rule_name(id)).collect();
-    Ok(list(c, "rules", "rule", &names))
+    Ok(list(c, "rules", "name", &names))
 }
 
 fn rule_ls_by_class(c: &mut Cmd) -> CmdResult {
