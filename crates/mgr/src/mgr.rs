@@ -603,7 +603,8 @@ impl Mgr {
             }
             "osd blocked-by" => either(&|| show::blocked_tree(pgs), &|| show::blocked_text(pgs)),
             "osd pool stats" => {
-                let only = args.str("pool_name").map(|name| pool_id(map, name)).transpose()?;
+                let none = |name: &str| (ENOENT, format!("unrecognized pool '{name}'"));
+                let only = args.str("pool_name").map(|name| map.pool_id(name).ok_or_else(|| none(name))).transpose()?;
                 either(&|| show::pool_stats_tree(pgs, map, only), &|| show::pool_stats_text(pgs, map, only))
             }
             "osd ok-to-stop" => self.ok_to_stop(map, args),

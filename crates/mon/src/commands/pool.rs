@@ -144,15 +144,8 @@ fn rename(c: &mut Cmd) -> CmdResult {
 fn set_quota(c: &mut Cmd) -> CmdResult {
     let (id, name) = named(c, "pool")?;
     let (field, value) = (c.arg("field")?, c.arg("val")?);
-    let parsed = match field.as_str() {
-        "max_bytes" => types::options::parse_size(&value),
-        _ => types::options::parse_size(&value),
-    };
-    let Some(number) = parsed else {
-        return fail(
-            errno::EINVAL,
-            format!("error parsing value '{value}': strict_iecstrtoll: Option --{field} requires a number"),
-        );
+    let Some(number) = types::options::parse_size(&value) else {
+        return fail(errno::EINVAL, format!("error parsing value '{value}': {field} takes a number, such as 3 or 10G"));
     };
     let p = c.mon.map().pool_mut(id).expect("it was found by name");
     match field.as_str() {
@@ -192,7 +185,7 @@ fn get_quota(c: &mut Cmd) -> CmdResult {
 
 // --- what pools are used for
 
-const APPS_MAX: usize = 3;
+const APPS_MAX: usize = 4;
 
 fn app_enable(c: &mut Cmd) -> CmdResult {
     let (id, name) = named(c, "pool")?;

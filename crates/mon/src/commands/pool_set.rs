@@ -85,6 +85,10 @@ fn value(c: &Cmd, p: &PgPool, var: &str) -> Option<Dump> {
         "pg_autoscale_mode" => ["off", "warn", "on"].get(usize::from(p.pg_autoscale_mode)).copied()?.into(),
         "bulk" => false.into(),
         "allow_ec_overwrites" if p.is_erasure() => p.allows_ecoverwrites().into(),
+        "csum_type" => match p.opts.get(var)? {
+            PoolOptValue::Int(n) => CSUM_TYPES.get(usize::try_from(*n - 1).ok()?).copied()?.into(),
+            other => option_value(other),
+        },
         other => option_value(p.opts.get(other)?),
     })
 }
@@ -105,7 +109,7 @@ pub fn get(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let Some(p) = map.pool(id) else { return fail(errno::ENOENT, format!("unrecognized pool '{name}'")) };
     if TIER.contains(&var.as_str()) && !p.is_tier() {
-        return fail(errno::EACCES, format!("pool '{name}' is not a tier pool: variable not applicable"));
+        return fail(errno::EACCES, "(13) Permission denied");
     }
     if !p.is_erasure() && (var == "erasure_code_profile" || var == "allow_ec_overwrites") {
         return fail(errno::EACCES, format!("pool '{name}' is not a erasure pool: variable not applicable"));
@@ -145,15 +149,7 @@ pub fn set(c: &mut Cmd) -> CmdResult {
     if TIER.contains(&var.as_str()) && !p.is_tier() {
         return fail(errno::EACCES, format!("pool '{name}' is not a tier pool: variable not applicable"));
     }
-    let number = || {
-        let parsed = whole(&val).or_else(|| types::options::parse_size(&val).and_then(|n| i64::try_from(n).ok()));
-        parsed.ok_or_else(|| {
-            Fail(
-                errno::EINVAL,
-                format!("error parsing integer value '{val}': Expected option value to be integer, got '{val}'"),
-            )
-        })
-    };
+    let number = || number(&val, "integer");
     if let Some((_, flag)) = FLAGS.iter().find(|(n, _)| *n == var) {
         return set_flag(c, id, &var, *flag, &val);
     }
@@ -180,7 +176,7 @@ pub fn set(c: &mut Cmd) -> CmdResult {
         }
         "pg_autoscale_mode" => match autoscale_mode(&val) {
             Some(mode) => pool_mut(c, id).pg_autoscale_mode = mode,
-            None => return fail(errno::EINVAL, format!("unrecognized autoscale mode '{val}'")),
+            None => return fail(errno::EINVAL, format!("specified invalid mode {val}")),
         },
         "bulk" => {
             want_bool(&val)?;
@@ -188,7 +184,12 @@ pub fn set(c: &mut Cmd) -> CmdResult {
         "allow_ec_overwrites" => {
             return fail(errno::EINVAL, "ec overwrites can only be enabled for an erasure coded pool");
         }
-        other => set_option(c, id, other, &val)?,
+        other => {
+            set_option(c, id, other, &val)?;
+            if val == "unset" {
+                return Ok(Reply::says(format!("unset pool {id} {var}")));
+            }
+        }
     }
     Ok(Reply::says(format!("set pool {id} {var} to {val}")))
 }
@@ -208,8 +209,8 @@ fn set_flag(c: &mut Cmd, id: PoolId, var: &str, flag: u64, val: &str) -> CmdResu
         _ => return fail(errno::EINVAL, "expecting value 'true', 'false', '0', or '1'"),
     };
     if var == "hashpspool" && !c.args.flag("yes_i_really_mean_it") {
-        let text = "are you SURE?  this will remap all placement groups in this pool, this may result in large \
-                    amount of data movement; pass --yes-i-really-mean-it to continue";
+        let text = "are you SURE?  this will remap all placement groups in this pool, this triggers large data \
+                    movement, pass --yes-i-really-mean-it if you really do.";
         return fail(errno::EPERM, text);
     }
     let p = pool_mut(c, id);
@@ -298,21 +299,95 @@ fn set_option(c: &mut Cmd, id: PoolId, var: &str, val: &str) -> Result<(), Fail>
     let Some((_, _, kind)) = POOL_OPTS.iter().find(|(name, _, _)| *name == var) else {
         return fail(errno::EINVAL, format!("unrecognized variable '{var}'"));
     };
-    let wrong = |what: &str| Fail(errno::EINVAL, format!("error parsing {what} value '{val}'"));
     let value = match kind {
-        PoolOptType::Str if val.is_empty() || val == "unset" => None,
-        PoolOptType::Str => Some(PoolOptValue::Str(val.to_owned())),
+        _ if val == "unset" => None,
+        PoolOptType::Str if val.is_empty() => None,
+        PoolOptType::Str => {
+            check_word(var, val)?;
+            Some(PoolOptValue::Str(val.to_owned()))
+        }
+        PoolOptType::Int if var == "csum_type" => Some(PoolOptValue::Int(csum_type(val)?)),
         PoolOptType::Int => {
-            let n = whole(val).or_else(|| types::options::parse_size(val).and_then(|n| i64::try_from(n).ok()));
-            Some(n.ok_or_else(|| wrong("int"))?).filter(|n| *n != 0).map(PoolOptValue::Int)
+            let n = number(val, if INT_VALUED.contains(&var) { "int" } else { "integer" })?;
+            check_int(var, n, c.mon.map().pool(id).expect("it was found by name"))?;
+            Some(n).filter(|n| *n != 0).map(PoolOptValue::Int)
         }
         PoolOptType::Double => {
-            let f: f64 = val.parse().map_err(|_| wrong("floating point"))?;
+            let wrong = || Fail(errno::EINVAL, format!("error parsing floating point value '{val}'"));
+            let f: f64 = val.parse().ok().filter(|f: &f64| f.is_finite()).ok_or_else(wrong)?;
+            check_float(var, f, val)?;
             Some(f).filter(|f| *f != 0.0).map(PoolOptValue::Double)
         }
     };
     pool_mut(c, id).opts.set(var, value);
     Ok(())
+}
+
+/// Of these Ceph says "int" where it says "integer" of others.
+const INT_VALUED: &[&str] = &[
+    "compression_max_blob_size",
+    "compression_min_blob_size",
+    "csum_max_block",
+    "csum_min_block",
+    "pg_num_min",
+    "pg_num_max",
+    "recovery_priority",
+];
+
+/// A whole number, or one with a unit.
+fn number(val: &str, what: &str) -> Result<i64, Fail> {
+    let parsed = whole(val).or_else(|| types::options::parse_size(val).and_then(|n| i64::try_from(n).ok()));
+    let wrong = || {
+        let text = format!("error parsing {what} value '{val}': Expected option value to be integer, got '{val}'");
+        Fail(errno::EINVAL, text)
+    };
+    parsed.ok_or_else(wrong)
+}
+
+/// The words that an option takes, if it takes only some.
+fn check_word(var: &str, val: &str) -> Result<(), Fail> {
+    let (words, what): (&[&str], &str) = match var {
+        "compression_mode" => (&["none", "passive", "aggressive", "force"], "compression mode"),
+        "compression_algorithm" => (&["none", "snappy", "zlib", "zstd", "lz4"], var),
+        "fingerprint_algorithm" => (&["sha1", "sha256", "sha512"], var),
+        _ => return Ok(()),
+    };
+    if words.contains(&val) { Ok(()) } else { fail(errno::EINVAL, format!("unrecognized {what} '{val}'")) }
+}
+
+/// From 1 on (Ceph: `Checksummer::CSumType`).
+const CSUM_TYPES: [&str; 6] = ["none", "xxhash32", "xxhash64", "crc32c", "crc32c_16", "crc32c_8"];
+
+fn csum_type(val: &str) -> Result<i64, Fail> {
+    let unknown = || Fail(errno::EINVAL, format!("unrecognized csum_type '{val}'"));
+    CSUM_TYPES.iter().zip(1..).find(|(name, _)| **name == val).map(|(_, n)| n).ok_or_else(unknown)
+}
+
+fn check_int(var: &str, n: i64, pool: &PgPool) -> Result<(), Fail> {
+    let target = i64::from(pool.pg_num_target);
+    match var {
+        "recovery_priority" if !(-10..=10).contains(&n) => {
+            fail(errno::EINVAL, "pool recovery_priority must be between -10 and 10")
+        }
+        "pg_num_min" if n > target => fail(errno::EINVAL, format!("specified pg_num_min {n} > pg_num {target}")),
+        "pg_num_max" if n != 0 && n < target => {
+            fail(errno::EINVAL, format!("specified pg_num_max {n} < pg_num {target}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_float(var: &str, f: f64, val: &str) -> Result<(), Fail> {
+    match var {
+        "compression_required_ratio" if !(0.0..=1.0).contains(&f) => {
+            fail(errno::EINVAL, format!("compression_required_ratio is out of range (0-1): '{val}'"))
+        }
+        "target_size_ratio" if f < 0.0 => fail(errno::EINVAL, "target_size_ratio cannot be negative"),
+        "pg_autoscale_bias" if !(0.0..=1000.0).contains(&f) => {
+            fail(errno::EINVAL, "pg_autoscale_bias must be between 0 and 1000")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the rule is for pools like this one (Ceph: `CrushWrapper::check_crush_rule`).

@@ -87,3 +87,30 @@ fn what_a_monitor_has_not_answered_yet_is_listed_with_its_age() {
     assert_eq!(listed["ops"][0]["type_data"]["info"]["source"], "client.4242");
     assert!(c.tell(r#"{"prefix":"ops"}"#).2.contains(r#""num_ops": 0"#), "it was answered meanwhile");
 }
+
+#[test]
+fn a_pool_takes_only_settings_that_mean_something() {
+    let mut c = Cluster::with_osds(3);
+    c.ok(r#"{"prefix":"osd pool create","pool":"p","pg_num":8}"#);
+    let mut set =
+        |var: &str, val: &str| c.run(&format!(r#"{{"prefix":"osd pool set","pool":"p","var":"{var}","val":"{val}"}}"#));
+    for (var, val, why) in [
+        ("compression_mode", "nonsense", "unrecognized compression mode 'nonsense'"),
+        ("compression_algorithm", "nonsense", "unrecognized compression_algorithm 'nonsense'"),
+        ("compression_required_ratio", "2", "compression_required_ratio is out of range (0-1): '2'"),
+        ("csum_type", "nonsense", "unrecognized csum_type 'nonsense'"),
+        ("pg_autoscale_mode", "nonsense", "specified invalid mode nonsense"),
+        ("pg_num_min", "9", "specified pg_num_min 9 > pg_num 8"),
+        ("recovery_priority", "99", "pool recovery_priority must be between -10 and 10"),
+        ("target_size_ratio", "-1", "target_size_ratio cannot be negative"),
+        ("scrub_priority", "x", "error parsing integer value 'x': Expected option value to be integer, got 'x'"),
+    ] {
+        assert_eq!(set(var, val), (-22, why.to_owned(), String::new()), "{var} {val}");
+    }
+    assert_eq!(set("csum_type", "crc32c").1, "set pool 1 csum_type to crc32c");
+    let get = r#"{"prefix":"osd pool get","pool":"p","var":"csum_type"}"#;
+    assert_eq!(c.ok(get), "csum_type: crc32c\n");
+    let unset = r#"{"prefix":"osd pool set","pool":"p","var":"csum_type","val":"unset"}"#;
+    assert_eq!(c.run(unset).1, "unset pool 1 csum_type");
+    assert_eq!(c.run(get).0, -2);
+}
