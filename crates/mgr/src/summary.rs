@@ -248,7 +248,7 @@ impl Summary {
     pub fn pg_stat_dump(&self) -> Dump {
         let states = self.states.iter().map(|(s, n)| Dump::obj().with("name", pg_state::to_string(*s)).with("num", *n));
         let mut d = Dump::obj()
-            .with("num_pg_by_state", Dump::arr("num_pg_by_state", states))
+            .with("num_pg_by_state", Dump::arr("state", states))
             .with("num_pgs", self.num_pgs)
             .with("num_bytes", positive(self.sum().num_bytes))
             .with("total_bytes", self.statfs.total)

@@ -19,7 +19,13 @@ impl MonFeatures {
     pub const PACIFIC: Self = Self(0xff);
 
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        FEATURE_NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+        self.bits().map(|(_, name)| name)
+    }
+
+    /// Each feature's bit with its name.
+    pub fn bits(self) -> impl Iterator<Item = (u64, &'static str)> {
+        let all = FEATURE_NAMES.into_iter().enumerate().map(|(n, name)| (1 << n, name));
+        all.filter(move |(bit, _)| self.0 & bit != 0)
     }
 }
 

@@ -6,7 +6,7 @@ use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
 use types::dump::Dump;
 use types::{UTime, errno};
 
-use super::{Cmd, CmdResult, Fail, Handler, Reply, fail};
+use super::{Cmd, CmdResult, Fail, Handler, Reply, caps as grammar, fail};
 use crate::change::Space;
 use crate::core::Mon;
 
@@ -166,7 +166,7 @@ fn name(c: &Cmd) -> Result<String, Fail> {
     let known = ["mon", "osd", "mds", "mgr", "client", "auth"];
     match name.split_once('.') {
         Some((kind, id)) if known.contains(&kind) && !id.is_empty() => Ok(name),
-        _ => fail(errno::EINVAL, format!("bad entity name {name}")),
+        _ => fail(errno::EINVAL, "bad entity name"),
     }
 }
 
@@ -178,11 +178,13 @@ fn found(c: &Cmd, name: &str) -> Result<Entity, Fail> {
 fn caps_args(c: &Cmd) -> Result<BTreeMap<String, String>, Fail> {
     let list = c.args.list("caps");
     if !list.len().is_multiple_of(2) {
-        return fail(errno::EINVAL, format!("bad capabilities request; odd number ({}) of args", list.len()));
+        return fail(errno::EINVAL, "bad capabilities request; odd number of arguments");
     }
-    let known = ["mon", "osd", "mds", "mgr"];
-    if let Some(pair) = list.chunks(2).find(|pair| !known.contains(&pair[0].as_str())) {
-        return fail(errno::EINVAL, format!("unknown cap type '{}'", pair[0]));
+    for pair in list.chunks(2) {
+        if !grammar::SERVICES.contains(&pair[0].as_str()) {
+            return fail(errno::EINVAL, format!("unknown cap type '{}'", pair[0]));
+        }
+        grammar::check(&pair[0], &pair[1]).map_err(|why| Fail(errno::EINVAL, why))?;
     }
     Ok(list.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
 }
@@ -209,7 +211,8 @@ fn keyring_reply(c: &Cmd, name: &str, e: &Entity) -> Reply {
 }
 
 fn get(c: &mut Cmd) -> CmdResult {
-    let name = name(c)?;
+    let asked = c.arg("entity")?;
+    let name = name(c).map_err(|Fail(errno, _)| Fail(errno, format!("invalid entity_auth {asked}")))?;
     let e = found(c, &name)?;
     Ok(keyring_reply(c, &name, &e).and_says(format!("exported keyring for {name}")))
 }
@@ -238,10 +241,14 @@ fn add(c: &mut Cmd) -> CmdResult {
     let name = name(c)?;
     let caps = caps_args(c)?;
     let sent = parse_keyring(&String::from_utf8_lossy(&c.data))?.remove(&name);
-    if let Some(old) = c.mon.entity(&name)
-        && (caps != old.caps || sent.as_ref().is_some_and(|e| e.key != old.key))
-    {
-        return fail(errno::EINVAL, format!("entity {name} exists but cap does not match"));
+    if let Some(old) = c.mon.entity(&name) {
+        if sent.as_ref().is_some_and(|e| e.key != old.key) {
+            return fail(errno::EINVAL, format!("entity {name} exists but key does not match"));
+        }
+        let services = caps.keys().chain(old.caps.keys());
+        if let Some(other) = services.into_iter().find(|s| caps.get(*s) != old.caps.get(*s)) {
+            return fail(errno::EINVAL, format!("entity {name} exists but cap {other} does not match"));
+        }
     }
     let key = sent.map_or_else(|| c.mon.new_key(c.cx.now.wall), |e| e.key);
     c.mon.pending.put_value(Space::Auth, name.clone(), &Entity::new(key, caps));

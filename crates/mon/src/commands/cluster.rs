@@ -27,6 +27,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "log" => log,
         "log last" => log_last,
         "report" => report,
+        "version" => version,
         "mds stat" => mds_stat,
         "mds metadata" => no_mds_list,
         "mds count-metadata" => no_mds,
@@ -35,6 +36,12 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "fs dump" => fs_dump,
         _ => return None,
     })
+}
+
+/// Of the monitor that was asked.
+fn version(c: &mut Cmd) -> CmdResult {
+    let full = types::version::full();
+    Ok(c.dump_or("version", || Dump::obj().with("version", &full), || full.clone()))
 }
 
 fn status(c: &mut Cmd) -> CmdResult {

@@ -343,6 +343,12 @@ fn log(c: &mut Cmd) -> CmdResult {
 
 fn reset(c: &mut Cmd) -> CmdResult {
     let to = c.args.i64("num").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    // The first stands for nothing being set.
+    if to != 1 && !c.mon.config_history().iter().any(|(version, _)| *version == to) {
+        let text = "must specify a valid historical version to revert to; see 'ceph config log' for a list of \
+                    available configuration historical versions";
+        return fail(errno::EINVAL, text);
+    }
     let mut undo: BTreeMap<String, Option<String>> = BTreeMap::new();
     // The oldest change after the wanted number says what stood before it.
     for (_, (_, changes)) in c.mon.config_history().into_iter().rev().take_while(|(v, _)| *v > to) {

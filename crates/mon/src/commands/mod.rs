@@ -15,6 +15,7 @@ use types::errno;
 use crate::core::{Cx, Mon};
 
 pub mod auth;
+mod caps;
 mod cluster;
 mod config;
 mod config_key;
@@ -100,6 +101,7 @@ const ENDED: &[&str] = &[
     "osd tree",
     "osd tree-from",
     "quorum_status",
+    "version",
 ];
 
 impl Reply {
@@ -310,7 +312,8 @@ impl Mon {
             return finish(fail(errno, text));
         }
         let Some(answer) = handler(&prefix) else {
-            return finish(fail(errno::EOPNOTSUPP, format!("'{prefix}' is not supported yet")));
+            // It is for a tell.
+            return finish(fail(errno::EINVAL, "unrecognized command"));
         };
         let mark = self.pending.mark();
         let result = answer(&mut Cmd { mon: self, cx, args: &args, data, conn });

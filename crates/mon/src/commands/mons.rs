@@ -96,14 +96,16 @@ fn metadata(c: &Cmd, space: Space, arg: &str, root: &str) -> CmdResult {
     let one = c.args.text(arg).map(|n| n.split_once('.').map_or(n.clone(), |(_, id)| id.to_owned()));
     let dump = |name: &str| {
         let fields = c.mon.state.value::<BTreeMap<String, String>>(space, name)?;
-        let mut d = Dump::obj().with("name", name);
+        // Who asks for one knows its name.
+        let mut d = if one.is_some() { Dump::obj() } else { Dump::obj().with("name", name) };
         fields.into_iter().for_each(|(k, v)| d.put(k, v));
         Some(d)
     };
-    match one {
-        Some(name) => match dump(&name) {
+    match &one {
+        Some(name) => match dump(name) {
             Some(d) => Ok(c.dump(root, &d)),
-            None => fail(errno::ENOENT, String::new()),
+            None if space == Space::MonMetadata => fail(errno::ENOENT, "requested mon not found"),
+            None => fail(errno::ENOENT, format!("mgr.{name} does not exist")),
         },
         None => {
             let all = c.mon.state.space(space).filter_map(|(name, _)| dump(name));
@@ -137,7 +139,9 @@ fn mon_features(c: &mut Cmd) -> CmdResult {
     let map = c.mon.monmap();
     let all = types::MonFeatures::PACIFIC;
     let list = |f: types::MonFeatures| Dump::arr("bit_flag", f.names());
-    let text_of = |f: types::MonFeatures| format!("[{}]", f.names().collect::<Vec<_>>().join(","));
+    let with_value = c.args.has("with_value");
+    let shown = |(bit, name): (u64, &str)| if with_value { format!("{name}({bit})") } else { name.to_owned() };
+    let text_of = |f: types::MonFeatures| format!("[{}]", f.bits().map(shown).collect::<Vec<_>>().join(","));
     let tree = || {
         Dump::obj().with("all", Dump::obj().with("supported", list(all)).with("persistent", list(all))).with(
             "monmap",

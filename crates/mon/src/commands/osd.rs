@@ -7,7 +7,7 @@ use bytes::Bytes;
 use denc::ByteStr;
 use osdmap::{OsdMap, TreeFilter};
 use types::dump::{Dump, Format};
-use types::{Epoch, OsdId, errno, pool};
+use types::{EntityAddr, Epoch, OsdId, UTime, errno, pool};
 
 use super::{Cmd, CmdResult, Fail, Handler, Reply, age, fail, ids};
 use crate::change::Space;
@@ -368,27 +368,25 @@ fn lspools(c: &mut Cmd) -> CmdResult {
 
 fn blocklist_ls(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
-    let all: Vec<(String, String)> = map
-        .blocklist
-        .entries
-        .iter()
-        .chain(&map.blocklist.ranges)
-        .map(|(addr, until)| (addr.legacy_str(), until.to_string()))
-        .collect();
-    let entry = |(addr, until): &(String, String)| Dump::obj().with("addr", addr).with("until", until);
-    let (singles, ranges) = all.split_at(map.blocklist.entries.len());
-    let mut reply = c.dump_or(
-        "blocklist",
-        || Dump::arr("entry", singles.iter().map(entry)),
-        || all.iter().map(|(addr, until)| format!("{addr} {until}\n")).collect(),
-    );
+    let (singles, ranges) = (&map.blocklist.entries, &map.blocklist.ranges);
+    let list = |entries: &BTreeMap<EntityAddr, UTime>, key: &'static str| {
+        let entry = |(addr, until): (&EntityAddr, &UTime)| {
+            Dump::obj().with(key, addr.legacy_str()).with("until", until.to_string())
+        };
+        Dump::arr("entry", entries.iter().map(entry))
+    };
+    let lines = |entries: &BTreeMap<EntityAddr, UTime>, kind: &str| -> String {
+        entries.iter().map(|(addr, until)| format!("{kind}{} {until}\n", addr.legacy_str())).collect()
+    };
+    let text = || lines(singles, "") + &lines(ranges, "cidr:");
+    let mut reply = c.dump_or("blocklist", || list(singles, "addr"), text);
     // As in Ceph, ranges make a second list behind the first.
     if let Some(format) = c.format() {
         let mut bytes = reply.data.to_vec();
-        bytes.extend(Dump::arr("entry", ranges.iter().map(entry)).render(format, "range_blocklist").into_bytes());
+        bytes.extend(list(ranges, "range").render(format, "range_blocklist").into_bytes());
         reply.data = Bytes::from(bytes);
     }
-    Ok(reply.and_says(format!("listed {} entries", all.len())))
+    Ok(reply.and_says(format!("listed {} entries", singles.len() + ranges.len())))
 }
 
 fn min_compat(c: &mut Cmd) -> CmdResult {

@@ -464,7 +464,8 @@ fn blocklist(c: &mut Cmd) -> CmdResult {
     let Some(mut addr) = EntityAddr::parse(&text, AddrType::Any) else {
         return fail(errno::EINVAL, format!("unable to parse address {text}"));
     };
-    addr.kind = AddrType::Any;
+    addr.kind = if range { AddrType::Cidr } else { AddrType::Any };
+    let named = if range { format!("cidr:{}", addr.legacy_str()) } else { addr.legacy_str() };
     let base = c.mon.state.osdmap.clone();
     let map = c.mon.map();
     let (new, old, has) = if range {
@@ -480,17 +481,17 @@ fn blocklist(c: &mut Cmd) -> CmdResult {
             let new = if range { &mut map.inc.new_range_blocklist } else { &mut map.inc.new_blocklist };
             new.insert(addr, until);
             let shown = types::dump::general_float(secs, 6);
-            Ok(Reply::says(format!("blocklisting {} until {until} ({shown} sec)", addr.legacy_str())))
+            Ok(Reply::says(format!("blocklisting {named} until {until} ({shown} sec)")))
         }
         "rm" => {
             let pending = new.remove(&addr).is_some();
             if !has && !pending {
-                return Ok(Reply::says(format!("{} isn't blocklisted", addr.legacy_str())));
+                return Ok(Reply::says(format!("{named} isn't blocklisted")));
             }
             if has {
                 old.push(addr);
             }
-            Ok(Reply::says(format!("un-blocklisting {}", addr.legacy_str())))
+            Ok(Reply::says(format!("un-blocklisting {named}")))
         }
         _ => fail(errno::EINVAL, format!("unrecognized operation '{op}'")),
     }
@@ -528,7 +529,8 @@ fn ratio(c: &mut Cmd) -> CmdResult {
 
 fn min_compat(c: &mut Cmd) -> CmdResult {
     let name = c.arg("version")?;
-    let Some(release) = Release::from_name(&name) else {
+    // What comes after the release that we speak is not known to it.
+    let Some(release) = Release::from_name(&name).filter(|release| *release <= Release::PACIFIC) else {
         return fail(errno::EINVAL, format!("version {name} is not recognized"));
     };
     let needed = c.mon.state.osdmap.min_compat_client();
@@ -587,8 +589,18 @@ fn profile_set(c: &mut Cmd) -> CmdResult {
     let known = c.mon.map().inc.new_erasure_code_profiles.get(&name).or(base.erasure_code_profiles.get(&name)).cloned();
     match known {
         Some(old) if old == profile => return Ok(Reply::default()),
-        Some(_) if !c.args.flag("force") => {
-            return fail(errno::EPERM, format!("will not override erasure code profile {name}"));
+        Some(old) if !c.args.flag("force") => {
+            let shown = |p: &std::collections::BTreeMap<String, String>| {
+                let pairs: Vec<String> = p.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                format!("{{{}}}", pairs.join(","))
+            };
+            let text = format!(
+                "will not override erasure code profile {name} because the existing profile {} is different from the \
+                 proposed profile {}",
+                shown(&old),
+                shown(&profile)
+            );
+            return fail(errno::EPERM, text);
         }
         _ => {}
     }

@@ -114,3 +114,43 @@ fn a_pool_takes_only_settings_that_mean_something() {
     assert_eq!(c.run(unset).1, "unset pool 1 csum_type");
     assert_eq!(c.run(get).0, -2);
 }
+
+#[test]
+fn what_is_said_of_the_version_a_range_and_unknown_names_is_what_ceph_says() {
+    let mut c = Cluster::with_osds(3);
+    assert!(c.ok(r#"{"prefix":"version"}"#).starts_with("ceph version 16.2.15"));
+    assert!(c.ok(r#"{"prefix":"version","format":"json"}"#).starts_with(r#"{"version":"ceph version 16.2.15"#));
+    let mut says = |json: &str| {
+        let (r, rs, _) = c.run(json);
+        (r, rs)
+    };
+    let range = r#"{"prefix":"osd blocklist","range":"range","blocklistop":"add","addr":"10.7.0.0/24"}"#;
+    assert!(says(range).1.starts_with("blocklisting cidr:10.7.0.0:0/24 until "));
+    for (json, r, rs) in [
+        (r#"{"prefix":"mon_status"}"#, -22, "unrecognized command"),
+        (r#"{"prefix":"mon metadata","id":"nosuch"}"#, -2, "requested mon not found"),
+        (r#"{"prefix":"mgr metadata","who":"nosuch"}"#, -2, "mgr.nosuch does not exist"),
+        (
+            r#"{"prefix":"osd set-require-min-compat-client","version":"quincy"}"#,
+            -22,
+            "version quincy is not recognized",
+        ),
+        (r#"{"prefix":"auth get","entity":"nosuch"}"#, -22, "invalid entity_auth nosuch"),
+        (r#"{"prefix":"auth rm","entity":"nosuch"}"#, -22, "bad entity name"),
+        (
+            r#"{"prefix":"auth add","entity":"client.a","caps":["mon"]}"#,
+            -22,
+            "bad capabilities request; odd number of arguments",
+        ),
+        (
+            r#"{"prefix":"auth add","entity":"client.a","caps":["mon","nonsense"]}"#,
+            -22,
+            "mon capability parse failed, stopped at 'nonsense' of 'nonsense'",
+        ),
+    ] {
+        assert_eq!(says(json), (r, rs.to_owned()), "{json}");
+    }
+    assert_eq!(says(r#"{"prefix":"config reset","num":99999}"#).0, -22);
+    let listed = c.ok(r#"{"prefix":"osd blocklist ls"}"#);
+    assert!(listed.starts_with("cidr:10.7.0.0:0/24 "), "{listed}");
+}
