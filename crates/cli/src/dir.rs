@@ -148,12 +148,17 @@ impl ClusterDir {
         self.root.join(daemon.to_string())
     }
 
+    /// Sockets and process ids of what runs.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
     pub fn pid_file(&self, daemon: &Daemon) -> PathBuf {
-        self.root.join("run").join(format!("{daemon}.pid"))
+        self.run().join(format!("{daemon}.pid"))
     }
 
     pub fn socket(&self, daemon: &Daemon) -> PathBuf {
-        self.root.join("run").join(format!("{daemon}.asok"))
+        self.run().join(format!("{daemon}.asok"))
     }
 
     pub fn log_file(&self, daemon: &Daemon) -> PathBuf {

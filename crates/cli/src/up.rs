@@ -320,6 +320,10 @@ fn initial_conf(
     for (n, port) in (0..).zip(ports) {
         conf.set(&format!("mon.{}", mon_name(n)), "mon_addr", &mon_addr(port));
     }
+    // Where `ceph daemon osd.0 …` looks.
+    for kind in ["mon", "osd"] {
+        conf.set(kind, "admin_socket", &dir.run().join("$name.asok").display().to_string());
+    }
     conf.set("spirula", "port", &base.to_string());
     conf.set("client", "keyring", &dir.keyring_file().display().to_string());
     conf.set("client", "admin_socket", "");

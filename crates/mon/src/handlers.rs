@@ -78,7 +78,7 @@ impl Mon {
             "osdmap" => (self.state.osdmap.epoch.into(), self.state.first_map.into()),
             "monmap" => (self.monmap().epoch.into(), 1),
             "mgrmap" => (self.mgrmap().epoch.into(), 1),
-            "fsmap" | "mdsmap" => (1, 1),
+            "fsmap" | "mdsmap" => (crate::fsmap::EPOCH.into(), 1),
             // As in Ceph, an unknown name is not answered.
             _ => return,
         };

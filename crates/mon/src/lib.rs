@@ -24,6 +24,7 @@ mod commands;
 mod config_db;
 mod core;
 mod forward;
+mod fsmap;
 mod handlers;
 mod health;
 mod members;

@@ -38,6 +38,7 @@ impl Mon {
                 "config" => self.send_config(cx, conn),
                 "mgrmap" => self.send_mgrmap(cx, conn),
                 "servicemap" => self.send_servicemap(cx, conn),
+                "fsmap" => self.send_fsmap(cx, conn),
                 other if other.starts_with("log-") => self.send_log(cx, conn),
                 _ => {}
             }

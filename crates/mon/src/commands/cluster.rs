@@ -10,6 +10,7 @@ use types::{EntityName, errno};
 use super::{Cmd, CmdResult, Handler, Reply, age, fail, osd};
 use crate::change::Space;
 use crate::core::Mon;
+use crate::fsmap;
 use crate::state::meta;
 
 pub fn handler(prefix: &str) -> Option<Handler> {
@@ -350,7 +351,7 @@ fn report(c: &mut Cmd) -> CmdResult {
         .with("osdmap_last_committed", map.epoch)
         .with("osd_metadata", Dump::arr("osd", osds))
         .with("crushmap", osdmap::dump_crush(&map.crush))
-        .with("fsmap", fsmap())
+        .with("fsmap", fsmap::dump())
         .with("mdsmap_first_committed", 1u8)
         .with("mdsmap_last_committed", 1u8)
         .with("auth", auth)
@@ -385,47 +386,15 @@ fn fs_ls(c: &mut Cmd) -> CmdResult {
     ))
 }
 
-fn fsmap() -> Dump {
-    let incompat = [
-        ("feature_1", "base v0.20"),
-        ("feature_2", "client writeable ranges"),
-        ("feature_3", "default file layouts on dirs"),
-        ("feature_4", "dir inode in separate object"),
-        ("feature_5", "mds uses versioned encoding"),
-        ("feature_6", "dirfrag is stored in omap"),
-        ("feature_8", "no anchor table"),
-        ("feature_9", "file layout v2"),
-        ("feature_10", "snaprealm v2"),
-    ];
-    let incompat = Dump::Object(incompat.into_iter().map(|(k, v)| (k.into(), v.into())).collect());
-    let compat = Dump::obj().with("compat", Dump::obj()).with("ro_compat", Dump::obj()).with("incompat", incompat);
-    let flags = Dump::obj().with("enable_multiple", true).with("ever_enabled_multiple", true);
-    Dump::obj()
-        .with("epoch", 1u8)
-        .with("default_fscid", -1i8)
-        .with("compat", compat)
-        .with("feature_flags", flags)
-        .with("standbys", Dump::arr("standby", Vec::<Dump>::new()))
-        .with("filesystems", Dump::arr("filesystem", Vec::<Dump>::new()))
-}
-
 fn mds_stat(c: &mut Cmd) -> CmdResult {
-    let tree =
-        || Dump::obj().with("fsmap", fsmap()).with("mdsmap_first_committed", 1u8).with("mdsmap_last_committed", 1u8);
+    let tree = || {
+        Dump::obj().with("fsmap", fsmap::dump()).with("mdsmap_first_committed", 1u8).with("mdsmap_last_committed", 1u8)
+    };
     Ok(c.dump_or("mds_stat", tree, String::new))
 }
 
 fn fs_dump(c: &mut Cmd) -> CmdResult {
-    let text = || {
-        let compat = "compat={},rocompat={},incompat={1=base v0.20,2=client writeable ranges,3=default file layouts on \
-                      dirs,4=dir inode in separate object,5=mds uses versioned encoding,6=dirfrag is stored in \
-                      omap,8=no anchor table,9=file layout v2,10=snaprealm v2}";
-        format!(
-            "e1\nenable_multiple, ever_enabled_multiple: 1,1\ndefault compat: {compat}\nlegacy client fscid: -1\n \n\
-             No filesystems configured\n"
-        )
-    };
-    Ok(c.dump_or("fsmap", fsmap, text).and_says("dumped fsmap epoch 1"))
+    Ok(c.dump_or("fsmap", fsmap::dump, fsmap::text).and_says("dumped fsmap epoch 1"))
 }
 
 impl Mon {
