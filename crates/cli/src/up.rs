@@ -538,4 +538,14 @@ mod tests {
         assert!(e.to_string().contains("did you mean osd_heartbeat_grace?"), "{e}");
         assert!(parse_set(&["osd_heartbeat_grace=6".into()]).is_ok());
     }
+
+    #[test]
+    fn the_sockets_of_daemons_are_where_ceph_s_client_looks() {
+        let dir = ClusterDir::new(Path::new("/c")).unwrap();
+        let options = UpOptions { osds: 3, mons: 1, port: None, osd_size: 1 << 30, set: vec![] };
+        let conf = initial_conf(&dir, &options, &BTreeMap::new(), Uuid::default(), 21_000);
+        let told = conf.get("osd.0", "admin_socket").map(|path| path.replace("$name", "osd.0"));
+        assert_eq!(told, Some(dir.socket(&"osd.0".parse().unwrap()).display().to_string()));
+        assert_eq!(conf.get("client.admin", "admin_socket"), Some(""), "clients have none");
+    }
 }
