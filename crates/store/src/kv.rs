@@ -1,18 +1,23 @@
 //! The checkpointed metadata: ordered rows behind [`KvBase`], kept by `redb`.
 //!
-//! Each value carries the crc32c of its key and itself: redb checks its pages when it repairs, not when
-//! it reads, and a store must never serve what it cannot vouch for.
+//! redb checks its pages when it repairs, not when it reads, and a store must never serve what it cannot vouch for. So
+//!
+//! - each value carries the crc32c of its key and itself;
+//! - all pages are checked when a store is opened ([`RedbBase::open_checked`]): a key that changed is no longer found,
+//!   and a wrong branch leads past rows that are there;
+//! - a page that is read again must be what it was then, or what was written since (`Backend`).
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
-use crate::crc::crc32c_of;
+use crate::crc::{crc32c, crc32c_of};
 use crate::device::BlockDevice;
 use crate::overlay::Overlay;
+use crate::scratch;
 
 /// What rows are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +57,8 @@ pub enum KvError {
     Db(String),
     #[error("metadata: a row of table {0:?} does not match its checksum")]
     BadCrc(Table),
+    #[error("metadata: the tree in `kv` is damaged; `spirula store fsck` tells more, `repair` mends what can be")]
+    Damaged,
 }
 
 fn db(e: impl fmt::Display) -> KvError {
@@ -100,8 +107,21 @@ impl fmt::Debug for RedbBase {
 }
 
 impl RedbBase {
+    /// Opens what was found whole.
+    ///
+    /// # Errors
+    /// [`KvError::Damaged`] if it is not; nothing was changed then.
+    pub fn open_checked(device: Arc<dyn BlockDevice>, cache_bytes: usize) -> Result<Self, KvError> {
+        // On a copy: redb's check mends what it finds, which may take it back to an earlier state.
+        if !Self::open(scratch::over_one(&device), cache_bytes)?.check()? {
+            return Err(KvError::Damaged);
+        }
+        Self::open(device, cache_bytes)
+    }
+
     pub fn open(device: Arc<dyn BlockDevice>, cache_bytes: usize) -> Result<Self, KvError> {
-        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(device)).map_err(db)?;
+        let backend = Backend { device, sums: Mutex::default() };
+        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(db)?;
         let base = Self { view: RwLock::new(None), db };
         if base.refresh().is_err() {
             base.make_tables()?;
@@ -221,28 +241,158 @@ impl KvBase for RedbBase {
     }
 }
 
+const PAGE: usize = 4096;
+/// So often a page is read before it counts as damaged.
+const READ_TRIES: usize = 3;
+
+/// The checksum of a page; never 0.
+fn sum(page: &[u8]) -> u32 {
+    crc32c(page).max(1)
+}
+
 /// Our devices as redb wants them.
+///
+/// Invariant: `sums` has the checksum of each page that was written whole, or read, since this was made; 0 stands for
+/// one that is not known. redb reads no page while it writes it.
 #[derive(Debug)]
-struct Backend(Arc<dyn BlockDevice>);
+struct Backend {
+    device: Arc<dyn BlockDevice>,
+    sums: Mutex<Vec<u32>>,
+}
+
+impl Backend {
+    fn sums(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.sums.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
+    /// The first page of these that is not what it was.
+    fn changed(&self, first: usize, pages: &[u8]) -> Option<usize> {
+        (first..).zip(pages.chunks_exact(PAGE)).find_map(|(n, page)| {
+            let found = sum(page);
+            let mut sums = self.sums();
+            if sums.len() <= n {
+                sums.resize(n + 1, 0);
+            }
+            let known = std::mem::replace(&mut sums[n], found);
+            if known != 0 && known != found {
+                sums[n] = known;
+                return Some(n);
+            }
+            None
+        })
+    }
+
+    fn forget(&self, off: u64, end: u64) {
+        let mut sums = self.sums();
+        let pages = off as usize / PAGE..(end as usize).div_ceil(PAGE).min(sums.len());
+        if let Some(pages) = sums.get_mut(pages) {
+            pages.fill(0);
+        }
+    }
+}
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.len())
+        Ok(self.device.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, out)
+        let mut bad = None;
+        for _ in 0..READ_TRIES {
+            self.device.read_at(offset, out)?;
+            bad = match offset.is_multiple_of(PAGE as u64) {
+                true => self.changed(offset as usize / PAGE, out),
+                false => None,
+            };
+            if bad.is_none() {
+                return Ok(());
+            }
+        }
+        let page = bad.unwrap_or_default();
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("page {page} of `kv` is not what was written")))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.device.set_len(len)?;
+        self.forget(len, u64::MAX);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        self.device.sync()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
+        self.forget(offset, offset + data.len() as u64);
+        self.device.write_at(offset, data)?;
+        if offset.is_multiple_of(PAGE as u64) {
+            self.changed(offset as usize / PAGE, data);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Lost, SimDevice, SimDisk};
+
+    const ROWS: u32 = 3000;
+
+    fn row(i: u32) -> (Vec<u8>, Bytes) {
+        (format!("key of some length {:08x}", i.wrapping_mul(0x9e37_79b9)).into_bytes(), Bytes::from(vec![i as u8; 60]))
+    }
+
+    fn filled() -> SimDisk {
+        let disk = SimDisk::new();
+        let base = RedbBase::open(disk.kv.clone(), 1 << 20).unwrap();
+        for part in 0..3 {
+            let mut rows = Overlay::default();
+            (part * ROWS / 3..(part + 1) * ROWS / 3).map(row).for_each(|(k, v)| rows.set(Table::Omap, k, Some(v)));
+            base.apply(&rows, Mark::default()).unwrap();
+        }
+        disk
+    }
+
+    /// Copies of a disk, and where in its metadata a bit shall flip.
+    fn cases(disk: &SimDisk) -> impl Iterator<Item = (Arc<SimDevice>, u64, u8)> {
+        let offs = (0..disk.kv.len()).step_by(9973);
+        offs.map(|off| (disk.crash(Lost::None, &mut |_| 0).kv.clone(), off, 1 << (off % 8)))
+    }
+
+    /// No row is missing or wrong, whatever else happens.
+    fn finds_no_wrong_row(base: &RedbBase) -> bool {
+        let get = |i| {
+            let (key, value) = row(i);
+            base.get(Table::Omap, &key).inspect(|found| assert_eq!(found.as_ref(), Some(&value), "row {i}")).is_ok()
+        };
+        (0..ROWS).filter(|i| !get(*i)).count() == 0
+    }
+
+    #[test]
+    fn a_bit_that_flips_while_nobody_looks_is_found_when_the_store_opens() {
+        let mut noticed = 0;
+        for (hurt, off, mask) in cases(&filled()) {
+            hurt.flip(off, mask);
+            let opened = std::panic::catch_unwind(|| RedbBase::open_checked(hurt.clone(), 1 << 20));
+            match opened {
+                Ok(Ok(base)) => assert!(finds_no_wrong_row(&base)),
+                _ => noticed += 1,
+            }
+        }
+        assert!(noticed > 10, "{noticed}");
+    }
+
+    #[test]
+    fn a_bit_that_flips_while_it_is_open_makes_reads_fail_and_never_lie() {
+        let mut noticed = 0;
+        for (hurt, off, mask) in cases(&filled()) {
+            // With no cache to speak of, so that rows are read again.
+            let base = RedbBase::open_checked(hurt.clone(), 0).unwrap();
+            assert!(finds_no_wrong_row(&base));
+            hurt.flip(off, mask);
+            noticed += u32::from(!finds_no_wrong_row(&base));
+        }
+        assert!(noticed > 10, "{noticed}");
     }
 }

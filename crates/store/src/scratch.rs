@@ -24,12 +24,14 @@ struct Over {
 
 /// So that a store can be opened, and its log replayed, without changing it.
 pub fn over(devices: &Devices) -> Devices {
-    let wrap = |below: &Arc<dyn BlockDevice>| -> Arc<dyn BlockDevice> {
-        let len = below.len();
-        let over = Mutex::new(Over { pages: BTreeMap::new(), len, below_len: len });
-        Arc::new(Scratch { below: below.clone(), over })
-    };
-    Devices { block: wrap(&devices.block), wal: wrap(&devices.wal), kv: wrap(&devices.kv) }
+    let Devices { block, wal, kv } = devices;
+    Devices { block: over_one(block), wal: over_one(wal), kv: over_one(kv) }
+}
+
+pub fn over_one(below: &Arc<dyn BlockDevice>) -> Arc<dyn BlockDevice> {
+    let len = below.len();
+    let over = Mutex::new(Over { pages: BTreeMap::new(), len, below_len: len });
+    Arc::new(Scratch { below: below.clone(), over })
 }
 
 impl Scratch {

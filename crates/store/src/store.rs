@@ -197,7 +197,7 @@ impl Store {
         disk: &str,
         superblock: &Superblock,
     ) -> Result<Self, OpenError> {
-        let base: Arc<dyn KvBase> = Arc::new(RedbBase::open(devices.kv.clone(), options.kv_cache_bytes)?);
+        let base: Arc<dyn KvBase> = Arc::new(RedbBase::open_checked(devices.kv.clone(), options.kv_cache_bytes)?);
         let wal = recover(&devices, &*base, superblock)?;
         let mark = base.mark()?;
         let mut layers = Layers::over(base);
