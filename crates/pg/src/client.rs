@@ -160,7 +160,14 @@ impl Waiting {
         self.for_lock.get(head).is_some_and(|ops| !ops.is_empty())
     }
 
-    /// All of them but those that wait for a map, in the order in which they are to go on.
+    /// The clone that an earlier write to this head, a rollback, waits for.
+    fn clone_awaited(&self, head: &HObject) -> Option<&HObject> {
+        let mut clones = self.for_object.iter().filter(|(soid, _)| !soid.is_head() && soid.head() == *head);
+        let by_write = |ops: &VecDeque<ClientOp>| ops.iter().any(|op| op.access.write_ordered());
+        clones.find(|(_, ops)| by_write(ops)).map(|(soid, _)| soid)
+    }
+
+    /// All of them but those that wait for a map or a commit, in the order in which they are to go on.
     fn take_all(&mut self) -> VecDeque<ClientOp> {
         fn drain(map: &mut HashMap<HObject, VecDeque<ClientOp>>) -> Vec<ClientOp> {
             let mut lists: Vec<_> = map.drain().collect();
@@ -168,7 +175,6 @@ impl Waiting {
             lists.into_iter().flat_map(|(_, ops)| ops).collect()
         }
         let mut all = VecDeque::new();
-        all.extend(std::mem::take(&mut self.for_commit).into_values().flatten());
         all.extend(drain(&mut self.for_object));
         all.extend(drain(&mut self.for_lock));
         all.append(&mut self.for_scrub);
@@ -177,6 +183,12 @@ impl Waiting {
         all.append(&mut self.for_readable);
         all.append(&mut self.for_active);
         all
+    }
+
+    /// Whether an op has to wait behind those that wait for room: a write always, a read behind its object's writes.
+    fn is_room_awaited(&self, op: &ClientOp) -> bool {
+        let of_object = |other: &ClientOp| other.msg.hobj.head() == op.msg.hobj.head();
+        op.access.write && self.any_for_room() || self.for_room.iter().any(of_object)
     }
 
     pub fn any_for_room(&self) -> bool {
@@ -223,6 +235,8 @@ impl Pg {
     /// A client's message that arrived at `since` and had to wait for a map or the PG.
     pub fn client_message_since(&mut self, env: &mut Env, conn: ConnId, peer: &Arc<Peer>, msg: Message, since: Now) {
         let (tid, priority) = (msg.tid, msg.priority);
+        // What may go on came first: a client's writes to an object are answered in its order.
+        self.run_ready(env);
         if let Body::MOSDOp(msg) = msg.body {
             let reqid = msg.reqid(peer.name, tid);
             match Access::of(&msg) {
@@ -265,6 +279,11 @@ impl Pg {
     /// on; the client finds it by its request id.
     pub fn conn_reset(&mut self, env: &mut Env, conn: ConnId) {
         self.waiting.retain(|op| op.conn != conn);
+        // Some may have waited only behind a rollback of that client's.
+        let mut clones: Vec<HObject> = self.waiting.for_object.keys().filter(|soid| !soid.is_head()).cloned().collect();
+        clones.sort();
+        clones.iter().for_each(|soid| self.requeue_for_object(soid));
+        self.run_ready(env);
         self.watches.conn_reset(env.now, conn);
         self.backoffs.conn_reset(conn);
         self.finish(env);
@@ -343,22 +362,30 @@ impl Pg {
             return self.execute(env, op);
         }
         let head = op.head();
+        // Behind those who came first, whatever those will have to wait for next.
+        if self.waiting.is_lock_wanted(&head) {
+            op.delayed(env.now, "waiting for rw locks");
+            return self.waiting.for_lock.entry(head).or_default().push_back(op);
+        }
         let absent = self.missing.contains(&head) || self.recovery.is_settling(&head);
         if absent || op.access.write_ordered() && self.missing_loc.needs(&head).is_some() {
             return self.wait_for_object(env, op, head);
         }
-        if op.access.write && self.scrub.blocks(&head) {
+        // Ceph: `objects_blocked_on_degraded_snap`.
+        if op.access.write_ordered()
+            && let Some(clone) = self.waiting.clone_awaited(&head).cloned()
+        {
+            return self.wait_for_object(env, op, clone);
+        }
+        if op.access.write_ordered() && self.scrub.blocks(&head) {
             op.delayed(env.now, "waiting for scrub");
             return self.waiting.for_scrub.push_back(op);
         }
-        if self.waiting.any_for_room() && op.access.write && !op.tries_when_full() {
+        if op.access.write_ordered() && !op.tries_when_full() && self.waiting.is_room_awaited(&op) {
             op.delayed(env.now, "waiting for room");
             return self.waiting.for_room.push_back(op);
         }
-        // Behind those who came first.
-        if op.access.write && self.gives_way_to_backfill(&head)
-            || self.waiting.for_lock.get(&head).is_some_and(|l| !l.is_empty())
-        {
+        if op.access.write && self.gives_way_to_backfill(&head) {
             op.delayed(env.now, "waiting for rw locks");
             return self.waiting.for_lock.entry(head).or_default().push_back(op);
         }
@@ -611,9 +638,10 @@ impl Pg {
         }
     }
 
-    pub(crate) fn requeue_for_commit(&mut self, version: EVersion) {
+    /// Repetitions of a write are answered with it, before the write behind it is.
+    pub(crate) fn answer_repetitions(&mut self, env: &mut Env, version: EVersion) {
         while let Some(entry) = self.waiting.for_commit.first_entry().filter(|e| *e.key() <= version) {
-            self.waiting.ready.extend(entry.remove());
+            entry.remove().into_iter().for_each(|op| self.admit(env, op));
         }
     }
 
@@ -638,7 +666,10 @@ impl Pg {
         self.release_all_backoffs(env);
         self.waiting.laggy = false;
         self.waiting.wait = false;
-        let mut ops: VecDeque<ClientOp> = self.repops.take_ops().into();
+        // What follows repetitions on their connections may be under way already.
+        let repetitions = std::mem::take(&mut self.waiting.for_commit);
+        let mut ops: VecDeque<ClientOp> = repetitions.into_values().flatten().collect();
+        ops.extend(self.repops.take_ops());
         ops.extend(self.reads.take_ops());
         ops.append(&mut self.waiting.take_all());
         self.drop_recovery(env);

@@ -409,7 +409,7 @@ impl Pg {
         }
         self.trim_committed(env, repop.tid);
         self.digest_committed(env, repop.tid);
-        self.requeue_for_commit(repop.version);
+        self.answer_repetitions(env, repop.version);
         self.requeue_for_room();
     }
 

@@ -18,6 +18,8 @@ pub struct Access {
     pub cache: bool,
     /// To be ordered as a write although it is none.
     pub rw_ordered: bool,
+    /// Is carried out only when another OSD has answered: nothing may pass it meanwhile.
+    pub copies: bool,
     /// The client understands positive results and per-op data from writes.
     pub returnvec: bool,
 }
@@ -54,6 +56,7 @@ impl Access {
             }
             // What a watch does depends on the watches that there are.
             OpArgs::Watch { .. } => self.read = true,
+            OpArgs::CopyFrom { .. } => self.copies = true,
             _ => (),
         }
         self.write |= osd_op::is_write(op.op);
@@ -71,7 +74,7 @@ impl Access {
     /// The lock to hold on the object from execution until the op is done (a read) or committed
     /// everywhere (a write).
     pub fn lock(&self) -> Lock {
-        match (self.write_ordered(), self.read) {
+        match (self.write_ordered(), self.read || self.copies) {
             (true, true) => Lock::Exclusive,
             (true, false) => Lock::Write,
             (false, _) => Lock::Read,
@@ -99,5 +102,19 @@ impl Call {
         let class = cls::find(&op.indata[..class_end]).ok_or(EPERM)?;
         let method = class.method(&op.indata[class_end..method_end]).ok_or(EOPNOTSUPP)?;
         Ok(Self { method, input: op.indata.slice(method_end..end) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_write_passes_a_copy_that_is_being_fetched() {
+        let args = OpArgs::CopyFrom { snapid: types::SNAP_HEAD, src_version: 0, flags: 0, src_fadvise_flags: 0 };
+        let mut access = Access::default();
+        access.add(&OsdOp::new(osd_op::op::COPY_FROM, args, "")).unwrap();
+        assert!(access.write && !access.read);
+        assert_eq!(access.lock(), Lock::Exclusive);
     }
 }

@@ -44,6 +44,12 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
         ["send", "get", name] => {
             c.send_op(primary, name, get());
         }
+        // Behind the writes before it.
+        ["send", "get", name, "in_order"] => {
+            c.op_flags = types::osd_flag::RWORDERED;
+            c.send_op(primary, name, get());
+            c.op_flags = 0;
+        }
         ["send", "get", name, "at", snap] => {
             c.read_at = num(snap) as u64;
             c.send_op(primary, name, get());
@@ -276,6 +282,7 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.settle();
         }
         ["order", verb] => c.scrub(verb),
+        ["preemptions", n] => c.cfg.scrub.max_preemptions = num(n) as u64,
         ["inconsistent"] => return Some(c.inconsistent()),
         ["spoil", osd, name] => c.spoil(num(osd), name),
         // Other bytes, with nothing wrong about them.
