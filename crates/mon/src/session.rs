@@ -60,6 +60,10 @@ impl Session {
         if !m.hostname.is_empty() {
             self.host = m.hostname;
         }
+        // A client that wants another level of the log does not take back the one before.
+        if m.what.keys().any(|what| what.starts_with("log-")) {
+            self.subs.retain(|what, _| !what.starts_with("log-") || m.what.contains_key(what));
+        }
         let names = m.what.keys().cloned().collect();
         self.subs.extend(m.what);
         names

@@ -227,7 +227,7 @@ impl Osd {
     ) -> (i32, String, String) {
         let args = match Args::parse(cmd) {
             Ok(args) => args,
-            Err(why) => return (-EINVAL, why, String::new()),
+            Err(_) => return (-EINVAL, "invalid json".to_owned(), String::new()),
         };
         let prefix = args.prefix().to_owned();
         if prefix == "assert" {

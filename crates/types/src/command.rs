@@ -198,23 +198,16 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads a command, whose strings are joined as Ceph does. Words that are not JSON are taken as
-    /// the prefix, as very old clients send them.
+    /// Reads a command, whose strings are joined as Ceph does.
     ///
     /// # Errors
-    /// If it is neither.
+    /// If it is no JSON object, in Ceph's words.
     pub fn parse(cmd: &[String]) -> Result<Self, String> {
         let text = cmd.concat();
         match serde_json::from_str::<Value>(&text) {
             Ok(Value::Object(map)) => Ok(Self { map }),
-            _ if text.trim_start().starts_with('{') || text.trim().is_empty() => {
-                Err("unparseable JSON ".to_owned() + &text)
-            }
-            _ => {
-                let mut map = serde_json::Map::new();
-                map.insert("prefix".to_owned(), cmd.join(" ").into());
-                Ok(Self { map })
-            }
+            Ok(_) => Err("not JSON object ".to_owned() + &text),
+            Err(_) => Err("unparseable JSON ".to_owned() + &text),
         }
     }
 
@@ -320,13 +313,21 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_a_json_object() {
+        let refused = |text: &str| Args::parse(&[text.to_owned()]).unwrap_err();
+        assert_eq!(refused("get_command_descriptions"), "unparseable JSON get_command_descriptions");
+        assert_eq!(refused(""), "unparseable JSON ");
+        assert_eq!(refused("\"x\""), "not JSON object \"x\"");
+        assert_eq!(refused("[]"), "not JSON object []");
+    }
+
+    #[test]
     fn arguments_are_checked_against_the_signature() {
         let args = |json: &str| Args::parse(&[json.to_owned()]).unwrap();
         assert!(CREATE.is_named("osd pool create"));
         assert_eq!(CREATE.check(&args(r#"{"pool":"a","pg_num":"8"}"#)), Ok(()));
         assert!(CREATE.check(&args(r#"{"pool":"a","pg_num":-1}"#)).is_err());
         assert!(CREATE.check(&args(r#"{"pg_num":1}"#)).is_err());
-        assert_eq!(Args::parse(&["status".to_owned()]).unwrap().prefix(), "status");
         assert!(args(r#"{"yes_i_really_mean_it":"--yes-i-really-mean-it"}"#).flag("yes_i_really_mean_it"));
     }
 }

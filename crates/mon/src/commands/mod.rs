@@ -294,6 +294,11 @@ impl Mon {
             Err(why) => return finish(fail(errno::EINVAL, why)),
         };
         let prefix = args.prefix().to_owned();
+        if prefix.is_empty() {
+            let given = args.get("prefix").is_some();
+            let why = if given { "command prefix must not be empty" } else { "command prefix not found" };
+            return finish(fail(errno::EINVAL, why));
+        }
         if prefix == "get_command_descriptions" {
             return finish(Ok(self.descriptions()));
         }
@@ -349,7 +354,9 @@ impl Mon {
 
     /// A command over the admin socket; gives whether it may change state, and what answers it.
     pub(crate) fn admin_command(&self, command: &str) -> (bool, impl FnOnce(&mut Mon, &mut Cx) -> String + use<>) {
-        let cmd = vec![command.to_owned()];
+        let command = command.trim();
+        let is_json = command.starts_with('{');
+        let cmd = vec![if is_json { command.to_owned() } else { Dump::obj().with("prefix", command).to_json() }];
         let run_cmd = cmd.clone();
         let run = move |mon: &mut Mon, cx: &mut Cx| {
             let (r, reply) = mon.run_tell(cx, None, &run_cmd, Bytes::new());

@@ -79,6 +79,38 @@ fn settings_reach_those_whom_they_concern() {
 }
 
 #[test]
+fn who_wants_another_level_of_the_log_hears_no_more_of_the_one_before() {
+    let mut c = Cluster::new();
+    let conn = c.client();
+    c.send(conn, subscribe(&[("log-info", 0, 0)]));
+    c.ok(r#"{"prefix":"log","logtext":["one"]}"#);
+    let is_log = |b: &Body| matches!(b, Body::MLog(_));
+    assert!(c.received(conn).iter().any(is_log));
+    // As librados does: it asks for the new one, and only forgets the other.
+    c.send(conn, subscribe(&[("log-error", 0, 0)]));
+    c.ok(r#"{"prefix":"log","logtext":["two"]}"#);
+    assert!(!c.received(conn).iter().any(is_log));
+    c.send(conn, subscribe(&[("log-info", 0, 0)]));
+    c.ok(r#"{"prefix":"log","logtext":["three"]}"#);
+    assert!(c.received(conn).iter().any(is_log));
+}
+
+#[test]
+fn what_is_no_command_is_refused_in_ceph_s_words() {
+    let mut c = Cluster::new();
+    for (text, why) in [
+        ("get_command_descriptions", "unparseable JSON get_command_descriptions"),
+        ("", "unparseable JSON "),
+        ("[]", "not JSON object []"),
+        ("{}", "command prefix not found"),
+        (r#"{"prefix":""}"#, "command prefix must not be empty"),
+    ] {
+        let (r, rs, _) = c.run(text);
+        assert_eq!((r, rs.as_str()), (-22, why));
+    }
+}
+
+#[test]
 fn versions_and_pings_are_answered() {
     let mut c = Cluster::new();
     let conn = c.client();
