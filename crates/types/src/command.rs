@@ -248,7 +248,11 @@ impl Args {
 
     pub fn i64(&self, name: &str) -> Option<i64> {
         match self.get(name)? {
-            Value::Number(n) => n.as_i64().or_else(|| n.as_f64().filter(|f| f.fract() == 0.0).map(|f| f as i64)),
+            // What does not fit is no number, rather than the largest.
+            Value::Number(n) => {
+                let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 9.0e18;
+                n.as_i64().or_else(|| n.as_f64().filter(whole).map(|f| f as i64))
+            }
             Value::String(s) => s.trim().parse().ok(),
             _ => None,
         }

@@ -439,10 +439,11 @@ fn purge(c: &mut Cmd) -> CmdResult {
 }
 
 fn setmaxosd(c: &mut Cmd) -> CmdResult {
-    let new = c.args.i64("newmax").and_then(|n| OsdId::try_from(n).ok()).unwrap_or(-1);
+    let asked = c.args.i64("newmax").unwrap_or(-1);
+    let new = OsdId::try_from(asked).unwrap_or(-1);
     let most = c.mon.config.i64("mon_max_osd");
     if new < 0 || i64::from(new) > most {
-        return fail(errno::ERANGE, format!("cannot set max_osd to {new} which is > conf.mon_max_osd ({most})"));
+        return fail(errno::ERANGE, format!("cannot set max_osd to {asked} which is > conf.mon_max_osd ({most})"));
     }
     let map = c.mon.map();
     if let Some(osd) = (new..map.max_osd()).find(|osd| map.exists(*osd)) {
@@ -497,9 +498,11 @@ fn blocklist(c: &mut Cmd) -> CmdResult {
     }
 }
 
+/// At the most the last moment that there is a stamp for: who blocks for ever does not mean not at all.
 fn plus(now: UTime, secs: f64) -> UTime {
-    let span = std::time::Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or_default();
-    UTime::from_duration(now.to_duration().saturating_add(span))
+    let last = UTime { sec: u32::MAX, nsec: 0 }.to_duration();
+    let span = std::time::Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(last);
+    UTime::from_duration(now.to_duration().saturating_add(span).min(last))
 }
 
 fn blocklist_clear(c: &mut Cmd) -> CmdResult {

@@ -60,7 +60,8 @@ fn detail_of(map: &OsdMap, id: PoolId) -> Dump {
 
 fn create(c: &mut Cmd) -> CmdResult {
     let name = c.arg("pool")?;
-    let number = |arg: &str| c.args.i64(arg).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let number =
+        |arg: &str| c.args.i64(arg).map_or(0, |n| u32::try_from(n).unwrap_or(if n < 0 { 0 } else { u32::MAX }));
     let mut rule = c.args.text("rule").unwrap_or_default();
     let kind = c.args.text("pool_type").unwrap_or_else(|| "replicated".to_owned());
     // For replicated pools the place of the profile may hold the rule.

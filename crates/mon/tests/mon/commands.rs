@@ -154,3 +154,21 @@ fn what_is_said_of_the_version_a_range_and_unknown_names_is_what_ceph_says() {
     let listed = c.ok(r#"{"prefix":"osd blocklist ls"}"#);
     assert!(listed.starts_with("cidr:10.7.0.0:0/24 "), "{listed}");
 }
+
+#[test]
+fn a_number_that_is_too_large_is_refused_and_not_taken_for_another() {
+    let mut c = Cluster::with_osds(3);
+    for (json, r) in [
+        (r#"{"prefix":"osd pool create","pool":"p","pg_num":5000000000}"#, -34),
+        (r#"{"prefix":"osd pool create","pool":"p","pg_num":8,"pgp_num":5000000000}"#, -34),
+        (r#"{"prefix":"osd pool create","pool":"p","pg_num":99999999999999999999}"#, -22),
+        (r#"{"prefix":"osd setmaxosd","newmax":5000000000}"#, -34),
+    ] {
+        let (got, rs, _) = c.run(json);
+        assert_eq!(got, r, "{json}: {rs}");
+    }
+    assert_eq!(c.ok(r#"{"prefix":"osd pool ls"}"#), "");
+    let add = r#"{"prefix":"osd blocklist","blocklistop":"add","addr":"1.2.3.4:5/6","expire":1e300}"#;
+    let (_, rs, _) = c.run(add);
+    assert!(rs.contains("until 2106-"), "{rs}");
+}
