@@ -3,6 +3,7 @@
 use ::rados::{Reply, Request};
 use types::PoolStat;
 use types::dump::Dump;
+use types::errno::ENOENT;
 
 use super::{Failure, Options, Outcome, failed};
 
@@ -17,10 +18,7 @@ struct Row {
 pub(super) fn df(o: &Options) -> Outcome {
     let mut session = o.connect.open()?;
     let map = session.latest_map()?;
-    let names: Vec<String> = match &o.pool {
-        Some(name) => vec![name.clone()],
-        None => map.pool_names.values().cloned().collect(),
-    };
+    let names = asked(map.pool_names.values(), o.pool.as_deref())?;
     let stats = match session.call(Request::PoolStats(names.clone()))? {
         Reply::PoolStats(stats) => stats,
         Reply::Failed(errno) => return Err(failed("error fetching pool stats", errno)),
@@ -56,6 +54,15 @@ pub(super) fn df(o: &Options) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The pools to tell of: one that is there, or all.
+fn asked<'a>(all: impl Iterator<Item = &'a String>, only: Option<&str>) -> Result<Vec<String>, Failure> {
+    let names: Vec<String> = all.filter(|name| only.is_none_or(|only| only == *name)).cloned().collect();
+    match only {
+        Some(name) if names.is_empty() => Err(failed(format!("error opening pool {name}"), ENOENT)),
+        _ => Ok(names),
+    }
 }
 
 fn dump_row(r: &Row) -> Dump {
@@ -134,6 +141,15 @@ fn bytes_text(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_that_is_not_there_is_an_error_and_not_an_empty_list() {
+        let all = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(asked(all.iter(), None).unwrap(), all);
+        assert_eq!(asked(all.iter(), Some("b")).unwrap(), ["b"]);
+        let Failure(text, code) = asked(all.iter(), Some("nosuch")).unwrap_err();
+        assert_eq!((text.as_str(), code), ("error opening pool nosuch: (2) No such file or directory", 1));
+    }
 
     #[test]
     fn sizes_are_written_as_ceph_writes_them() {
