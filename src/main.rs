@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match cli::run(&command, &Binary) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(e) => {
-            eprintln!("spirula: {e:#}");
+            cli::complain!("spirula: {e:#}");
             ExitCode::FAILURE
         }
     }

@@ -30,7 +30,7 @@ pub fn run(command: &MonCommand) -> Result<i32> {
     for osd in from_osds {
         let before = found.full.len();
         collect(osd, &mut found).with_context(|| format!("looking for maps in {}", osd.display()))?;
-        println!("{}: {} maps that were not known yet", osd.display(), found.full.len() - before);
+        cli::say!("{}: {} maps that were not known yet", osd.display(), found.full.len() - before);
     }
     let (fsid, addr) = daemon::mon_identity(&dir, &daemon)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -48,9 +48,9 @@ pub fn run(command: &MonCommand) -> Result<i32> {
     let mut conf = dir.conf()?;
     conf.set("global", "mon_host", &format!("[{addr}]"));
     write_file(&dir.conf_file(), &conf.to_text())?;
-    println!("{daemon} has the OSD maps of epochs {first} to {newest}. Not recovered:");
-    LOST.iter().for_each(|lost| println!("  - {lost}"));
-    println!("`spirula start {daemon} --dir {dir}` starts it.");
+    cli::say!("{daemon} has the OSD maps of epochs {first} to {newest}. Not recovered:");
+    LOST.iter().for_each(|lost| cli::say!("  - {lost}"));
+    cli::say!("`spirula start {daemon} --dir {dir}` starts it.");
     Ok(0)
 }
 

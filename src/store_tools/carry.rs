@@ -25,7 +25,7 @@ pub fn export(store: &Store, pgid: &str, file: &Path, skip_unreadable: bool) -> 
         Err(_) => drop(fs::remove_file(&unfinished)),
     }
     let totals = result?;
-    println!("pg {pgid} is in {}: {totals}", file.display());
+    cli::say!("pg {pgid} is in {}: {totals}", file.display());
     Ok(0)
 }
 
@@ -34,7 +34,7 @@ fn write(store: &Store, origin: carry::Head, file: &Path, skip_unreadable: bool)
     let mut out = BufWriter::with_capacity(1 << 20, out);
     let done = carry::export(store, origin, &mut out)?;
     for (oid, why) in &done.unreadable {
-        eprintln!("unreadable: {oid}: {why}");
+        cli::complain!("unreadable: {oid}: {why}");
     }
     if !done.unreadable.is_empty() && !skip_unreadable {
         bail!(
@@ -60,7 +60,7 @@ pub fn import(at: &StoreArg, file: &Path, dry_run: bool, force: bool) -> Result<
     let whoami = offline.superblock.whoami;
     let admitted = offline.admit(&head, force).with_context(|| format!("pg {pgid} is not imported"))?;
     if dry_run {
-        println!("pg {pgid} of osd.{} could come into osd.{whoami}: {totals}", head.whoami);
+        cli::say!("pg {pgid} of osd.{} could come into osd.{whoami}: {totals}", head.whoami);
         return Ok(0);
     }
     let submit = &mut |txn| commit(&store, &txn);
@@ -69,8 +69,8 @@ pub fn import(at: &StoreArg, file: &Path, dry_run: bool, force: bool) -> Result<
     }
     carry::import(read()?, &store, admitted.bits, admitted.extra, submit)?;
     store.close()?;
-    println!("pg {pgid} of osd.{} is in osd.{whoami}: {totals}. Start osd.{whoami}: the PG peers anew.", head.whoami);
-    println!(
+    cli::say!("pg {pgid} of osd.{} is in osd.{whoami}: {totals}. Start osd.{whoami}: the PG peers anew.", head.whoami);
+    cli::say!(
         "If the PG then still waits (`ceph pg {pgid} query`, blocked_by) for OSDs that will not come back: `ceph osd lost`."
     );
     Ok(0)
@@ -95,13 +95,13 @@ pub fn remove_pg(at: &StoreArg, pgid: &str, yes: bool) -> Result<i32> {
         true => "no other OSD served it: this may be the last copy; export it first".to_owned(),
         false => format!("osd.{} served it too", others.join(", osd.")),
     };
-    println!("osd.{whoami} holds {objects} objects of pg {pgid}, {stands}; at epoch {} {others}", offline.map.epoch);
+    cli::say!("osd.{whoami} holds {objects} objects of pg {pgid}, {stands}; at epoch {} {others}", offline.map.epoch);
     if !yes {
-        println!("nothing was removed: --yes removes this copy");
+        cli::say!("nothing was removed: --yes removes this copy");
         return Ok(0);
     }
     let removed = carry::remove_pg(id, &store, &mut |txn| commit(&store, &txn))?;
     store.close()?;
-    println!("removed pg {pgid} with {removed} objects from osd.{whoami}");
+    cli::say!("removed pg {pgid} with {removed} objects from osd.{whoami}");
     Ok(0)
 }

@@ -54,14 +54,14 @@ pub fn store_dir(dir: &Path) -> Result<PathBuf> {
 fn fsck(dir: &Path) -> Result<i32> {
     let findings = store::fsck(dir);
     for finding in &findings {
-        println!("{finding}");
+        cli::say!("{finding}");
     }
     if findings.iter().any(|f| f.1 == store::Mend::InUse) {
-        println!("its OSD must be stopped first; of one that runs, `ceph pg deep-scrub PG` tells");
+        cli::say!("its OSD must be stopped first; of one that runs, `ceph pg deep-scrub PG` tells");
     } else if findings.is_empty() {
-        println!("{}: no findings", dir.display());
+        cli::say!("{}: no findings", dir.display());
     } else {
-        println!("`spirula store repair --dir {}` says what can be done", dir.display());
+        cli::say!("`spirula store repair --dir {}` says what can be done", dir.display());
     }
     Ok(i32::from(!findings.is_empty()))
 }
@@ -69,12 +69,12 @@ fn fsck(dir: &Path) -> Result<i32> {
 fn repair(dir: &Path, dry_run: bool) -> Result<i32> {
     let done = store::repair(dir, dry_run).with_context(|| format!("cannot repair the store in {}", dir.display()))?;
     let verb = if dry_run { "would mend" } else { "mended" };
-    done.mended.iter().for_each(|line| println!("{verb}: {line}"));
+    done.mended.iter().for_each(|line| cli::say!("{verb}: {line}"));
     for (line, help) in &done.left {
-        println!("left: {line}\n      {help}");
+        cli::say!("left: {line}\n      {help}");
     }
     if done.mended.is_empty() && done.left.is_empty() {
-        println!("{}: no findings, nothing to do", dir.display());
+        cli::say!("{}: no findings, nothing to do", dir.display());
     }
     Ok(i32::from(!done.left.is_empty()))
 }

@@ -32,7 +32,7 @@ impl Which<'_> {
 
 pub fn list_pgs(store: &Store) -> Result<i32> {
     let held = store.collections().into_iter().filter_map(|c| if let Coll::Pg(id) = c { Some(id) } else { None });
-    println!("{:<10} {:>8} {:>14} {:>8} {:>8}  STATE", "PG", "OBJECTS", "LAST_UPDATE", "EPOCH", "MISSING");
+    cli::say!("{:<10} {:>8} {:>14} {:>8} {:>8}  STATE", "PG", "OBJECTS", "LAST_UPDATE", "EPOCH", "MISSING");
     for id in held {
         let mut objects = 0_u64;
         let counted = carry::for_each_object::<ReadError>(store, Coll::Pg(id), |_| {
@@ -44,10 +44,10 @@ pub fn list_pgs(store: &Store) -> Result<i32> {
             (Ok(()), Ok(s)) => {
                 let update = s.info.last_update.to_string();
                 let state = if s.info.is_incomplete() { "being backfilled" } else { state(s.deleting) };
-                println!("{:<10} {objects:>8} {update:>14} {:>8} {:>8}  {state}", id.to_string(), s.epoch, s.missing);
+                cli::say!("{:<10} {objects:>8} {update:>14} {:>8} {:>8}  {state}", id.to_string(), s.epoch, s.missing);
             }
-            (Err(e), _) => println!("{:<10} its objects cannot be listed: {e}", id.to_string()),
-            (_, Err(e)) => println!("{:<10} {objects:>8}  its record cannot be read: {e}", id.to_string()),
+            (Err(e), _) => cli::say!("{:<10} its objects cannot be listed: {e}", id.to_string()),
+            (_, Err(e)) => cli::say!("{:<10} {objects:>8}  its record cannot be read: {e}", id.to_string()),
         }
     }
     Ok(0)
@@ -57,8 +57,8 @@ pub fn list(store: &Store, pgid: &str) -> Result<i32> {
     let coll = Coll::Pg(pg_in(store, pgid)?);
     carry::for_each_object::<ReadError>(store, coll, |oid| {
         match store.stat(coll, &oid) {
-            Ok(stat) => println!("{oid} {}", stat.map_or(0, |s| s.size)),
-            Err(e) => println!("{oid} unreadable: {e}"),
+            Ok(stat) => cli::say!("{oid} {}", stat.map_or(0, |s| s.size)),
+            Err(e) => cli::say!("{oid} unreadable: {e}"),
         }
         Ok(())
     })?;
@@ -88,23 +88,23 @@ pub fn remove(at: &StoreArg, pgid: &str, which: &Which<'_>, yes: bool) -> Result
     let whoami = offline.superblock.whoami;
     let keys = store.omap_range(coll, &oid, None, usize::MAX).map_or(0, |(keys, _)| keys.len());
     let bytes = store.stat(coll, &oid)?.map_or(0, |s| s.size);
-    println!("osd.{whoami} holds {oid}: {bytes} bytes, {keys} omap keys");
+    cli::say!("osd.{whoami} holds {oid}: {bytes} bytes, {keys} omap keys");
     if oid.hobj.is_head() {
         let clones = carry::clones_of(&store, coll, &oid.hobj);
         if clones > 0 {
-            println!("its {clones} clones stay, without the head that says what they are");
+            cli::say!("its {clones} clones stay, without the head that says what they are");
         }
     }
     let others: Vec<_> = offline.acting(id.pgid).into_iter().filter(|o| *o != whoami).map(|o| o.to_string()).collect();
     match others.is_empty() {
-        true => println!("at epoch {} no other OSD serves pg {pgid}: the object would be LOST", offline.map.epoch),
-        false => println!(
+        true => cli::say!("at epoch {} no other OSD serves pg {pgid}: the object would be LOST", offline.map.epoch),
+        false => cli::say!(
             "osd.{} serve pg {pgid}, too: `ceph pg deep-scrub {pgid}` will find it missing, `ceph pg repair {pgid}` bring it back",
             others.join(", osd.")
         ),
     }
     if !yes {
-        println!("nothing was removed: --yes removes it");
+        cli::say!("nothing was removed: --yes removes it");
         return Ok(0);
     }
     let mut txn = Transaction::new();
@@ -112,7 +112,7 @@ pub fn remove(at: &StoreArg, pgid: &str, which: &Which<'_>, yes: bool) -> Result
     carry::with_snap_index(&store, coll, &mut txn)?;
     commit(&store, &txn).map_err(anyhow::Error::msg)?;
     store.close()?;
-    println!("removed {} from {coll}", which.name);
+    cli::say!("removed {} from {coll}", which.name);
     Ok(0)
 }
 
@@ -153,9 +153,9 @@ pub fn corrupt(at: &StoreArg, pgid: &str, which: &Which<'_>, damage: &Damage<'_>
     commit(&store, &txn).map_err(anyhow::Error::msg)?;
     store.close()?;
     match damage {
-        Damage::Random(Corrupt::Data) => println!("overwrote the first {CORRUPT_BYTES} bytes of {object} in {coll}"),
-        Damage::Random(what) => println!("spoilt {what:?} of {object} in {coll}"),
-        other => println!("did {other:?} to {object} in {coll}"),
+        Damage::Random(Corrupt::Data) => cli::say!("overwrote the first {CORRUPT_BYTES} bytes of {object} in {coll}"),
+        Damage::Random(what) => cli::say!("spoilt {what:?} of {object} in {coll}"),
+        other => cli::say!("did {other:?} to {object} in {coll}"),
     }
     Ok(0)
 }

@@ -45,6 +45,21 @@ MOMENTS = [0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8]
 
 
 @test
+def a_reader_that_leaves_is_no_error(t):
+    """As with `spirula up | head -1`."""
+    with Cluster(t.binary) as c:
+        for words, rc in ((('up', '--dir', c.dir), 0), (('stop', 'osd.2', '--dir', c.dir), 0),
+                          (('start', 'osd.2', '--dir', c.dir), 0), (('start', 'osd.77', '--dir', c.dir), 1)):
+            reader, writer = os.pipe()
+            os.close(reader)
+            with os.fdopen(writer, 'w') as closed:
+                errors = closed if rc else subprocess.PIPE
+                p = subprocess.run([c.binary, *words], stdout=closed, stderr=errors, text=True, timeout=60)
+            assert (p.returncode, p.stderr or '') == (rc, ''), (words, p.returncode, p.stderr)
+        assert is_healthy(c) or c.wait('health', lambda: is_healthy(c))
+
+
+@test
 def ctrl_c_during_up_leaves_nothing_or_a_cluster_that_up_takes_over(t):
     with_nothing = with_cluster = 0
     for moment in MOMENTS:

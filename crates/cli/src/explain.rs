@@ -62,7 +62,7 @@ pub fn run(args: &ExplainArgs) -> Result<i32> {
     let report = match explain(&Facts::decode(&answers), what) {
         Ok(report) => report,
         Err(unknown) => {
-            eprintln!("spirula: {unknown}");
+            crate::complain!("spirula: {unknown}");
             return Ok(errno::ENOENT);
         }
     };

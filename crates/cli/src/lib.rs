@@ -4,6 +4,17 @@
 //! a process of this same program that was given the hidden command `run-daemon`. What a daemon does
 //! once it runs is not known here: the binary hands it in ([`Programs`]).
 
+/// As `println!`, but whoever reads may leave: what was begun is brought to its end all the same.
+#[macro_export]
+macro_rules! say {
+    ($($arg:tt)*) => { $crate::write_line(&mut std::io::stdout().lock(), format_args!($($arg)*)) };
+}
+/// As `eprintln!`, see [`say!`].
+#[macro_export]
+macro_rules! complain {
+    ($($arg:tt)*) => { $crate::write_line(&mut std::io::stderr().lock(), format_args!($($arg)*)) };
+}
+
 pub mod args;
 pub mod asok;
 pub mod conf;
@@ -41,6 +52,13 @@ const STOP_PATIENCE: Duration = Duration::from_secs(40);
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// See [`say!`].
+#[doc(hidden)]
+pub fn write_line(out: &mut dyn std::io::Write, text: std::fmt::Arguments<'_>) {
+    // Nobody is left who could be told of an error.
+    let _ = out.write_fmt(format_args!("{text}\n"));
+}
+
 /// Runs one command and gives the exit code.
 ///
 /// # Errors
@@ -55,8 +73,8 @@ pub fn run(command: &Command, programs: &dyn Programs) -> Result<i32> {
         Command::Start { daemon, dir } => start(&dir.dir, daemon)?,
         Command::Stop { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGTERM, STOP_PATIENCE)?,
         Command::Kill { daemon, dir } => end_one(&dir.dir, daemon, libc::SIGKILL, KILL_PATIENCE)?,
-        Command::AddOsd { dir } => println!("{}", up::add_osd(&dir.dir)?),
-        Command::AddMon { dir } => println!("{}", mons::add(&dir.dir)?),
+        Command::AddOsd { dir } => say!("{}", up::add_osd(&dir.dir)?),
+        Command::AddMon { dir } => say!("{}", mons::add(&dir.dir)?),
         Command::RmMon { daemon, dir } => mons::rm(&dir.dir, daemon)?,
         Command::Drill { name, keep } => return drill::run(name.as_deref(), *keep),
         Command::RunDaemon { daemon, dir } => {
@@ -81,7 +99,7 @@ fn down(path: &Path) -> Result<()> {
     let (mons, osds): (Vec<Daemon>, Vec<Daemon>) =
         daemons.into_iter().filter(|d| process::pid(&dir, d).is_some()).partition(|d| matches!(d, Daemon::Mon(_)));
     if mons.is_empty() && osds.is_empty() {
-        println!("nothing runs in {dir}");
+        say!("nothing runs in {dir}");
         return Ok(());
     }
     let count = mons.len() + osds.len();
@@ -101,7 +119,7 @@ fn down(path: &Path) -> Result<()> {
             bail!("{}", failed.join("; "));
         }
     }
-    println!("stopped {count} daemons; the data is kept in {dir}");
+    say!("stopped {count} daemons; the data is kept in {dir}");
     Ok(())
 }
 
@@ -124,13 +142,13 @@ pub fn start(path: &Path, name: &str) -> Result<()> {
     let held = lock::take(&dir, "start")?;
     process::wait_dead(&dir, &daemon, START_PATIENCE)?;
     if process::pid(&dir, &daemon).is_some() {
-        println!("{daemon} runs already");
+        say!("{daemon} runs already");
         return Ok(());
     }
     let mut child = process::spawn(&dir, &daemon)?;
     drop(held);
     process::wait_ready(&dir, &daemon, &mut child, START_PATIENCE)?;
-    println!("started {daemon}");
+    say!("started {daemon}");
     Ok(())
 }
 
@@ -141,9 +159,9 @@ fn end_one(path: &Path, name: &str, signal: i32, patience: Duration) -> Result<(
     let did = process::end(&dir, &daemon, signal, patience)?;
     let _ = std::fs::remove_file(dir.pid_file(&daemon));
     match (did, signal) {
-        (false, _) => println!("{daemon} was not running"),
-        (true, libc::SIGKILL) => println!("killed {daemon}"),
-        (true, _) => println!("stopped {daemon}"),
+        (false, _) => say!("{daemon} was not running"),
+        (true, libc::SIGKILL) => say!("killed {daemon}"),
+        (true, _) => say!("stopped {daemon}"),
     }
     Ok(())
 }

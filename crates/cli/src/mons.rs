@@ -58,7 +58,7 @@ pub fn rm(path: &Path, name: &str) -> Result<()> {
     let data = dir.data(&daemon);
     std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
     let _ = std::fs::remove_file(dir.pid_file(&daemon));
-    println!("removed {daemon}");
+    say!("removed {daemon}");
     Ok(())
 }
 

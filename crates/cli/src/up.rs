@@ -81,12 +81,12 @@ pub fn up(path: &Path, asked: &Asked) -> Result<i32> {
     }
     if !dir.holds_cluster() {
         dir.remove_rest();
-        eprintln!("spirula: interrupted: there was no cluster yet, and nothing is left of it in {dir}");
+        complain!("spirula: interrupted: there was no cluster yet, and nothing is left of it in {dir}");
         return Ok(interrupt::EXIT_CODE);
     }
     let daemons = dir.daemons()?;
     let running = daemons.iter().filter(|d| process::pid(&dir, d).is_some()).count();
-    eprintln!(
+    complain!(
         "spirula: interrupted: {running} of {} daemons run in {dir}; `spirula up --dir {dir}` goes on from there, \
          `spirula down --dir {dir}` stops them",
         daemons.len()
@@ -121,13 +121,13 @@ fn up_in(dir: &ClusterDir, asked: &Asked) -> Result<()> {
     daemons.iter().try_for_each(|d| process::wait_answering(dir, d, START_PATIENCE))?;
     let stopped: Vec<&Daemon> = daemons.iter().filter(|d| process::pid(dir, d).is_none()).collect();
     if stopped.is_empty() {
-        println!("the cluster in {dir} runs already; nothing was changed");
+        say!("the cluster in {dir} runs already; nothing was changed");
         return Ok(());
     }
     start_all(dir, &stopped)?;
     drop(held);
     let health = wait_healthy(dir)?;
-    println!(
+    say!(
         "{health} after {:.1} s: {} OSDs, {} in {dir}",
         started.elapsed().as_secs_f64(),
         daemons.iter().filter(|d| matches!(d, Daemon::Osd(_))).count(),
@@ -141,10 +141,10 @@ fn up_in(dir: &ClusterDir, asked: &Asked) -> Result<()> {
 }
 
 fn print_usage(dir: &ClusterDir) {
-    println!("  export CEPH_CONF={}", dir.conf_file().display());
-    println!("  ceph -s                                      # or: spirula ceph -s");
-    println!("  ceph osd pool create data && rados -p data put greeting /etc/hostname");
-    println!("  spirula down --dir {dir}");
+    say!("  export CEPH_CONF={}", dir.conf_file().display());
+    say!("  ceph -s                                      # or: spirula ceph -s");
+    say!("  ceph osd pool create data && rados -p data put greeting /etc/hostname");
+    say!("  spirula down --dir {dir}");
 }
 
 /// `up` starts what is there. What it is asked to change of it is not ignored: it says what does that.

@@ -324,11 +324,11 @@ fn show(o: &Options, reply: &CommandReply, prefix: &str) -> Result<i32> {
     }
     std::io::stdout().flush().ok();
     if reply.r < 0 {
-        eprintln!("Error {}: {}", errno::name(reply.r).unwrap_or("Unknown"), reply.rs);
+        crate::complain!("Error {}: {}", errno::name(reply.r).unwrap_or("Unknown"), reply.rs);
         return Ok(-reply.r);
     }
     if !reply.rs.is_empty() {
-        eprintln!("{prefix}{}", reply.rs);
+        crate::complain!("{prefix}{}", reply.rs);
     }
     Ok(0)
 }

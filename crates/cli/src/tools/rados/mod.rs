@@ -325,7 +325,7 @@ pub fn run(args: &[String]) -> Result<i32> {
         Ok(()) => Ok(0),
         Err(Failure(text, code)) => {
             if !text.is_empty() {
-                eprintln!("{text}");
+                crate::complain!("{text}");
             }
             Ok(code)
         }

@@ -316,7 +316,7 @@ fn omap_key(ctx: &mut Ctx, command: &str, oid: &str, at: &str) -> Outcome {
 fn show_or_save(ctx: &Ctx, n: usize, name: &str, bytes: &[u8]) -> Outcome {
     match ctx.o.words.get(n + 1) {
         Some(file) => {
-            eprintln!("Writing to {file}");
+            crate::complain!("Writing to {file}");
             Ok(write_output(file, bytes)?)
         }
         None => {
