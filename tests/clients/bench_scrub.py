@@ -2,6 +2,8 @@
 
 The share is of what one stream of direct reads of 4 MiB gets from the same disk: all copies lie on it, so three times
 the pool's data are read. From the order for every PG to the last PG's new deep-scrub stamp.
+What clients lose is measured against the mean of before and after: small writes slow down as a store fills, scrub or
+no scrub.
 """
 import mmap
 import os
@@ -75,14 +77,16 @@ def measure(cluster, label):
     took = scrub(cluster)
     out[SHARE] = 3 * MB / took / disk
     print('%-5s %-42s %.0f of %.0f MB/s: %.0f %%' % (label, SHARE, 3 * MB / took, disk, 100 * out[SHARE]), flush=True)
-    before = iops(small_writes(cluster, 12).communicate()[0], 2, 12)
+    alone = lambda: iops(small_writes(cluster, 12).communicate()[0], 2, 12)
+    before = alone()
     client = small_writes(cluster, 60)
     time.sleep(3)
     took = scrub(cluster, 10)
     client.terminate()
     during = iops(client.communicate()[0], 4, 3 + int(took))
-    out[LOST] = 1 - during / before if during and before else None
-    print('%-5s %-42s %s' % (label, LOST, '?' if out[LOST] is None else '%.0f %% (%.0f, then %.0f IOPS)' % (
-        100 * out[LOST], before, during)), flush=True)
+    after = alone()
+    out[LOST] = 1 - 2 * during / (before + after) if during and before and after else None
+    print('%-5s %-42s %s' % (label, LOST, '?' if out[LOST] is None else '%.0f %% (%.0f, then %.0f, without again %.0f '
+                             'IOPS)' % (100 * out[LOST], before, during, after)), flush=True)
     cluster.remove_pool(POOL)
     return out

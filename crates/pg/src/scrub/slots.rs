@@ -6,7 +6,7 @@
 //!
 //! Nothing is held back while no client is served. Beside clients the chunks that an OSD leads come one at a time,
 //! and after each it rests many times as long as the chunk took: every member reads its copy for it, so that with
-//! three copies about a tenth of a disk's time goes to scrubs.
+//! three copies about a sixteenth of a disk's time goes to scrubs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use types::SpgId;
 const ORDERED_MAX: usize = 8;
 
 /// How many times a chunk's time is rested after it, beside clients, and for how long at most.
-const REST_TIMES: u32 = 29;
+const REST_TIMES: u32 = 49;
 const REST_MAX: Duration = Duration::from_secs(2);
 /// Clients that were served so lately are there.
 const CLIENTS_LAST: Duration = Duration::from_secs(3);
@@ -236,8 +236,9 @@ mod tests {
         assert_eq!(slots.begin_chunk(ms(1000)), Ok(()));
         assert_eq!(slots.begin_chunk(ms(1010)), Err(ms(1000) + REST_MAX));
         slots.end_chunk(ms(1020), ms(1000));
-        assert_eq!(slots.begin_chunk(ms(1030)), Err(ms(1020 + 20 * 29)));
-        assert_eq!(slots.begin_chunk(ms(1600)), Ok(()));
+        let rested = ms(1020) + ms(20) * REST_TIMES;
+        assert_eq!(slots.begin_chunk(ms(1030)), Err(rested));
+        assert_eq!(slots.begin_chunk(rested), Ok(()));
         assert_eq!(slots.begin_chunk(ms(4000)), Ok(()), "the clients are gone");
     }
 }
