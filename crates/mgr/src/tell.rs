@@ -68,22 +68,14 @@ impl Mgr {
         let tree = match prefix {
             "get_command_descriptions" => types::command::own_descriptions(commands()),
             "help" => types::command::help(commands()),
-            "version" => Dump::obj()
-                .with("version", version::SHORT)
-                .with("release", version::RELEASE)
-                .with("release_type", "stable"),
+            "version" => version::dump(),
             "git_version" => Dump::obj().with("git_version", version::SHA),
             "mgr_status" => Dump::obj().with("mgrmap_epoch", self.map_epoch()).with("initialized", true),
             "perf dump" => self.perf().picked(args.str("logger"), args.str("counter")),
             "perf schema" => self.perf().perf_schema(),
             "perf histogram dump" | "perf histogram schema" => self.perf().loggers(),
-            "perf reset" => {
-                let which = args.str("var").unwrap_or_default();
-                match which == "all" || self.perf().get(which).is_some() {
-                    true => Dump::obj().with("success", format!("perf reset {which}")),
-                    false => Dump::obj().with("error", format!("Not find: {which}")),
-                }
-            }
+            // What it counts are states, not sums: there is nothing to begin anew.
+            "perf reset" => self.perf().perf_reset(args.str("var").unwrap_or_default()),
             // Its lines are in its monitor's log, which answers the same.
             "log dump" | "log flush" | "log reopen" => Dump::obj(),
             other => return Err((EINVAL, format!("'{other}' is in the table but not answered"))),

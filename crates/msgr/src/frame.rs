@@ -15,8 +15,8 @@
 //!   the receive buffer.
 
 use bytes::{Bytes, BytesMut};
+use types::crc32c;
 
-use crate::crc::crc32c;
 use crate::error::ProtocolError;
 use crate::tx::TxQueue;
 

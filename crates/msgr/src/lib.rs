@@ -15,7 +15,6 @@
 mod auth;
 mod connection;
 mod control;
-mod crc;
 mod error;
 mod frame;
 mod message;
@@ -31,7 +30,6 @@ pub use connection::{ConnEvent, Connection, Side};
 pub use control::{
     AuthBadMethod, AuthDone, AuthRequest, ClientIdent, Control, FLAG_LOSSY, Hello, Reconnect, ServerIdent,
 };
-pub use crc::crc32c;
 pub use error::{LinkError, ProtocolError};
 pub use frame::{Codec, Frame, FrameReader, Limits, Tag, put_frame};
 pub use message::{MessageFrame, Received, open_message, put_message};

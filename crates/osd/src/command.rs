@@ -280,7 +280,7 @@ impl Osd {
         Ok(match prefix {
             "get_command_descriptions" => Reply::Tree(types::command::own_descriptions(commands())),
             "help" => Reply::Tree(types::command::help(commands())),
-            "version" => Reply::Tree(version()),
+            "version" => Reply::Tree(types::version::dump()),
             "status" => Reply::Tree(self.status()),
             "pg" | "query" | "list_unfound" | "mark_unfound_lost" => {
                 match if prefix == "pg" { args.str("cmd").unwrap_or_default() } else { prefix } {
@@ -465,11 +465,4 @@ impl Osd {
         put("osd_objectstore", "spirula".to_owned());
         m
     }
-}
-
-fn version() -> Dump {
-    Dump::obj()
-        .with("version", types::version::short())
-        .with("release", types::version::RELEASE)
-        .with("release_type", "stable")
 }

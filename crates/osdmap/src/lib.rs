@@ -17,7 +17,6 @@ mod build;
 mod cluster;
 mod codec;
 mod crc;
-pub use crc::crc32c;
 mod crush_dump;
 mod dump;
 mod features;

@@ -205,7 +205,7 @@ pub fn describe_all(state: &State) -> String {
 fn describe(o: &Object) -> String {
     let show = |v: &[u8]| match std::str::from_utf8(v) {
         Ok(text) if text.len() <= 24 => text.to_owned(),
-        _ => format!("{} bytes {:08x}", v.len(), msgr::crc32c(0, v)),
+        _ => format!("{} bytes {:08x}", v.len(), types::crc32c(0, v)),
     };
     let pairs =
         |m: &BTreeMap<String, Vec<u8>>| m.iter().map(|(k, v)| format!("{k}={}", show(v))).collect::<Vec<_>>().join(" ");

@@ -40,7 +40,7 @@ impl Trace {
     }
 
     fn mix_bytes(&mut self, bytes: &[u8]) {
-        let crc = msgr::crc32c(0, bytes);
+        let crc = types::crc32c(0, bytes);
         self.mix(u64::from(crc) ^ ((bytes.len() as u64) << 32));
     }
 

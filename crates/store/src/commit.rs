@@ -84,19 +84,6 @@ pub struct Committer {
     moves: Mutex<u64>,
 }
 
-/// Why the second writer ended.
-enum SecondFailed {
-    Write(std::io::Error),
-    /// Told already.
-    Chore(String),
-}
-
-impl From<std::io::Error> for SecondFailed {
-    fn from(e: std::io::Error) -> Self {
-        Self::Write(e)
-    }
-}
-
 /// A batch that is durable.
 #[derive(Debug, Default)]
 pub struct Committed {
@@ -386,11 +373,11 @@ impl Committer {
     /// The second writer of large data, until the store stops or fails. It also settles small data, and lets the log's
     /// file grow, so that commits need not wait for either.
     pub fn data_loop(&self) -> Result<(), String> {
-        let ended = self.data.write_all(&*self.shared.devices.block, || self.do_chores().map_err(SecondFailed::Chore));
-        ended.map_err(|e| match e {
-            SecondFailed::Write(e) => self.data_failed(Some(e)),
-            SecondFailed::Chore(why) => why,
-        })
+        // A chore that fails ends the store, and the writer with it.
+        let mut chores = Ok(());
+        let written = self.data.write_all(&*self.shared.devices.block, || chores = self.do_chores());
+        written.map_err(|e| self.data_failed(Some(e)))?;
+        chores
     }
 
     fn do_chores(&self) -> Result<(), String> {

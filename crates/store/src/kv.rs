@@ -57,8 +57,8 @@ pub enum KvError {
     Db(String),
     #[error("metadata: a row of table {0:?} does not match its checksum")]
     BadCrc(Table),
-    #[error("metadata: the tree in `kv` is damaged; `spirula store fsck` tells more, `repair` mends what can be")]
-    Damaged,
+    #[error("metadata: the tree in `kv` is damaged{0}; `spirula store repair` says what helps")]
+    Damaged(String),
 }
 
 fn db(e: impl fmt::Display) -> KvError {
@@ -113,10 +113,11 @@ impl RedbBase {
     /// [`KvError::Damaged`] if it is not; nothing was changed then.
     pub fn open_checked(device: Arc<dyn BlockDevice>, cache_bytes: usize) -> Result<Self, KvError> {
         // On a copy: redb's check mends what it finds, which may take it back to an earlier state.
-        if !Self::open(scratch::over_one(&device), cache_bytes)?.check()? {
-            return Err(KvError::Damaged);
+        match Self::open(scratch::over_one(&device), cache_bytes)?.check() {
+            Ok(true) => Self::open(device, cache_bytes),
+            Ok(false) => Err(KvError::Damaged(String::new())),
+            Err(e) => Err(KvError::Damaged(format!(" ({e})"))),
         }
-        Self::open(device, cache_bytes)
     }
 
     pub fn open(device: Arc<dyn BlockDevice>, cache_bytes: usize) -> Result<Self, KvError> {

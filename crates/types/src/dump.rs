@@ -117,6 +117,15 @@ impl Dump {
         }
     }
 
+    /// What `perf reset` says of a tree of counters: all of it, or the logger that was named, counts from 0 again.
+    #[must_use]
+    pub fn perf_reset(&self, which: &str) -> Self {
+        match which == "all" || self.get(which).is_some() {
+            true => Self::obj().with("success", format!("perf reset {which}")),
+            false => Self::obj().with("error", format!("Not find: {which}")),
+        }
+    }
+
     /// What `perf schema` says of a tree of counters: of each its type (Ceph: `PERFCOUNTER_U64`, and with
     /// `PERFCOUNTER_LONGRUNAVG` of those that are a sum and a count).
     #[must_use]

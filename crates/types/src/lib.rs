@@ -9,6 +9,7 @@
 
 pub mod addr;
 pub mod command;
+mod crc;
 pub mod dump;
 mod dumps;
 pub mod errno;
@@ -45,6 +46,7 @@ pub mod time;
 pub mod version;
 
 pub use addr::{AddrType, EntityAddr, EntityAddrVec};
+pub use crc::crc32c;
 pub use dumps::pg_autoscale_mode_name;
 pub use flags::{osd_state, osdmap_flag, pg_state};
 pub use hobject::{GHObject, HObject, NO_GEN, SNAP_DIR, SNAP_HEAD};

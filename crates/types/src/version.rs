@@ -1,5 +1,7 @@
 //! What we call ourselves: honest, and in the form that those who parse Ceph's version expect.
 
+use crate::dump::Dump;
+
 /// The release whose protocol and commands we speak.
 pub const RELEASE: &str = "pacific";
 
@@ -11,6 +13,11 @@ pub const SHA: &str = match option_env!("SPIRULA_SHA") {
     Some(sha) => sha,
     None => "0000000000000000000000000000000000000000",
 };
+
+/// What a daemon answers that is told `version`.
+pub fn dump() -> Dump {
+    Dump::obj().with("version", SHORT).with("release", RELEASE).with("release_type", "stable")
+}
 
 /// `16.2.15-spirula-0.1.0`.
 pub fn short() -> String {

@@ -47,7 +47,9 @@ fn reasons(f: &Facts, pgs: &[PgId], flag: &str) -> (Vec<String>, Vec<Advice>) {
     }
     let unclean = pgs.iter().filter(|id| f.pgs.get(id).is_some_and(|pg| !pg.is_clean())).count();
     if unclean > 0 {
-        why.push(format!("{} of them {} not clean, and is scrubbed when it is", unclean, words::is(unclean)));
+        let is = words::is(unclean);
+        let when = if unclean == 1 { "it is" } else { "they are" };
+        why.push(format!("{unclean} of them {is} not clean, and {is} scrubbed when {when}"));
     }
     if why.is_empty() {
         why.push(
@@ -61,7 +63,7 @@ fn reasons(f: &Facts, pgs: &[PgId], flag: &str) -> (Vec<String>, Vec<Advice>) {
 
 fn finding(f: &Facts, pgs: Vec<PgId>, flag: &str, verb: &str) -> Finding {
     let (why, mut advice) = reasons(f, &pgs, flag);
-    let held_up = f.flags.contains(flag) || !advice.is_empty();
+    let held_up = !advice.is_empty();
     let clean = pgs.iter().filter(|id| f.pgs.get(id).is_some_and(crate::facts::PgFacts::is_clean));
     advice.extend(clean.take(2).map(|id| Advice {
         command: Command::scrub(verb, *id),

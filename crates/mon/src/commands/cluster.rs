@@ -364,7 +364,7 @@ fn report(c: &mut Cmd) -> CmdResult {
         .with("paxos", paxos);
     let reply = c.dump("report", &d);
     // So that whoever gets it by mail can tell whether it is whole; Ceph's seed is the monitors' old port.
-    let crc = osdmap::crc32c(6789, &reply.data);
+    let crc = types::crc32c(6789, &reply.data);
     Ok(reply.and_says(format!("report {crc}")))
 }
 

@@ -67,9 +67,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
 }
 
 fn version_(c: &mut Cmd) -> CmdResult {
-    let d =
-        Dump::obj().with("version", version::SHORT).with("release", version::RELEASE).with("release_type", "stable");
-    Ok(c.dump("version", &d))
+    Ok(c.dump("version", &version::dump()))
 }
 
 /// The commit is part of the version's text.
@@ -230,11 +228,7 @@ fn perf_histogram(c: &mut Cmd) -> CmdResult {
 /// What this monitor counts are states, not sums: there is nothing to begin anew.
 fn perf_reset(c: &mut Cmd) -> CmdResult {
     let which = c.arg("var")?;
-    let said = match which == "all" || perf(c).get(&which).is_some() {
-        true => Dump::obj().with("success", format!("perf reset {which}")),
-        false => Dump::obj().with("error", format!("Not find: {which}")),
-    };
-    Ok(c.dump("perf_reset", &said))
+    Ok(c.dump("perf_reset", &perf(c).perf_reset(&which)))
 }
 
 fn perf_schema(c: &mut Cmd) -> CmdResult {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use msgr::{
     AuthBadMethod, AuthRequest, Codec, Config, Control, Event, Frame, FrameReader, Hello, Limits, LinkError, Messenger,
-    ProtocolError, Tag, TxQueue, crc32c, open_message, put_frame,
+    ProtocolError, Tag, TxQueue, open_message, put_frame,
 };
-use types::EntityAddr;
+use types::{EntityAddr, crc32c};
 
 use crate::golden::unhex;
 use crate::pair::{addr, lossy, name};

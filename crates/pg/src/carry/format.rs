@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use denc::{ByteStr, Decode, DecodeError, Decoder, Encode, Encoder, from_bytes, to_bytes};
-use types::{EVersion, Epoch, GHObject, OsdId, SnapId, SpgId, Uuid, features};
+use types::{EVersion, Epoch, GHObject, OsdId, SnapId, SpgId, Uuid, crc32c, features};
 
 pub(super) const MAGIC: &[u8; 8] = b"SPIRPGE1";
 /// A frame is written in pieces of about this size; one row may be larger.
@@ -191,11 +191,9 @@ impl Frame {
 
 /// Of a frame at its place in the file.
 fn checksum(number: u64, head: &[u8; 8], body: &[u8]) -> u32 {
-    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    digest.update(&number.to_le_bytes());
-    digest.update(head);
-    digest.update(body);
-    digest.finalize() as u32
+    // With the usual inversions at both ends.
+    let before = crc32c(u32::MAX, &number.to_le_bytes());
+    !crc32c(crc32c(before, head), body)
 }
 
 /// Counts what passes, so that the end can be made and checked.

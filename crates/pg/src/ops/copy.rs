@@ -447,7 +447,7 @@ impl Fetch {
         if !self.cursor.is_complete() {
             return Ok(false);
         }
-        let intact = self.got.data_digest.is_none_or(|crc| crc == super::digest::crc32c(u32::MAX, &self.data));
+        let intact = self.got.data_digest.is_none_or(|crc| crc == types::crc32c(u32::MAX, &self.data));
         if self.data.len() as u64 == piece.size && intact { Ok(true) } else { Err(EIO) }
     }
 }

@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use denc::Encoder;
 use messages::OpResult;
+use types::crc32c;
 use types::errno::{EINVAL, MAX_ERRNO};
 use types::osd_op::{OpArgs, checksum_type};
 
-use super::digest::{crc32c, xxh32, xxh64};
+use super::digest::{xxh32, xxh64};
 use super::exec::{Exec, Step, Stop, kib};
 use super::{Blocked, ReadRange};
 

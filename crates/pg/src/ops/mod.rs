@@ -42,7 +42,6 @@ mod write;
 
 pub use access::Access;
 pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
-pub(crate) use digest::crc32c;
 pub use digest_info::{record_digests, record_snapset};
 pub use trim::{TrimError, trim_clone};
 

@@ -4,9 +4,8 @@ use bytes::{Bytes, BytesMut};
 use os::TxOp;
 use types::errno::{EEXIST, EFBIG, EINVAL, ENOENT};
 use types::pool::flag;
-use types::{SnapId, object_flag, op, op_flag};
+use types::{SnapId, crc32c, object_flag, op, op_flag};
 
-use super::digest::crc32c;
 use super::exec::{Exec, Step, decoded, kib};
 use crate::watch::Effect;
 

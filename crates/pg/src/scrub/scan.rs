@@ -10,10 +10,9 @@ use bytes::Bytes;
 use denc::{ByteStr, Encoder};
 use node::{Level, Token};
 use os::{Coll, ReadError};
-use types::{EVersion, GHObject, HObject, ScrubMap, ScrubObject};
+use types::{EVersion, GHObject, HObject, ScrubMap, ScrubObject, crc32c};
 
 use crate::env::{Env, PgOutput};
-use crate::ops::crc32c;
 
 /// So many objects are read at once.
 const READS_MAX: usize = 4;

@@ -23,8 +23,8 @@ pub(super) struct Monitors {
 fn sum(payload: &Payload) -> u32 {
     match payload {
         Payload::Opening => 1,
-        Payload::Data(data) => msgr::crc32c(2, data),
-        Payload::Members(members) => members.iter().fold(3, |sum, id| msgr::crc32c(sum, &id.to_le_bytes())),
+        Payload::Data(data) => types::crc32c(2, data),
+        Payload::Members(members) => members.iter().fold(3, |sum, id| types::crc32c(sum, &id.to_le_bytes())),
     }
 }
 
@@ -51,7 +51,7 @@ impl Invariant for Monitors {
             assert!(*newest <= map.epoch, "mon.{name} went back from map {newest} to {}", map.epoch);
             if *newest < map.epoch {
                 *newest = map.epoch;
-                let seen = msgr::crc32c(0, &map.encode_canonical());
+                let seen = types::crc32c(0, &map.encode_canonical());
                 let known = *self.maps.entry(map.epoch).or_insert(seen);
                 assert_eq!(known, seen, "mon.{name} has another map {}", map.epoch);
             }

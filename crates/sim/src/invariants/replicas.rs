@@ -109,7 +109,7 @@ fn describe(content: Option<&Content>) -> String {
     format!(
         "{} bytes (crc {:#x}), attrs {names:?}, header of {}, omap {keys:?}, {info:?}",
         data.len(),
-        msgr::crc32c(0, data),
+        types::crc32c(0, data),
         header.len()
     )
 }

@@ -1,10 +1,9 @@
 //! Data: reading, writing, sizes, limits. From the lab's suite `rados_io`.
 
 use types::errno::{EEXIST, EFBIG, EINVAL, EMSGSIZE, ENAMETOOLONG, ENOENT, EOPNOTSUPP};
-use types::{LogOp, object_flag, op_flag};
+use types::{LogOp, crc32c, object_flag, op_flag};
 
 use super::*;
-use crate::ops::digest::crc32c;
 
 #[test]
 fn writes_overlay_each_other_and_reads_stop_at_the_end() {

@@ -19,5 +19,6 @@ mod tests {
     fn the_sum_is_that_of_ceph() {
         assert_eq!(crc32c(0, b"foo bar baz"), 4_119_623_852);
         assert_eq!(crc32c(1234, b"foo bar baz"), 881_700_046);
+        assert_eq!(crc32c(u32::MAX, b"123456789") ^ u32::MAX, 0xe306_9283);
     }
 }
