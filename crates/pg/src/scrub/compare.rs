@@ -9,8 +9,8 @@
 //! 2. The log's newest entry for the object says its version, or that it is deleted. A copy at another version
 //!    missed a write.
 //! 3. If all copies that are left are alike, they are right.
-//! 4. Of those that differ, those are right whose data a digest in their info proves, if they are alike.
-//! 5. Else those of which more than half of all copies are alike.
+//! 4. Of those that differ, those with the newest info are right if more than half of all copies are as they are.
+//! 5. Else those of the newest whose data and omap the digests in their info prove, if they are alike.
 //!
 //! If none of that decides, nobody does: [`Verdict::Undecided`] says why.
 
@@ -95,7 +95,7 @@ struct Copy<'a> {
     oi: Option<ObjectInfo>,
     errors: u64,
     words: Vec<String>,
-    /// A digest in its info says that the data is right.
+    /// Digests in its info say that data and omap are right.
     proven: bool,
     /// A digest in its info says that data or omap is wrong.
     contradicted: bool,
@@ -140,8 +140,8 @@ impl<'a> Copy<'a> {
         let data = oi.test_flag(object_flag::DATA_DIGEST) && o.digest_present;
         let omap = oi.test_flag(object_flag::OMAP_DIGEST) && o.omap_digest_present;
         self.contradicted = data && oi.data_digest != o.digest || omap && oi.omap_digest != o.omap_digest;
-        // Without an omap there is nothing to prove of it.
-        let omap_is_known = omap || o.object_omap_keys == 0;
+        // An omap that was never there needs no proof. One that was may have been lost.
+        let omap_is_known = omap || !oi.test_flag(object_flag::OMAP) && o.object_omap_keys == 0;
         self.proven = data && omap_is_known && !self.contradicted;
         let (size, said) = (o.size, oi.size);
         if size != said {
@@ -236,15 +236,16 @@ fn choose<'a, 'b>(good: &[&'a Copy<'b>], all: usize) -> Option<Vec<&'a Copy<'b>>
     if first.len() == good.len() {
         return Some(first);
     }
-    // One that missed its last writes is as it once was, and its digest says so.
+    // One that missed its last writes is as it once was: its digests hold, and others may have missed them too.
     let newest = good.iter().map(|c| c.version()).max();
-    let proven: Vec<&Copy> = good.iter().copied().filter(|c| c.proven && Some(c.version()) == newest).collect();
-    if let Some(one) = proven.first()
-        && proven.iter().all(|c| c.is_like(one))
-    {
-        return Some(like(one));
+    let newest = || good.iter().copied().filter(|c| Some(c.version()) == newest);
+    if let Some(most) = newest().map(like).find(|alike| alike.len() * 2 > all) {
+        return Some(most);
     }
-    good.iter().map(|c| like(c)).find(|alike| alike.len() * 2 > all)
+    // No digest is over the attributes: it proves a copy only where no number of others says otherwise.
+    let proven: Vec<&Copy> = newest().filter(|c| c.proven).collect();
+    let one = proven.first()?;
+    proven.iter().all(|c| c.is_like(one)).then(|| like(one))
 }
 
 /// What Ceph would report of it; `None` if nothing is wrong.
@@ -436,6 +437,30 @@ pub(crate) fn describe(oi: &ObjectInfo) -> String {
 mod tests {
     use super::*;
 
+    /// Changes the info that a copy carries.
+    fn with_info(o: &ScrubObject, change: impl FnOnce(&mut ObjectInfo)) -> ScrubObject {
+        let mut oi = info_of(o).expect("it has one");
+        change(&mut oi);
+        let mut o = o.clone();
+        o.attrs.insert(OI_ATTR.into(), denc::to_bytes(&oi, u64::MAX));
+        o
+    }
+
+    /// A copy whose data is what its info says, and that has an omap of which its info says nothing but that.
+    fn with_omap() -> ScrubObject {
+        let o = ScrubObject {
+            digest_present: true,
+            omap_digest_present: true,
+            omap_digest: 7,
+            object_omap_keys: 2,
+            ..copy_at(2, false)
+        };
+        with_info(&o, |oi| {
+            oi.set_flag(object_flag::DATA_DIGEST | object_flag::OMAP);
+            oi.data_digest = o.digest;
+        })
+    }
+
     fn copy_at(version: u64, read_error: bool) -> ScrubObject {
         let soid = HObject { oid: "a".into(), pool: 1, snap: types::SNAP_HEAD, ..HObject::default() };
         let oi = ObjectInfo { soid, version: EVersion { epoch: 3, version }, size: 0, ..ObjectInfo::default() };
@@ -447,7 +472,7 @@ mod tests {
     }
 
     /// What two members hold of one object whose last write in the log is 3'2.
-    fn verdict(copies: [ScrubObject; 2]) -> Verdict {
+    fn verdict<const N: usize>(copies: [ScrubObject; N]) -> Verdict {
         let oi: ObjectInfo = from_bytes(copies[0].attrs[OI_ATTR.as_bytes()].clone()).expect("just made");
         let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
         judge(&copies, &[], Logged::At(EVersion { epoch: 3, version: 2 })).0
@@ -458,5 +483,35 @@ mod tests {
         assert!(matches!(verdict([copy_at(2, true), copy_at(1, false)]), Verdict::Undecided(_)));
         assert!(matches!(verdict([copy_at(2, false), copy_at(1, false)]), Verdict::Replace { .. }));
         assert_eq!(verdict([copy_at(2, false), copy_at(2, false)]), Verdict::Sound);
+    }
+    #[test]
+    fn a_copy_whose_omap_is_gone_is_not_right_because_nothing_is_left_to_prove() {
+        let sound = with_omap();
+        let lost = ScrubObject { omap_digest: u32::MAX, object_omap_keys: 0, ..sound.clone() };
+        let expected = Verdict::Replace { good: vec![1, 2], bad: vec![0], version: EVersion { epoch: 3, version: 2 } };
+        assert_eq!(verdict([lost.clone(), sound.clone(), sound.clone()]), expected);
+        assert!(matches!(verdict([lost, sound]), Verdict::Undecided(_)));
+    }
+
+    #[test]
+    fn one_proven_copy_outweighs_another_but_not_two_that_are_alike() {
+        let two = with_omap();
+        let one = with_info(&two, |oi| {
+            oi.set_flag(object_flag::OMAP_DIGEST);
+            oi.omap_digest = 7;
+        });
+        let (good, bad, version) = (vec![0], vec![1], EVersion { epoch: 3, version: 2 });
+        assert_eq!(verdict([one.clone(), two.clone()]), Verdict::Replace { good, bad, version });
+        let (good, bad) = (vec![1, 2], vec![0]);
+        assert_eq!(verdict([one, two.clone(), two]), Verdict::Replace { good, bad, version });
+    }
+
+    #[test]
+    fn two_old_copies_do_not_replace_a_newer_one_of_which_the_log_knows_no_more() {
+        let (newer, older) = (copy_at(2, false), copy_at(1, false));
+        let copies = [newer, older.clone(), older];
+        let oi = info_of(&copies[0]).expect("it has one");
+        let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
+        assert!(matches!(judge(&copies, &[], Logged::Nothing).0, Verdict::Undecided(_)));
     }
 }
