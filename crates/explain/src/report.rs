@@ -175,6 +175,7 @@ fn pg(f: &Facts, id: PgId) -> String {
     };
     let where_ = match pg.acting[..] {
         [] => "on no OSD".to_owned(),
+        _ if pg.once.is_some() => format!("and mapped to no OSD; {} had it last", words::osds(&pg.acting)),
         _ => format!("on {}, {} of {size} copies", words::osds(&pg.acting), pg.acting.len()),
     };
     let name = f.pool_name(id.pool);

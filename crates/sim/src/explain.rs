@@ -364,7 +364,7 @@ fn in_a_copy(mut copy: Run, this: &Try) {
 
 /// One command again, with the last lines of its trace if it fails.
 pub fn again(seed: u64, look: usize, text: &str, lines: usize) {
-    let mut first = until(seed, look, Trace::default());
+    let mut first = until(seed, look, Trace::keeping(lines));
     let this =
         std::mem::take(&mut first.last).into_iter().find(|t| t.text == text).expect("it was called safe at this look");
     in_a_copy(until(seed, look, Trace::keeping(lines)), &this);

@@ -45,6 +45,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         if !others.is_empty() {
             evidence.push(format!("classes: {}", words::list(&others)));
         }
+        evidence.extend(super::once(f, &pgs));
         evidence.extend(down_osds_of(f, *id).iter().map(|osd| super::whereabouts(f, *osd)));
         found.push(Finding {
             cause: "device-rule",
@@ -55,7 +56,7 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
             ),
             evidence,
             data: match places {
-                0 if pgs.iter().all(|id| f.pgs[id].is_unknown()) => {
+                0 if pgs.iter().all(|id| f.pgs[id].reported_epoch == 0) => {
                     "nothing was ever written there: its PGs were never made".to_owned()
                 }
                 _ if pgs.iter().all(|id| f.pgs[id].objects == 0) => "nothing is stored there".to_owned(),

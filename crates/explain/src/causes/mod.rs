@@ -1,5 +1,6 @@
 //! The causes, one file each. A cause looks at the facts and adds what it finds.
 
+mod all_out;
 mod device_rule;
 mod down;
 mod flags;
@@ -41,6 +42,7 @@ const CAUSES: &[Cause] = &[
     down::find,
     incomplete::find,
     device_rule::find,
+    all_out::find,
     peered::find,
     peering::find,
     full::find,
@@ -77,6 +79,15 @@ fn whereabouts(f: &Facts, osd: OsdId) -> String {
     };
     let out = if facts.weight > 0.0 { "" } else { ", and is out" };
     format!("osd.{osd} {since}{process}{out}")
+}
+
+/// What the statistics still say of PGs that are mapped to no OSD.
+fn once(f: &Facts, pgs: &[PgId]) -> Vec<String> {
+    let mut states: Vec<&str> = pgs.iter().filter_map(|id| f.pgs[id].once.as_deref()).collect();
+    states.sort_unstable();
+    states.dedup();
+    let told = |state| format!("the statistics still say {state}: no OSD is left to say otherwise");
+    states.into_iter().map(told).collect()
 }
 
 /// Bringing OSDs back, one command each.

@@ -17,9 +17,10 @@ pub fn find(f: &Facts, found: &mut Vec<Finding>) {
         else {
             continue;
         };
-        // With a down OSD that is still in, its place is kept for it: that is another cause. No place at all, or too
-        // few of a class, is the device rule's.
-        let told = found.iter().any(|other| other.cause == "device-rule" && other.pools.contains(id));
+        // With a down OSD that is still in, its place is kept for it: that is another cause. Too few of a
+        // class, or none at all, was told.
+        let told =
+            found.iter().any(|other| ["device-rule", "all-out"].contains(&other.cause) && other.pools.contains(id));
         if pgs.is_empty() || in_places >= pool.size || in_places == 0 || told {
             continue;
         }

@@ -88,6 +88,7 @@ impl Facts {
         f.map(of("osd dump"));
         f.crush = Crush::decode(of("osd crush dump"));
         f.statistics(of("pg dump"));
+        f.forget_what_nobody_serves();
         f.log_lines(of("log last"));
         let versions = of("versions")["overall"].as_object();
         f.spirula = versions.is_some_and(|all| all.keys().any(|v| v.contains("spirula")));
@@ -165,6 +166,18 @@ impl Facts {
         for stat in items(dump, "osd_stats") {
             if let Some(osd) = self.osds.get_mut(&(int(stat, "osd") as OsdId)) {
                 osd.add_stat(stat);
+            }
+        }
+    }
+
+    /// The statistics keep the last state of a PG for which CRUSH finds no OSD any more: `active+clean`, for ever.
+    fn forget_what_nobody_serves(&mut self) {
+        let nowhere = |rule: i64| self.crush.places(rule, &|osd| self.is_in(osd)) == Some(0);
+        let pools: BTreeSet<PoolId> = self.pools.iter().filter(|(_, p)| nowhere(p.rule)).map(|(id, _)| *id).collect();
+        for (id, pg) in &mut self.pgs {
+            // One that is served by others for a while has a primary, which tells.
+            if pools.contains(&id.pool) && !pg.is("remapped") {
+                pg.is_served_by_nobody();
             }
         }
     }

@@ -13,6 +13,8 @@ pub struct PgFacts {
     pub state: BTreeSet<String>,
     /// In the order of the report.
     pub state_text: String,
+    /// What the statistics go on saying of one that the map gives to nobody, so that nobody says otherwise.
+    pub once: Option<String>,
     pub up: Vec<OsdId>,
     pub acting: Vec<OsdId>,
     pub acting_primary: OsdId,
@@ -62,6 +64,7 @@ impl PgFacts {
             unfound: whole("num_objects_unfound"),
             scrub_errors: whole("num_scrub_errors"),
             state_text,
+            once: None,
         }
     }
 
@@ -70,6 +73,14 @@ impl PgFacts {
     }
 
     /// Nobody has reported it yet.
+    /// No OSD serves it, whatever was last said of it.
+    pub(super) fn is_served_by_nobody(&mut self) {
+        if !self.is_unknown() {
+            self.once = Some(std::mem::replace(&mut self.state_text, "unknown".to_owned()));
+            self.state = [self.state_text.clone()].into();
+        }
+    }
+
     pub fn is_unknown(&self) -> bool {
         self.is("unknown") || self.state_text.is_empty()
     }

@@ -16,7 +16,9 @@ pub(super) struct DurableAcks;
 impl Invariant for DurableAcks {
     fn sent(&mut self, world: &World, sent: &Sent) {
         let Body::MOSDOpReply(m) = &sent.msg.body else { return };
-        let durable = m.flags & i64::from(osd_flag::ONDISK) != 0 && m.result >= 0;
+        // An answer about a whole PG carries the version of the PG's last write, which may be under way.
+        let durable = m.flags & i64::from(osd_flag::ONDISK) != 0 && m.flags & i64::from(osd_flag::WRITE) != 0;
+        let durable = durable && m.result >= 0;
         if !durable || m.replay_version == EVersion::ZERO {
             return;
         }
