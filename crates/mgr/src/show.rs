@@ -222,7 +222,7 @@ fn brief_dump(id: &PgId, s: &PgStat) -> Dump {
         .with("acting_primary", s.acting_primary)
 }
 
-fn pool_dump(id: PoolId, num_pg: u32, p: &PoolStat) -> Dump {
+pub fn pool_dump(id: PoolId, num_pg: u32, p: &PoolStat) -> Dump {
     let mut d = Dump::obj().with("poolid", id).with("num_pg", num_pg);
     d.extend(p.dump());
     d
@@ -234,15 +234,10 @@ fn osd_dump(osd: OsdId, s: &OsdStat) -> Dump {
     d
 }
 
-fn osd_total(pgs: &PgMap) -> OsdStat {
+/// The sum over OSDs.
+pub fn osd_sum(pgs: &PgMap) -> OsdStat {
     let mut total = OsdStat::default();
-    for s in pgs.osds.values() {
-        crate::summary::add_statfs(&mut total.statfs, &s.statfs);
-        total.num_pgs += s.num_pgs;
-        total.num_osds += s.num_osds;
-        total.num_per_pool_osds += s.num_per_pool_osds;
-        total.num_per_pool_omap_osds += s.num_per_pool_omap_osds;
-    }
+    pgs.osds.values().for_each(|s| total += s);
     total
 }
 
@@ -270,7 +265,7 @@ pub fn pg_dump_tree(pgs: &PgMap, map: &OsdMap, what: &str) -> Dump {
             .with("last_osdmap_epoch", 0u32)
             .with("last_pg_scan", 0u32)
             .with("pg_stats_sum", pgs.total().dump())
-            .with("osd_stats_sum", osd_total(pgs).dump())
+            .with("osd_stats_sum", osd_sum(pgs).dump())
             .with("pg_stats_delta", delta())
     };
     let mut d = Dump::obj().with("pg_ready", true);

@@ -119,6 +119,7 @@ pub struct Mon {
     pub(crate) learners: BTreeMap<MemberId, (String, EntityAddr)>,
     pub(crate) watch: members::Watch,
     pub(crate) clocks: crate::clocks::Clocks,
+    pub(crate) connected: crate::connected::Connected,
     /// Log writes under way.
     pub(crate) writes: VecDeque<(Token, u64)>,
     pub(crate) next_token: u64,
@@ -170,6 +171,7 @@ impl Mon {
             learners: BTreeMap::new(),
             watch: members::Watch::default(),
             clocks: crate::clocks::Clocks::default(),
+            connected: crate::connected::Connected::default(),
             writes: VecDeque::new(),
             next_token: 1,
             next_tick: None,
@@ -409,6 +411,7 @@ impl Mon {
             self.send_visitors_away(cx);
             self.ask_again(cx);
             self.ask_to_join(cx);
+            self.tell_connected(cx);
             if self.is_writeable() {
                 self.mind_clocks(cx);
                 self.adjust_pools();

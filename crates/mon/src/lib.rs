@@ -22,6 +22,7 @@ mod change;
 mod clocks;
 mod commands;
 mod config_db;
+mod connected;
 mod core;
 mod forward;
 mod fsmap;

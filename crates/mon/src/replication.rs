@@ -279,6 +279,7 @@ impl Mon {
             self.flight = None;
             self.learners.clear();
             self.forget_clocks();
+            self.forget_connected();
             self.drop_jobs();
         }
         if leader.is_some() {

@@ -27,7 +27,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "time-sync-status" => time_sync_status,
         "log" => log,
         "log last" => log_last,
-        "report" => report,
+        "report" => super::report::report,
         "version" => version,
         "mds stat" => mds_stat,
         "mds metadata" => no_mds_list,
@@ -139,66 +139,8 @@ fn versions(c: &mut Cmd) -> CmdResult {
     Ok(c.dump("version", &d))
 }
 
-impl Mon {
-    /// Who is connected, by kind and features (Ceph: `FeatureMap`).
-    pub(crate) fn feature_map(&self) -> Dump {
-        let all = types::features::ALL;
-        self.feature_map_with(&[(types::ENTITY_TYPE_MON, all, 1), (types::ENTITY_TYPE_MGR, all, 1)])
-    }
-
-    /// The same with what is known otherwise of some kinds: the kind, its features, how many there are.
-    fn feature_map_with(&self, known: &[(u8, u64, usize)]) -> Dump {
-        let mut kinds: BTreeMap<u8, BTreeMap<u64, u64>> = BTreeMap::new();
-        for (kind, features, num) in known.iter().filter(|(.., num)| *num > 0) {
-            kinds.entry(*kind).or_default().insert(*features, *num as u64);
-        }
-        for (_, session) in self.sessions.iter() {
-            if known.iter().any(|(kind, ..)| *kind == session.peer.name.kind) {
-                continue;
-            }
-            *kinds.entry(session.peer.name.kind).or_default().entry(session.peer.features).or_default() += 1;
-        }
-        let mut d = Dump::obj();
-        for (kind, features) in kinds {
-            let groups = features.into_iter().map(|(features, num)| {
-                Dump::obj()
-                    .with("features", format!("0x{features:x}"))
-                    .with("release", release_of(features))
-                    .with("num", num)
-            });
-            d.put(EntityName { kind, num: 0 }.kind_str(), Dump::arr("group", groups));
-        }
-        d
-    }
-}
-
-/// The release that a client's features stand for; from luminous on Ceph makes no difference.
-pub fn release_of(features: u64) -> &'static str {
-    use types::features as f;
-    let has = |mask: u64| features & mask == mask;
-    if has(f::SERVER_LUMINOUS) {
-        "luminous"
-    } else if has(f::SERVER_KRAKEN) {
-        "kraken"
-    } else if has(f::CRUSH_TUNABLES5) {
-        "jewel"
-    } else if has(f::CRUSH_V4) {
-        "hammer"
-    } else {
-        "unknown"
-    }
-}
-
-/// Of all monitors, managers and OSDs, and of the clients of this monitor.
 fn features(c: &mut Cmd) -> CmdResult {
-    let mon: &Mon = c.mon;
-    let all = types::features::ALL;
-    let map = &mon.state.osdmap;
-    let d = mon.feature_map_with(&[
-        (types::ENTITY_TYPE_MON, all, mon.quorum().names.len()),
-        (types::ENTITY_TYPE_MGR, all, 1 + mon.mgrmap().standbys.len()),
-        (types::ENTITY_TYPE_OSD, all, map.osds().filter(|osd| map.is_up(*osd)).count()),
-    ]);
+    let d = c.mon.quorum_features_dump();
     Ok(c.dump("features", &d))
 }
 
@@ -307,65 +249,6 @@ fn log_last(c: &mut Cmd) -> CmdResult {
         || Dump::arr("entry", lines.iter().map(dump_log_line)),
         || lines.iter().map(|e| log_line(e) + "\n").collect(),
     ))
-}
-
-fn report(c: &mut Cmd) -> CmdResult {
-    let now = c.now();
-    let mon: &Mon = c.mon;
-    let map = &mon.state.osdmap;
-    let digest = mon.mgr_digest(now);
-    let pgs = |word: &str| -> u64 {
-        let has = |state: &&String| state.split('+').any(|w| w == word);
-        digest.pgs_by_state.iter().filter(|(state, _)| has(state)).map(|(_, n)| n).sum()
-    };
-    let by_state = digest.pgs_by_state.iter().map(|(state, n)| Dump::obj().with("state", state).with("num", *n));
-    let osds = map.osds().map(|osd| {
-        let mut d = Dump::obj().with("id", osd);
-        mon.osd_metadata(osd).into_iter().for_each(|(k, v)| d.put(k, v));
-        d
-    });
-    let applied = mon.state.applied;
-    let auth = Dump::obj()
-        .with("first_committed", 1u8)
-        .with("last_committed", applied)
-        .with("num_secrets", mon.state.space(Space::Auth).count());
-    // Ours is a log: the first entry kept, and the last.
-    let paxos = Dump::obj()
-        .with("first_committed", mon.log.first_index())
-        .with("last_committed", applied)
-        .with("last_pn", mon.log.term())
-        .with("accepted_pn", mon.log.term());
-    let d = Dump::obj()
-        .with("cluster_fingerprint", mon.setup.fsid)
-        .with("version", types::version::SHORT)
-        .with("commit", types::version::full().split(['(', ')']).nth(1).unwrap_or_default())
-        .with("timestamp", now.wall)
-        .with("tag", c.args.list("tags").join(" "))
-        .with("health", mon.health_dump(now, true))
-        .with("monmap_first_committed", mon.monmap().epoch)
-        .with("monmap_last_committed", mon.monmap().epoch)
-        .with("monmap", mon.monmap().dump())
-        .with("quorum", Dump::arr("rank", mon.quorum_ranks()))
-        .with("osdmap", map.dump())
-        .with("osdmap_first_committed", mon.state.first_map)
-        .with("osdmap_last_committed", map.epoch)
-        .with("osd_metadata", Dump::arr("osd", osds))
-        .with("crushmap", osdmap::dump_crush(&map.crush))
-        .with("fsmap", fsmap::dump())
-        .with("mdsmap_first_committed", 1u8)
-        .with("mdsmap_last_committed", 1u8)
-        .with("auth", auth)
-        .with("num_pg", mon.mgr.stats.pgs.len())
-        .with("num_pg_active", pgs("active"))
-        .with("num_pg_unknown", pgs("unknown"))
-        .with("num_osd", map.osds().count())
-        .with("num_pg_by_state", Dump::arr("num_pg_by_state", by_state))
-        .with("servicemap", mon.mgr.services().dump())
-        .with("paxos", paxos);
-    let reply = c.dump("report", &d);
-    // So that whoever gets it by mail can tell whether it is whole; Ceph's seed is the monitors' old port.
-    let crc = types::crc32c(6789, &reply.data);
-    Ok(reply.and_says(format!("report {crc}")))
 }
 
 // --- metadata servers: there are none

@@ -30,6 +30,7 @@ mod osd_place;
 mod pool;
 mod pool_op;
 mod pool_set;
+mod report;
 mod table_config;
 mod table_crush;
 mod table_mon;

@@ -205,7 +205,7 @@ impl Mon {
             .with("extra_probe_peers", none("peer"))
             .with("sync_provider", none("sync_provider"))
             .with("monmap", map.dump())
-            .with("feature_map", self.feature_map())
+            .with("feature_map", self.own_features_dump())
             .with("stretch_mode", false)
     }
 }

@@ -5,8 +5,8 @@ use types::dump::Dump;
 use types::errno;
 use types::options::told;
 
-use super::cluster::release_of;
 use super::{Cmd, CmdResult, Handler, Reply, cmd, fail};
+use crate::connected::release_of;
 use types::version;
 
 /// What only a tell can ask for; what `own` flags so comes with it.

@@ -3,6 +3,7 @@
 //! to follow when it comes back: without them its PGs would not know who took writes meanwhile.
 
 use types::Epoch;
+use types::dump::Dump;
 
 use crate::change::Change;
 use crate::core::Mon;
@@ -36,6 +37,16 @@ impl Mon {
         }
         let up = map.osds().filter(|o| map.is_up(*o));
         up.map(|o| self.osd.clean_since.get(&o).copied().unwrap_or(0)).min().unwrap_or(map.epoch)
+    }
+
+    /// What the OSDs' beacons told of it, for `report`.
+    pub(crate) fn clean_epochs_dump(&self) -> Dump {
+        let told = self.osd.clean_since.iter().map(|(osd, epoch)| Dump::obj().with("id", *osd).with("epoch", *epoch));
+        let by_pool = Dump::obj().with("per_pool", Dump::arr("pool", Vec::<Dump>::new()));
+        Dump::obj()
+            .with("min_last_epoch_clean", self.oldest_unclean())
+            .with("last_epoch_clean", by_pool)
+            .with("osd_epochs", Dump::arr("osd", told))
     }
 
     fn oldest_of_those_down(&self) -> Epoch {

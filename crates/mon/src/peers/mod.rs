@@ -204,6 +204,7 @@ impl Mon {
             PeerMsg::Refused { why, fatal } => self.on_refused_join(cx, &why, fatal),
             PeerMsg::WhatTime { round } => self.on_time_asked(cx, from, round),
             PeerMsg::Time { round, stamp } => self.on_time_told(cx, from, round, stamp),
+            PeerMsg::Connected { counts } => self.on_connected_told(from, counts),
         }
     }
 }

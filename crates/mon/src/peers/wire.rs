@@ -1,4 +1,4 @@
-//! What monitors say to each other, inside `MMonPeer`: `docs/formats/mon-peers.md` is the table.
+//! What monitors say to each other, inside `MMonPeer`: `docs/formats/mon.md` has the table.
 //!
 //! Nothing here is trusted to be recent; all of it may be lost or come twice.
 
@@ -9,6 +9,8 @@ use denc::{Decode, DecodeError, Decoder, Encode, Encoder};
 use messages::{Message, Wire};
 use quorum::{Index, MemberId};
 use types::{EntityAddr, EntityAddrVec, EntityName, UTime, Uuid};
+
+use crate::connected::Counts;
 
 /// One `MMonPeer`.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +53,10 @@ pub enum PeerMsg {
     Time {
         round: u64,
         stamp: UTime,
+    },
+    /// To the leader: who is connected to the sender.
+    Connected {
+        counts: Counts,
     },
 }
 
@@ -291,6 +297,10 @@ impl Encode for Envelope {
                     e.u64(*round);
                     e.put(stamp);
                 }
+                PeerMsg::Connected { counts } => {
+                    e.u8(8);
+                    e.put(counts);
+                }
             }
         });
     }
@@ -309,6 +319,7 @@ impl Decode for Envelope {
                 5 => PeerMsg::Refused { why: d.string()?, fatal: d.bool()? },
                 6 => PeerMsg::WhatTime { round: d.u64()? },
                 7 => PeerMsg::Time { round: d.u64()?, stamp: d.get()? },
+                8 => PeerMsg::Connected { counts: d.get()? },
                 value => return Err(DecodeError::Invalid { what: "monitors' message", value: value.into() }),
             };
             Ok(Self { fsid, from, at, body })
@@ -348,6 +359,7 @@ mod tests {
             PeerMsg::Refused { why: "no".to_owned(), fatal: true },
             PeerMsg::WhatTime { round: 7 },
             PeerMsg::Time { round: 7, stamp: UTime { sec: 8, nsec: 9 } },
+            PeerMsg::Connected { counts: [((8, 3), 2)].into() },
         ];
         for body in bodies {
             let envelope = Envelope { fsid: Uuid::default(), from: 8, at: EntityAddr::default(), body };

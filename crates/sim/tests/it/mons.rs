@@ -156,3 +156,16 @@ fn seeds_of_faults_at_monitors_break_no_rule() {
         sim::mon_scenario::run(seed, sim::Trace::default(), &mut |_| {});
     }
 }
+
+#[test]
+fn features_count_the_clients_of_all_monitors() {
+    let mut c = cluster(8, 3);
+    wait_quorum(&mut c, &["a", "b", "c"]);
+    c.run(10);
+    let connected: usize = c.world.mons().map(|(_, m)| m.clients()).sum();
+    assert!(connected > 1, "several clients are connected: {connected}");
+    let reply = c.command(&json!({"prefix": "features", "format": "json"}));
+    let features: Value = serde_json::from_slice(&reply.data).expect("JSON");
+    assert_eq!(features["client"][0]["num"], connected);
+    assert_eq!(features["mon"][0]["num"], 3);
+}
