@@ -1,6 +1,6 @@
 //! The manager's commands, as data. The monitors serve their descriptions together with their own.
 
-use types::command::{Command, FLAG_MGR};
+use types::command::{Command, FLAG_MGR, FLAG_POLL};
 
 use crate::modules;
 
@@ -40,6 +40,7 @@ static COMMANDS: &[Command] = &[
         "pg dump_json name=dumpcontents,type=CephChoices,strings=all|summary|sum|pools|osds|pgs,n=N,req=false",
         "the statistics of all placement groups, always as JSON",
     ),
+    pg("pg getmap", "the statistics of all placement groups and OSDs, in binary"),
     pg("pg dump_pools_json", "each pool's statistics as JSON"),
     pg("pg ls-by-pool name=poolstr,type=CephString name=states,type=CephString,n=N,req=false", "a pool's PGs"),
     pg(
@@ -140,6 +141,13 @@ static COMMANDS: &[Command] = &[
     ),
     mgr("config show name=who,type=CephString name=key,type=CephString,req=false", "the options in force for a daemon"),
     mgr("config show-with-defaults name=who,type=CephString", "all options of a daemon"),
+    Command {
+        sig: "iostat name=width,type=CephInt,req=false name=print_header,type=CephBool,req=false",
+        help: "what clients read and write, a line a second",
+        module: "mgr",
+        perm: "r",
+        flags: FLAG_MGR | FLAG_POLL,
+    },
     mgr("progress", "long-running work"),
     mgr("progress json", "long-running work, as JSON"),
     mgr("balancer status", "whether placement is being evened out"),

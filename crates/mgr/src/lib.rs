@@ -13,6 +13,7 @@ pub mod digest;
 mod force;
 mod health;
 mod health_scrub;
+mod iostat;
 mod loss;
 mod mgr;
 mod modules;

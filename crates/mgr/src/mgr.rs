@@ -22,6 +22,7 @@ use types::{EntityAddr, OsdId, PgId, PgStat, PoolId, Service, ServiceDaemon, Ser
 use crate::digest::{Digest, PoolSum};
 use crate::force::Force;
 use crate::health::Thresholds;
+use crate::iostat;
 use crate::modules::{self, Told};
 use crate::osd_df::{Filter, OsdDf};
 use crate::reweight::{self, Plan};
@@ -50,7 +51,7 @@ pub struct Reply {
     /// 0, or a negative errno.
     pub r: i32,
     pub rs: String,
-    pub data: String,
+    pub data: Bytes,
 }
 
 type Answer = Result<Shown, (i32, String)>;
@@ -77,13 +78,13 @@ pub struct ToMonitor {
     pub cmd: String,
     /// What the client sent along.
     pub input: Bytes,
-    data: String,
+    data: Bytes,
 }
 
 impl ToMonitor {
     /// The answer to whom asked, from the monitor's.
     pub fn reply(&self, r: i32, rs: String, data: &[u8]) -> Message {
-        let data = Bytes::from([self.data.as_bytes(), data].concat());
+        let data = Bytes::from([&self.data, data].concat());
         let msg = match self.newer {
             true => Message::from(MMgrCommandReply { r, rs, data }),
             false => Message::from(MCommandReply { r, rs, data }),
@@ -95,7 +96,7 @@ impl ToMonitor {
 /// What became of a command.
 enum Outcome {
     Done(Reply),
-    Monitor { cmd: String, data: String },
+    Monitor { cmd: String, data: Bytes },
 }
 
 /// The options that a daemon told: name → level → value (Ceph: `CONF_DEFAULT` … `CONF_FINAL`).
@@ -308,7 +309,7 @@ impl Mgr {
             Body::MMgrUpdate(_) => {}
             Body::MCommand(MCommand { cmd, data, .. }) => {
                 if let Some(Reply { r, rs, data }) = self.told(&cmd) {
-                    let reply = Message::from(MCommandReply { r, rs, data: data.into() }).with_tid(msg.tid);
+                    let reply = Message::from(MCommandReply { r, rs, data }).with_tid(msg.tid);
                     out.push(Output::Send { to: Dest::Conn(conn), msg: reply, after: None });
                     return None;
                 }
@@ -352,7 +353,7 @@ impl Mgr {
         map: &OsdMap,
         cmd: &[String],
         out: &mut Vec<Output>,
-    ) -> Result<Reply, (String, String)> {
+    ) -> Result<Reply, (String, Bytes)> {
         match self.command(now, map, cmd, out) {
             Outcome::Done(reply) => Ok(reply),
             Outcome::Monitor { cmd, data } => Err((cmd, data)),
@@ -446,7 +447,7 @@ impl Mgr {
 
     /// Runs a command.
     fn command(&mut self, now: Now, map: &OsdMap, cmd: &[String], out: &mut Vec<Output>) -> Outcome {
-        let failed = |errno: i32, rs: String| Outcome::Done(Reply { r: -errno, rs, data: String::new() });
+        let failed = |errno: i32, rs: String| Outcome::Done(Reply { r: -errno, rs, data: Bytes::new() });
         if self.stopped {
             return failed(EAGAIN, "the manager is stopped".into());
         }
@@ -456,7 +457,7 @@ impl Mgr {
         };
         let prefix = args.prefix().to_owned();
         if prefix == "get_command_descriptions" {
-            let data = types::command::descriptions(commands()).to_json();
+            let data = types::command::descriptions(commands()).to_json().into();
             return Outcome::Done(Reply { data, ..Reply::default() });
         }
         if let Some(command) = commands().find(|c| c.is_named(&prefix))
@@ -466,9 +467,13 @@ impl Mgr {
         }
         if prefix.starts_with("crash ") {
             // Reports outlive the manager: the monitors keep them.
-            return Outcome::Monitor { cmd: cmd.concat(), data: String::new() };
+            return Outcome::Monitor { cmd: cmd.concat(), data: Bytes::new() };
         }
         self.follow(now, map);
+        if prefix == "pg getmap" {
+            let rs = format!("got pgmap version {}", self.stats.version);
+            return Outcome::Done(Reply { r: 0, rs, data: denc::to_bytes(&self.stats, crate::stats::FEATURES) });
+        }
         if let Some(force) = Force::new(&prefix, &args, map, &self.stats) {
             return Outcome::Done(self.order_recovery(map, &prefix, force, out));
         }
@@ -479,9 +484,11 @@ impl Mgr {
         }
         let format = Format::parse(args.format());
         match self.answer(now, map, &prefix, &args, format.is_some()) {
-            Ok(Shown::Monitor(cmd, data)) => Outcome::Monitor { cmd, data },
-            Ok(Shown::Said(errno, rs, shown)) => Outcome::Done(Reply { r: -errno, rs, data: render(*shown, format) }),
-            Ok(shown) => Outcome::Done(Reply { data: render(shown, format), ..Reply::default() }),
+            Ok(Shown::Monitor(cmd, data)) => Outcome::Monitor { cmd, data: data.into() },
+            Ok(Shown::Said(errno, rs, shown)) => {
+                Outcome::Done(Reply { r: -errno, rs, data: render(*shown, format).into() })
+            }
+            Ok(shown) => Outcome::Done(Reply { data: render(shown, format).into(), ..Reply::default() }),
             Err((errno, why)) => failed(errno, why),
         }
     }
@@ -502,7 +509,7 @@ impl Mgr {
         if force.words.ends_with("; ") {
             force.words.push('\n');
         }
-        Reply { r: -force.errno, rs: force.words, data: String::new() }
+        Reply { r: -force.errno, rs: force.words, data: Bytes::new() }
     }
 
     /// Tells primaries which PGs are to be scrubbed.
@@ -519,7 +526,7 @@ impl Mgr {
             out.push(Output::Send { to: Dest::Conn(*conn.0), msg: order.into(), after: None });
         }
         let (errno, rs) = order.told(&unreached);
-        Reply { r: -errno, rs, data: String::new() }
+        Reply { r: -errno, rs, data: Bytes::new() }
     }
 
     /// `formatted`: a format other than plain was asked for.
@@ -634,11 +641,15 @@ impl Mgr {
             "device ls" => either(&|| Dump::arr("device", Vec::<Dump>::new()), &|| {
                 "DEVICE  HOST:DEV  DAEMONS  WEAR  LIFE EXPECTANCY\n".into()
             }),
+            "iostat" => {
+                let width = args.i64("width").and_then(|w| usize::try_from(w).ok()).unwrap_or(80).clamp(30, 1_000);
+                Ok(Shown::Text(iostat::lines(pgs, width, args.flag("print_header"))))
+            }
             "service dump" => Ok(Shown::Tree(self.services.dump(), "service_map")),
             "service status" => Ok(Shown::Tree(self.service_status(now), "service_status")),
-            _ => match modules::answer(prefix, args.str("devid").unwrap_or_default())? {
+            _ => match modules::answer(prefix, &subject(args))? {
                 Told::Empty(tree, text) => either(&|| tree.clone(), &|| text.to_owned()),
-                Told::Word(word) => said(word.to_owned(), Shown::Text(String::new())),
+                Told::Word(word) => said(word, Shown::Text(String::new())),
             },
         }
     }
@@ -799,6 +810,11 @@ impl Mgr {
         }
         Ok(Shown::Text(t.render()))
     }
+}
+
+/// What a module's command is about.
+fn subject(args: &Args) -> String {
+    ["devid", "plan", "vol_name", "name", "fs"].into_iter().find_map(|name| args.text(name)).unwrap_or_default()
 }
 
 fn level_name(level: i32) -> &'static str {

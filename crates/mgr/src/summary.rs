@@ -270,7 +270,7 @@ impl Summary {
 }
 
 /// What clients do, per second.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rates {
     pub read_bytes: u64,
     pub write_bytes: u64,

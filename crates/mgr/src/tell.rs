@@ -4,6 +4,7 @@
 //! send both as `MCommand`, what is not in this table is taken for one of the cluster's
 //! (Ceph: `DaemonServer::handle_command`).
 
+use bytes::Bytes;
 use types::command::{Args, Command};
 use types::dump::{Dump, Format};
 use types::errno::EINVAL;
@@ -49,9 +50,9 @@ impl Mgr {
         Some(match answer {
             Ok((tree, rs)) => {
                 let format = Format::parse(args.format()).unwrap_or(Format::JsonPretty);
-                Reply { r: 0, rs, data: tree.render(format, &types::command::told_root(prefix)) }
+                Reply { r: 0, rs, data: tree.render(format, &types::command::told_root(prefix)).into() }
             }
-            Err((errno, rs)) => Reply { r: -errno, rs, data: String::new() },
+            Err((errno, rs)) => Reply { r: -errno, rs, data: Bytes::new() },
         })
     }
 

@@ -48,18 +48,27 @@ fn encoded() -> Bytes {
     e.finish()
 }
 
-/// As `fs dump` prints it.
-pub fn dump() -> Dump {
+/// What file systems of this release would be incompatible with.
+pub fn compat() -> Dump {
     let incompat = INCOMPATIBLE.into_iter().map(|(bit, name)| (format!("feature_{bit}").into(), name.into()));
-    let compat = Dump::obj()
+    Dump::obj()
         .with("compat", Dump::obj())
         .with("ro_compat", Dump::obj())
-        .with("incompat", Dump::Object(incompat.collect()));
+        .with("incompat", Dump::Object(incompat.collect()))
+}
+
+pub fn compat_text() -> String {
+    let names: Vec<String> = INCOMPATIBLE.iter().map(|(bit, name)| format!("{bit}={name}")).collect();
+    format!("compat={{}},rocompat={{}},incompat={{{}}}", names.join(","))
+}
+
+/// As `fs dump` prints it.
+pub fn dump() -> Dump {
     let flags = Dump::obj().with("enable_multiple", true).with("ever_enabled_multiple", true);
     Dump::obj()
         .with("epoch", EPOCH)
         .with("default_fscid", -1i8)
-        .with("compat", compat)
+        .with("compat", compat())
         .with("feature_flags", flags)
         .with("standbys", Dump::arr("standby", Vec::<Dump>::new()))
         .with("filesystems", Dump::arr("filesystem", Vec::<Dump>::new()))
@@ -67,11 +76,10 @@ pub fn dump() -> Dump {
 
 /// The same in words.
 pub fn text() -> String {
-    let names: Vec<String> = INCOMPATIBLE.iter().map(|(bit, name)| format!("{bit}={name}")).collect();
     format!(
-        "e{EPOCH}\nenable_multiple, ever_enabled_multiple: 1,1\ndefault compat: \
-         compat={{}},rocompat={{}},incompat={{{}}}\nlegacy client fscid: -1\n \nNo filesystems configured\n",
-        names.join(",")
+        "e{EPOCH}\nenable_multiple, ever_enabled_multiple: 1,1\ndefault compat: {}\nlegacy client fscid: -1\n \n\
+         No filesystems configured\n",
+        compat_text()
     )
 }
 

@@ -10,7 +10,6 @@ use types::{EntityName, errno};
 use super::{Cmd, CmdResult, Handler, Reply, age, fail, osd};
 use crate::change::Space;
 use crate::core::Mon;
-use crate::fsmap;
 use crate::state::meta;
 
 pub fn handler(prefix: &str) -> Option<Handler> {
@@ -29,12 +28,6 @@ pub fn handler(prefix: &str) -> Option<Handler> {
         "log last" => log_last,
         "report" => super::report::report,
         "version" => version,
-        "mds stat" => mds_stat,
-        "mds metadata" => no_mds_list,
-        "mds count-metadata" => no_mds,
-        "mds versions" => no_mds,
-        "fs ls" => fs_ls,
-        "fs dump" => fs_dump,
         _ => return None,
     })
 }
@@ -249,35 +242,6 @@ fn log_last(c: &mut Cmd) -> CmdResult {
         || Dump::arr("entry", lines.iter().map(dump_log_line)),
         || lines.iter().map(|e| log_line(e) + "\n").collect(),
     ))
-}
-
-// --- metadata servers: there are none
-
-fn no_mds_list(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump("mds_metadata", &Dump::arr("mds", Vec::<Dump>::new())))
-}
-
-fn no_mds(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump("version", &Dump::obj()))
-}
-
-fn fs_ls(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump_or(
-        "filesystems",
-        || Dump::arr("filesystem", Vec::<Dump>::new()),
-        || "No filesystems enabled\n".to_owned(),
-    ))
-}
-
-fn mds_stat(c: &mut Cmd) -> CmdResult {
-    let tree = || {
-        Dump::obj().with("fsmap", fsmap::dump()).with("mdsmap_first_committed", 1u8).with("mdsmap_last_committed", 1u8)
-    };
-    Ok(c.dump_or("mds_stat", tree, String::new))
-}
-
-fn fs_dump(c: &mut Cmd) -> CmdResult {
-    Ok(c.dump_or("fsmap", fsmap::dump, fsmap::text).and_says("dumped fsmap epoch 1"))
 }
 
 impl Mon {

@@ -54,7 +54,7 @@ fn is_open(name: &str) -> bool {
 
 impl Mon {
     /// Puts settings (`None` removes) and notes them in the history.
-    fn change_settings(&mut self, now: UTime, name: &str, changes: Vec<(String, Option<String>)>) {
+    pub(super) fn change_settings(&mut self, now: UTime, name: &str, changes: Vec<(String, Option<String>)>) {
         let mut noted = vec![];
         for (key, new) in changes {
             let old = match self.pending.get(Space::Config, &key) {

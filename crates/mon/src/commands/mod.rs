@@ -22,8 +22,11 @@ mod config_key;
 pub mod crash;
 mod crush;
 pub(crate) mod df;
+mod fs;
 mod mon_change;
+mod mon_settings;
 mod mons;
+mod noautoscale;
 mod osd;
 mod osd_change;
 mod osd_place;
@@ -37,6 +40,7 @@ mod table_mon;
 mod table_osd;
 mod table_pool;
 mod tell;
+mod tier;
 
 const fn cmd(sig: &'static str, help: &'static str, module: &'static str, perm: &'static str, flags: u32) -> Command {
     Command { sig, help, module, perm, flags }
@@ -44,8 +48,14 @@ const fn cmd(sig: &'static str, help: &'static str, module: &'static str, perm: 
 
 /// Every command that the monitor answers.
 pub fn own() -> impl Iterator<Item = &'static Command> {
-    let tables =
-        [table_mon::COMMANDS, table_osd::COMMANDS, table_crush::COMMANDS, table_pool::COMMANDS, table_config::COMMANDS];
+    let tables = [
+        table_mon::COMMANDS,
+        fs::COMMANDS,
+        table_osd::COMMANDS,
+        table_crush::COMMANDS,
+        table_pool::COMMANDS,
+        table_config::COMMANDS,
+    ];
     tables.into_iter().flatten()
 }
 
@@ -200,11 +210,15 @@ fn handler(prefix: &str) -> Option<Handler> {
     cluster::handler(prefix)
         .or_else(|| mons::handler(prefix))
         .or_else(|| mon_change::handler(prefix))
+        .or_else(|| mon_settings::handler(prefix))
+        .or_else(|| fs::handler(prefix))
         .or_else(|| osd::handler(prefix))
         .or_else(|| osd_change::handler(prefix))
         .or_else(|| osd_place::handler(prefix))
         .or_else(|| crush::handler(prefix))
         .or_else(|| pool::handler(prefix))
+        .or_else(|| noautoscale::handler(prefix))
+        .or_else(|| tier::handler(prefix))
         .or_else(|| config::handler(prefix))
         .or_else(|| config_key::handler(prefix))
         .or_else(|| auth::handler(prefix))
@@ -345,7 +359,7 @@ impl Mon {
             return finish(answer(&mut Cmd { mon: self, cx, args: &args, data, conn }));
         }
         let (r, reply) = self.run_command(cx, conn, &own, data);
-        (r, Reply { data: [shown.as_bytes(), &reply.data].concat().into(), ..reply })
+        (r, Reply { data: [&shown[..], &reply.data].concat().into(), ..reply })
     }
 
     fn descriptions(&self) -> Reply {

@@ -120,12 +120,12 @@ fn ok_to_rm(c: &mut Cmd) -> CmdResult {
 }
 
 impl Mon {
-    fn pending_monmap(&self) -> types::MonMap {
+    pub(super) fn pending_monmap(&self) -> types::MonMap {
         let pending = self.pending.get(Space::Meta, meta::MONMAP).flatten();
         pending.and_then(|b| denc::from_bytes(b.clone()).ok()).unwrap_or_else(|| self.monmap())
     }
 
-    fn put_monmap(&mut self, now: types::UTime, mut map: types::MonMap) {
+    pub(super) fn put_monmap(&mut self, now: types::UTime, mut map: types::MonMap) {
         map.epoch = self.monmap().epoch + 1;
         map.last_changed = now;
         self.pending.put_value(Space::Meta, meta::MONMAP, &map);

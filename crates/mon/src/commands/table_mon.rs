@@ -1,6 +1,6 @@
 //! Commands about the cluster as a whole, its monitors and its manager.
 
-use types::command::{Command, FLAG_DEPRECATED, FLAG_HIDDEN, FLAG_TELL};
+use types::command::{Command, FLAG_DEPRECATED, FLAG_TELL};
 
 use super::cmd;
 
@@ -66,18 +66,6 @@ pub const COMMANDS: &[Command] = &[
         "count monitors by version", "mon", "r", 0),
     cmd("versions",
         "count daemons by version", "mon", "r", 0),
-    cmd("mds stat",
-        "print the state of the metadata servers", "mds", "r", FLAG_HIDDEN),
-    cmd("fs dump name=epoch,type=CephInt,range=0,req=false",
-        "print the map of file systems", "mds", "r", 0),
-    cmd("mds metadata name=who,type=CephString,req=false",
-        "print what a metadata server says about itself", "mds", "r", 0),
-    cmd("mds count-metadata name=property,type=CephString",
-        "count metadata servers by a field of their metadata", "mds", "r", 0),
-    cmd("mds versions",
-        "count metadata servers by version", "mds", "r", 0),
-    cmd("fs ls",
-        "list file systems", "fs", "r", 0),
     cmd("mon dump name=epoch,type=CephInt,range=0,req=false",
         "print the monitor map", "mon", "r", 0),
     cmd("mon stat",
@@ -88,6 +76,25 @@ pub const COMMANDS: &[Command] = &[
         "list the features of the monitors", "mon", "r", 0),
     cmd("mon set-rank name=name,type=CephString name=rank,type=CephInt",
         "change a monitor's rank", "mon", "rw", 0),
+    cmd("mon set-weight name=name,type=CephString name=weight,type=CephInt,range=0|65535",
+        "change how often clients choose a monitor", "mon", "rw", 0),
+    cmd("mon set-addrs name=name,type=CephString name=addrs,type=CephString",
+        "(a monitor is removed here, and added there)", "mon", "rw", 0),
+    cmd("mon set_location name=name,type=CephString name=args,type=CephString,n=N,goodchars=[A-Za-z0-9-_.=]",
+        "say where a monitor stands", "mon", "rw", 0),
+    cmd("mon feature set name=feature_name,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
+        "set a feature in the monitor map", "mon", "rw", 0),
+    cmd("mon set election_strategy name=strategy,type=CephString",
+        "choose how monitors elect their leader (there is one way)", "mon", "rw", 0),
+    cmd("mon add disallowed_leader name=name,type=CephString",
+        "(there is one way to elect a leader)", "mon", "rw", 0),
+    cmd("mon rm disallowed_leader name=name,type=CephString",
+        "(there is one way to elect a leader)", "mon", "rw", 0),
+    cmd("mon enable_stretch_mode name=tiebreaker_mon,type=CephString name=new_crush_rule,type=CephString \
+         name=dividing_bucket,type=CephString",
+        "(there is no stretch mode)", "mon", "rw", 0),
+    cmd("mon set_new_tiebreaker name=name,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
+        "(there is no stretch mode)", "mon", "rw", 0),
     cmd("mon enable-msgr2",
         "listen at the msgr2 port", "mon", "rw", 0),
     cmd("mgr stat",

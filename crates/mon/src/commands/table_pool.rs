@@ -62,4 +62,30 @@ pub const COMMANDS: &[Command] = &[
     cmd("osd pool application get name=pool,type=CephPoolname,req=fasle name=app,type=CephString,req=false \
          name=key,type=CephString,req=false",
         "print a pool's applications", "osd", "r", 0),
+    cmd("osd pool set noautoscale",
+        "let no pool's number of PGs be changed by the autoscaler", "osd", "rw", 0),
+    cmd("osd pool unset noautoscale",
+        "let the autoscaler change the number of PGs of all pools", "osd", "rw", 0),
+    cmd("osd pool get noautoscale",
+        "print whether the autoscaler is kept from all pools", "osd", "r", 0),
+    cmd("osd tier add name=pool,type=CephPoolname name=tierpool,type=CephPoolname \
+         name=force_nonempty,type=CephChoices,req=false,strings=--force-nonempty",
+        "(there are no cache tiers)", "osd", "rw", 0),
+    cmd("osd tier rm name=pool,type=CephPoolname name=tierpool,type=CephPoolname",
+        "(there are no cache tiers)", "osd", "rw", 0),
+    cmd("osd tier remove name=pool,type=CephPoolname name=tierpool,type=CephPoolname",
+        "(there are no cache tiers)", "osd", "rw", FLAG_DEPRECATED),
+    cmd("osd tier cache-mode name=pool,type=CephPoolname \
+         name=mode,type=CephChoices,strings=writeback|proxy|readproxy|readonly|none \
+         name=yes_i_really_mean_it,type=CephBool,req=false",
+        "(there are no cache tiers)", "osd", "rw", 0),
+    cmd("osd tier set-overlay name=pool,type=CephPoolname name=overlaypool,type=CephPoolname",
+        "(there are no cache tiers)", "osd", "rw", 0),
+    cmd("osd tier rm-overlay name=pool,type=CephPoolname",
+        "(there are no cache tiers)", "osd", "rw", 0),
+    cmd("osd tier remove-overlay name=pool,type=CephPoolname",
+        "(there are no cache tiers)", "osd", "rw", FLAG_DEPRECATED),
+    cmd("osd tier add-cache name=pool,type=CephPoolname name=tierpool,type=CephPoolname \
+         name=size,type=CephInt,range=0",
+        "(there are no cache tiers)", "osd", "rw", 0),
 ];

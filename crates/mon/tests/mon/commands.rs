@@ -172,3 +172,121 @@ fn a_number_that_is_too_large_is_refused_and_not_taken_for_another() {
     let (_, rs, _) = c.run(add);
     assert!(rs.contains("until 2106-"), "{rs}");
 }
+
+#[test]
+fn what_is_described_is_answered() {
+    let mut c = Cluster::with_osds(1);
+    let described = c.json(r#"{"prefix": "get_command_descriptions"}"#);
+    for command in described.as_object().unwrap().values() {
+        let words = command["sig"].as_array().unwrap().iter().map_while(|w| w.as_str());
+        let prefix = words.collect::<Vec<_>>().join(" ");
+        let (r, rs, _) = c.run(&serde_json::json!({ "prefix": prefix }).to_string());
+        let unanswered =
+            ["unrecognized command", "command not known", "No handler found"].iter().any(|w| rs.contains(w));
+        let is_tell = command["flags"] == types::command::FLAG_TELL;
+        assert!(!unanswered || is_tell, "{prefix}: {r} {rs}");
+    }
+}
+
+#[test]
+fn a_monitor_s_rank_weight_and_place_are_in_the_map() {
+    let mut c = Cluster::new();
+    c.ok(r#"{"prefix": "mon set-weight", "name": "a", "weight": 20}"#);
+    c.ok(r#"{"prefix": "mon set_location", "name": "a", "args": ["host=x", "rack=y"]}"#);
+    c.ok(r#"{"prefix": "mon set-rank", "name": "a", "rank": 0}"#);
+    let map = c.json(r#"{"prefix": "mon dump", "format": "json"}"#);
+    assert_eq!((&map["mons"][0]["weight"], &map["mons"][0]["crush_location"]), (&20.into(), &"{host=x,rack=y}".into()));
+    // Ceph takes a rank that there is not, and changes nothing.
+    assert_eq!(c.run(r#"{"prefix": "mon set-rank", "name": "a", "rank": 7}"#).0, 0);
+    for (json, errno, words) in [
+        (r#"{"prefix": "mon set-rank", "name": "z", "rank": 0}"#, 2, "mon.z does not exist in monmap"),
+        (r#"{"prefix": "mon set-weight", "name": "z", "weight": 3}"#, 2, "mon.z does not exist"),
+        (r#"{"prefix": "mon set_location", "name": "a", "args": ["nonsense"]}"#, 22, "We could not parse your input"),
+        (
+            r#"{"prefix": "mon set-addrs", "name": "a", "addrs": "127.0.0.1"}"#,
+            22,
+            "monitor must bind to a non-zero port",
+        ),
+        (r#"{"prefix": "mon feature set", "feature_name": "x"}"#, 2, "unknown feature 'x'"),
+        (r#"{"prefix": "mon feature set", "feature_name": "kraken"}"#, 1, "please specify '--yes-i-really-mean-it' if"),
+        (r#"{"prefix": "mon set election_strategy", "strategy": "connectivity"}"#, 95, "monitors elect their leader"),
+        (r#"{"prefix": "mon add disallowed_leader", "name": "a"}"#, 22, "You cannot disallow monitors in your current"),
+    ] {
+        let (r, rs, _) = c.run(json);
+        assert!(r == -errno && rs.starts_with(words), "{json}: {r} {rs}");
+    }
+}
+
+#[test]
+fn there_are_no_cache_tiers_and_no_file_systems_and_ceph_s_words_say_so() {
+    let mut c = Cluster::with_osds(3);
+    for pool in ["p1", "p2"] {
+        c.ok(&format!(r#"{{"prefix": "osd pool create", "pool": "{pool}", "pg_num": 1}}"#));
+    }
+    for (json, r, words) in [
+        (r#"{"prefix": "osd tier add", "pool": "p1", "tierpool": "p2"}"#, -95, "there are no cache tiers here"),
+        (r#"{"prefix": "osd tier add", "pool": "p1", "tierpool": "x"}"#, -2, "unrecognized pool 'x'"),
+        (
+            r#"{"prefix": "osd tier rm", "pool": "p1", "tierpool": "p2"}"#,
+            0,
+            "pool 'p2' is now (or already was) not a tier of 'p1'",
+        ),
+        (r#"{"prefix": "osd tier rm-overlay", "pool": "p1"}"#, 0, "there is now (or already was) no overlay for 'p1'"),
+        (r#"{"prefix": "osd tier cache-mode", "pool": "p2", "mode": "none"}"#, -22, "pool 'p2' is not a tier"),
+        (
+            r#"{"prefix": "osd tier set-overlay", "pool": "p1", "overlaypool": "p2"}"#,
+            -22,
+            "tier pool 'p2' is not a tier of 'p1'",
+        ),
+        (r#"{"prefix": "fs new", "fs_name": "x", "metadata": "p1", "data": "z"}"#, -2, "pool 'z' does not exist"),
+        (
+            r#"{"prefix": "fs new", "fs_name": "x", "metadata": "p1", "data": "p2"}"#,
+            -95,
+            "there are no metadata servers",
+        ),
+        (r#"{"prefix": "fs get", "fs_name": "x"}"#, -2, "filesystem 'x' not found"),
+        (r#"{"prefix": "fs fail", "fs_name": "x"}"#, -2, "Filesystem not found: 'x'"),
+        (r#"{"prefix": "fs rm", "fs_name": "x"}"#, 0, "filesystem 'x' does not exist"),
+        (r#"{"prefix": "mds ok-to-stop", "ids": ["a", "b"]}"#, 0, "should be safe to stop [a,b]"),
+    ] {
+        let (got, rs, _) = c.run(json);
+        assert!(got == r && rs.starts_with(words), "{json}: {got} {rs}");
+    }
+}
+
+#[test]
+fn noautoscale_turns_the_autoscaler_off_for_all_pools_and_those_to_come() {
+    let mut c = Cluster::with_osds(3);
+    c.ok(r#"{"prefix": "osd pool create", "pool": "p1", "pg_num": 1, "autoscale_mode": "warn"}"#);
+    let said = |c: &mut Cluster, verb: &str| c.run(&format!(r#"{{"prefix": "osd pool {verb} noautoscale"}}"#)).1;
+    let mode = |c: &mut Cluster, pool: &str| {
+        let get =
+            format!(r#"{{"prefix": "osd pool get", "pool": "{pool}", "var": "pg_autoscale_mode", "format": "json"}}"#);
+        c.json(&get)["pg_autoscale_mode"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(said(&mut c, "get"), "noautoscale is off");
+    assert_eq!(said(&mut c, "unset"), "noautoscale is already unset!");
+    assert_eq!(said(&mut c, "set"), "noautoscale is set, all pools now have autoscale off");
+    assert_eq!(said(&mut c, "get"), "noautoscale is on");
+    assert_eq!(mode(&mut c, "p1"), "off");
+    assert_eq!(said(&mut c, "unset"), "noautoscale is unset, all pools now have autoscale on");
+    assert_eq!(mode(&mut c, "p1"), "on");
+    let get = r#"{"prefix": "config get", "who": "mon", "key": "osd_pool_default_pg_autoscale_mode"}"#;
+    assert_eq!(c.ok(get), "on\n");
+}
+
+#[test]
+fn a_report_has_the_sections_that_ceph_s_has() {
+    let mut c = Cluster::with_osds(1);
+    let (r, rs, text) = c.run(r#"{"prefix": "report"}"#);
+    assert!(r == 0 && rs.strip_prefix("report ").is_some_and(|crc| crc.parse::<u32>().is_ok()), "{rs}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    // Recorded from 16.2.15.
+    let recorded = "cluster_fingerprint version commit timestamp tag health monmap_first_committed \
+                    monmap_last_committed monmap quorum osdmap osd_metadata osdmap_clean_epochs \
+                    osdmap_first_committed osdmap_last_committed crushmap fsmap mdsmap_first_committed \
+                    mdsmap_last_committed auth num_pg num_pg_active num_pg_unknown num_osd pool_sum osd_sum \
+                    osd_sum_by_class pool_stats osd_stats num_pg_by_state num_pg_by_osd purged_snaps servicemap paxos";
+    assert_eq!(keys, recorded.split_whitespace().collect::<Vec<_>>());
+}

@@ -9,6 +9,7 @@ use crate::commands::{Cmd, CmdResult, Handler, Reply, fail};
 pub fn handler(prefix: &str) -> Option<Handler> {
     Some(match prefix {
         "osd crush rule create-simple" | "osd crush rule create-replicated" => create,
+        "osd crush rule create-erasure" => create_erasure,
         "osd crush rule rm" => rm,
         "osd crush rule rename" => rename,
         _ => return None,
@@ -35,6 +36,20 @@ fn create(c: &mut Cmd) -> CmdResult {
     }
     change(c, |crush| crush.add_simple_rule(&name, &root, &domain, &class, mode, RuleKind::Replicated))?;
     Ok(Reply::default())
+}
+
+fn create_erasure(c: &mut Cmd) -> CmdResult {
+    let name = c.arg("name")?;
+    if c.mon.map().crush().rule_id(&name).is_some() {
+        return says(format!("rule {name} already exists"));
+    }
+    let profile = c.args.text("profile").unwrap_or_else(|| "default".to_owned());
+    if !c.mon.state.osdmap.erasure_code_profiles.contains_key(&profile) {
+        let text = "cannot determine the erasure code plugin because there is no 'plugin' entry in the \
+                    erasure_code_profile {}";
+        return fail(errno::EINVAL, text);
+    }
+    fail(errno::EOPNOTSUPP, "erasure-coded pools are not supported yet")
 }
 
 fn rm(c: &mut Cmd) -> CmdResult {
