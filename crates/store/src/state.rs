@@ -63,6 +63,39 @@ pub struct State {
     pub space: Space,
     /// Bytes logged, or to be logged, for the active overlay.
     pub active_log_bytes: u64,
+    pub pace: Pace,
+}
+
+/// When the active overlay is frozen: at how much of its limits, in parts of [`Pace::FULL`].
+///
+/// Stores that are written at the same rate, as the copies of a pool are, would make their checkpoints at the same time,
+/// on the same machine perhaps; a write to all of them would meet them all at once.
+#[derive(Debug)]
+pub struct Pace {
+    parts: u64,
+    random: u64,
+}
+
+impl Pace {
+    const FULL: u64 = 64;
+
+    /// The first overlay is frozen somewhere on the way.
+    pub fn new(tag: u64) -> Self {
+        let mut pace = Self { parts: 0, random: tag };
+        pace.draw(Self::FULL / 4);
+        pace
+    }
+
+    fn draw(&mut self, least: u64) {
+        // Knuth's multiplier; its high bits are the good ones.
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.parts = least + (self.random >> 32) % (Self::FULL - least + 1);
+    }
+
+    /// Whether this is as much of the limit as is waited for.
+    pub fn is_reached(&self, now: u64, limit: u64) -> bool {
+        now >= limit / Self::FULL * self.parts
+    }
 }
 
 impl State {
@@ -85,6 +118,7 @@ impl State {
         frozen.last_txn = self.next_txn - 1;
         frozen.next_id = self.next_id;
         self.active_log_bytes = 0;
+        self.pace.draw(Pace::FULL * 7 / 8);
         self.layers.frozen.push_back(Arc::new(frozen));
     }
 }

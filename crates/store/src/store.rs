@@ -24,7 +24,7 @@ use crate::presence::Presence;
 use crate::scratch;
 use crate::space::{Count, Space};
 use crate::stage::{Stage, SubmitError};
-use crate::state::{Options, Shared, Source, State, block_of, decode_row};
+use crate::state::{Options, Pace, Shared, Source, State, block_of, decode_row};
 use crate::superblock::{self, Superblock, SuperblockError};
 use crate::wal::{Meta, Record, ReplayError, Wal, WalError, decode_meta, encode_meta};
 
@@ -213,6 +213,7 @@ impl Store {
             quarantined: 0,
             space,
             active_log_bytes: 0,
+            pace: Pace::new(superblock.tag()),
         };
         let (size, ring) = (superblock.size, superblock.wal_ring);
         let shared = Arc::new(Shared::new(devices, options, disk.to_owned(), size, ring, state));
@@ -284,10 +285,11 @@ impl Store {
         state.next_txn += 1;
         // A batch of its own takes up to 128 bytes more.
         state.active_log_bytes += record.len() as u64 + 128;
-        let full = state.layers.active.bytes >= shared.options.overlay_bytes;
+        let full = state.pace.is_reached(state.layers.active.bytes as u64, shared.options.overlay_bytes as u64)
+            || state.pace.is_reached(state.active_log_bytes, shared.wal_ring / 4);
         // Queued under the lock: the log has transactions in the order of their numbers.
         self.committer.enqueue(token, record, staged.direct);
-        if full || state.active_log_bytes >= shared.wal_ring / 4 {
+        if full {
             state.freeze();
         }
         Ok(())
