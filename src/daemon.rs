@@ -1,5 +1,6 @@
 //! A daemon's life: its folder, its sockets, its store, and the node that runs on them.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -147,7 +148,7 @@ fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
         founds,
         options: common.options,
         hostname: machine::hostname(),
-        metadata: machine::metadata(),
+        metadata: mon_metadata(&dir.data(daemon)),
         entropy: machine::entropy()?,
     });
     let config = RuntimeConfig {
@@ -156,6 +157,16 @@ fn run_mon(dir: &ClusterDir, daemon: &Daemon, name: &str) -> Result<i32> {
         ..RuntimeConfig::new(EntityName::mon(0), name)
     };
     run_node(node, endpoints, disk, queue, config)
+}
+
+fn put(metadata: &mut BTreeMap<String, String>, fields: impl IntoIterator<Item = (&'static str, String)>) {
+    metadata.extend(fields.into_iter().map(|(k, v)| (k.to_owned(), v)));
+}
+
+fn mon_metadata(data: &Path) -> BTreeMap<String, String> {
+    let mut metadata = machine::metadata();
+    put(&mut metadata, machine::disk(data).iter().flat_map(|d| d.metadata()));
+    metadata
 }
 
 fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
@@ -177,14 +188,21 @@ fn run_osd(dir: &ClusterDir, daemon: &Daemon, id: i32) -> Result<i32> {
     write_pid(dir, daemon)?;
     let mut metadata = machine::metadata();
     metadata.insert("osd_data".to_owned(), data.display().to_string());
-    let kind = machine::disk_kind(&data);
-    metadata.insert("rotational".to_owned(), u8::from(kind == Some("hdd")).to_string());
-    if let Some(kind) = kind {
-        metadata.insert("bluestore_bdev_type".to_owned(), kind.to_owned());
-        metadata.insert("default_device_class".to_owned(), kind.to_owned());
-    }
-    if let Some((_, size)) = common.options.iter().find(|(name, _)| name == "bluestore_block_size") {
-        metadata.insert("bluestore_bdev_size".to_owned(), size.clone());
+    let disk_below = machine::disk(&data);
+    put(&mut metadata, disk_below.iter().flat_map(|d| d.metadata()));
+    put(&mut metadata, disk_below.iter().flat_map(|d| d.store_metadata()));
+    put(
+        &mut metadata,
+        [
+            ("bluestore_bdev_size", osd_size(&common).to_string()),
+            // `docs/formats/store.md`: a block is the unit of both.
+            ("bluestore_bdev_block_size", "4096".to_owned()),
+            ("bluestore_min_alloc_size", "4096".to_owned()),
+        ],
+    );
+    if let Ok(made) = std::fs::metadata(&uuid_file).and_then(|m| m.modified()) {
+        let since = made.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        put(&mut metadata, [("created_at", types::UTime::from_duration(since).zulu())]);
     }
     let mons = common
         .mons

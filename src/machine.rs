@@ -48,21 +48,64 @@ pub fn metadata() -> BTreeMap<String, String> {
     .collect()
 }
 
-/// What kind of disk is under a folder, as device classes call it; `None` if the kernel does not say.
-pub fn disk_kind(dir: &Path) -> Option<&'static str> {
+/// The disk under a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// As in `/dev`.
+    name: String,
+    /// As device classes call it.
+    pub kind: &'static str,
+    /// Who made it, and its number: `MODEL_SERIAL`, as far as it tells.
+    id: String,
+}
+
+/// `None` if the kernel does not say.
+pub fn disk(dir: &Path) -> Option<Disk> {
     use std::os::unix::fs::MetadataExt;
     let dev = std::fs::metadata(dir).ok()?.dev();
     let sys = format!("/sys/dev/block/{}:{}", libc::major(dev), libc::minor(dev));
     let device = std::fs::canonicalize(sys).ok()?;
     // A partition has its disk's queue one folder up.
     let disk = [device.as_path(), device.parent()?].into_iter().find(|d| d.join("queue/rotational").exists())?;
-    let turns = read(&disk.join("queue/rotational").display().to_string()) == "1";
-    let name = disk.file_name()?.to_str()?;
-    Some(match turns {
+    let of = |file: &str| read(&disk.join(file).display().to_string());
+    let name = disk.file_name()?.to_str()?.to_owned();
+    let kind = match of("queue/rotational") == "1" {
         true => "hdd",
         false if name.starts_with("nvme") => "nvme",
         false => "ssd",
-    })
+    };
+    // Virtual disks keep theirs in another place.
+    let serial = Some(of("device/serial")).filter(|s| !s.is_empty()).unwrap_or_else(|| of("serial"));
+    Some(Disk { name, kind, id: disk_id(&of("device/model"), &serial) })
+}
+
+/// What is there of model and serial number; nothing without the latter, which tells disks apart.
+fn disk_id(model: &str, serial: &str) -> String {
+    if serial.is_empty() {
+        return String::new();
+    }
+    format!("{model} {serial}").split_whitespace().collect::<Vec<_>>().join("_")
+}
+
+impl Disk {
+    /// What `ceph osd metadata` and `ceph mon metadata` tell of it (Ceph: `get_device_metadata`).
+    pub fn metadata(&self) -> [(&'static str, String); 2] {
+        let id = if self.id.is_empty() { String::new() } else { format!("{}={}", self.name, self.id) };
+        [("devices", self.name.clone()), ("device_ids", id)]
+    }
+
+    /// What only a store on it tells. Dashboards and Rook know the names of BlueStore's alone.
+    pub fn store_metadata(&self) -> [(&'static str, String); 6] {
+        let turns = u8::from(self.kind == "hdd").to_string();
+        [
+            ("rotational", turns.clone()),
+            ("journal_rotational", turns.clone()),
+            ("bluestore_bdev_rotational", turns),
+            ("bluestore_bdev_type", self.kind.to_owned()),
+            ("bluestore_bdev_devices", self.name.clone()),
+            ("default_device_class", self.kind.to_owned()),
+        ]
+    }
 }
 
 /// What secrets are made from.
@@ -80,4 +123,17 @@ pub fn entropy() -> std::io::Result<[u8; 32]> {
 pub fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_named_by_model_and_serial_number() {
+        assert_eq!(disk_id("Samsung SSD 970 ", "S4EV "), "Samsung_SSD_970_S4EV");
+        assert_eq!((disk_id("", "S4EV"), disk_id("QEMU HARDDISK", "")), ("S4EV".to_owned(), String::new()));
+        let disk = Disk { name: "sda".to_owned(), kind: "hdd", id: "X_1".to_owned() };
+        assert_eq!(disk.metadata().map(|(_, v)| v), ["sda", "sda=X_1"]);
+    }
 }

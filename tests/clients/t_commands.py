@@ -230,3 +230,67 @@ def what_a_pool_holds_and_what_it_takes_are_two_things(t):
     # Three copies of ten small objects and of one block of a sparse one.
     want = (10 * 100 + 4096, 3 * 11 * 4096)
     c.wait('the pool to be counted', lambda: stats() and (stats()['stored'], stats()['bytes_used']) == want, 30)
+
+
+@test
+def an_osd_counts_and_times_what_it_does(t):
+    c = t.clients
+    pool = t.pool()
+    io = t.rados().open_ioctx(pool)
+    for n in range(8):
+        io.write_full('counted%d' % n, b'x' * 3000)
+        io.read('counted%d' % n)
+    osds = ['osd.%d' % osd for osd in c.json('osd', 'ls')]
+    tell = lambda osd, *words: c.json('tell', osd, *words)
+    counted = [tell(osd, 'perf', 'dump', 'osd')['osd'] for osd in osds]
+    total = lambda name: sum(one[name] for one in counted)
+    assert total('op_w') >= 8 and total('op_w_in_bytes') >= 24000 and total('op_r_out_bytes') >= 24000, counted
+    assert total('subop') > 0 and sum(one['op_w_latency']['avgcount'] for one in counted) >= 8, counted
+    histograms = [tell(osd, 'perf', 'histogram', 'dump')['osd'] for osd in osds]
+    assert [a['buckets'] for a in histograms[0]['op_w_latency_in_bytes_histogram']['axes']] == [32, 32]
+    # Of 2,048 to 4,095 bytes.
+    assert sum(row[4] for h in histograms for row in h['op_w_latency_in_bytes_histogram']['values']) >= 8
+    states = tell(osds[0], 'dump_pgstate_history')['pgs']
+    assert any(pg['currently'] == 'Started/Primary/Active/Clean' for pg in states), states
+    times = tell(osds[0], 'dump_pg_recovery_stats')
+    assert ['Started', 'Primary', 'Active', 'Clean'] in [s['nested_states'] for s in times], times
+    assert tell(osds[0], 'dump_mempools')['mempool']['by_pool']['osd_pglog']['items'] > 0
+    assert sum(tell(osd, 'cache', 'status')['object_ctx'] for osd in osds) > 0
+    assert tell(osds[0], 'objecter_requests')['ops'] == []
+    assert c.ceph('tell', osds[0], 'heap', 'stats', rc=None).rc == 95
+    assert c.ceph('tell', osds[0], 'heap', 'nonsense', rc=None).rc == 22
+    metadata = c.json('osd', 'metadata', '0')
+    for field in ('devices', 'device_ids', 'rotational', 'journal_rotational', 'bluestore_bdev_rotational',
+                  'bluestore_bdev_size', 'bluestore_min_alloc_size', 'default_device_class', 'created_at'):
+        assert field in metadata, (field, metadata)
+
+
+@test
+def what_there_is_none_of_is_answered_as_ceph_answers_before_there_is_one(t):
+    c = t.clients
+    a, b = t.pool(), t.pool()
+    for words, rc, said in (
+            (('osd', 'tier', 'rm', a, b), 0, "pool '%s' is now (or already was) not a tier of '%s'" % (b, a)),
+            (('osd', 'tier', 'rm-overlay', a), 0, "there is now (or already was) no overlay for '%s'" % a),
+            (('osd', 'tier', 'set-overlay', a, b), 22, "tier pool '%s' is not a tier of '%s'" % (b, a)),
+            (('osd', 'tier', 'cache-mode', a, 'writeback'), 22, "pool '%s' is not a tier" % a),
+            (('osd', 'tier', 'add', a, 'nonsense'), 2, "unrecognized pool 'nonsense'"),
+            (('fs', 'fail', 'x'), 2, "Filesystem not found: 'x'"), (('fs', 'get', 'x'), 2, "filesystem 'x' not found"),
+            (('fs', 'subvolume', 'ls', 'x'), 2, "FS 'x' not found"), (('fs', 'status', 'x'), 0, 'Invalid filesystem: x'),
+            (('fs', 'new', 'x', 'nonsense', a), 2, "pool 'nonsense' does not exist"),
+            (('mds', 'ok-to-stop', 'a'), 0, 'should be safe to stop [a]'),
+            (('balancer', 'show', 'x'), 2, 'plan x not found'),
+            (('device', 'get-health-metrics', 'x'), 2, 'device x not found'),
+            (('mon', 'set-rank', 'zz', '0'), 2, 'mon.zz does not exist in monmap'),
+            (('mon', 'set-weight', 'zz', '3'), 2, 'mon.zz does not exist'),
+            (('mon', 'add', 'disallowed_leader', 'a'), 22, 'You cannot disallow monitors'),
+            (('mon', 'set_new_tiebreaker', 'a'), 22, 'Stretch mode is not enabled'),
+            (('osd', 'pool', 'unset', 'noautoscale'), 0, 'noautoscale is'), (('iostat', '-p', '0'), 0, '')):
+        done = c.ceph(*words, rc=None)
+        assert done.rc == rc and said in done.errors, (words, done)
+    assert c.json('rbd', 'trash', 'purge', 'schedule', 'list') == {} and c.json('rbd', 'task', 'list') == []
+    shown = c.ceph('iostat', '-p', '0').text.splitlines()
+    assert len(shown) >= 5 and shown[4] == '' and shown[1].split(' |')[0].endswith('Read'), shown
+    with tempfile.NamedTemporaryFile() as f:
+        assert 'got pgmap version' in c.ceph('pg', 'getmap', '-o', f.name).errors
+        assert f.read(2) == b'\x08\x08'

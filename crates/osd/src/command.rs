@@ -1,7 +1,7 @@
 //! Commands to this OSD: `ceph tell osd.N …`, `ceph pg ID …`, and the admin socket. They share a table.
 
 use bytes::Bytes;
-use messages::{Body, MCommand, MCommandReply, Message};
+use messages::{MCommand, MCommandReply};
 use node::{Now, Output};
 use os::ObjectRead;
 use types::command::{Args, Command, FLAG_NOFORWARD};
@@ -99,15 +99,23 @@ static COMMANDS: &[Command] = &[
     read("perf schema", "what the counters are"),
     read(
         "perf histogram dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
-        "counters by size and time, of which there are none",
+        "operations of clients by how long they took and how large they were",
     ),
     read("perf histogram schema", "what kind of histograms there are"),
     write("perf reset name=var,type=CephString", "count from 0 again"),
     read("log dump", "write the log lines that are kept in memory into the log"),
     read("log flush", "write what waits to be written to the log, which is nothing"),
     read("log reopen", "open the log file again, after it was moved"),
-    read("dump_pg_recovery_stats", "recovery counters"),
-    write("reset_pg_recovery_stats", "count recovery from 0 again"),
+    read("dump_pg_recovery_stats", "how often PGs entered each state, and how long they were in it"),
+    write("reset_pg_recovery_stats", "count the states of PGs from 0 again"),
+    read("dump_pgstate_history", "the last states of each PG, and when it entered and left them"),
+    read("dump_mempools", "what the logs of PGs and the maps of the cluster take in memory"),
+    read("dump_op_pq_state", "the PGs that have something to do"),
+    read("objecter_requests", "copies between objects that are under way"),
+    read("cache status", "objects whose metadata is in hand"),
+    write("cache drop", "(the system caches what is on the disk)"),
+    write("compact", "(the store compacts itself)"),
+    read("smart name=devid,type=CephString,req=false", "(smartctl asks a disk for its health)"),
     read("dump_recovery_reservations", "who holds and who waits for a slot to recover or backfill"),
     read(
         "dump_osd_network name=value,type=CephInt,req=false",
@@ -133,7 +141,7 @@ static COMMANDS: &[Command] = &[
     ),
     read("explain_slow_ops", "where the time of slow operations goes, in a sentence each"),
     Command {
-        sig: "heap name=heapcmd,type=CephString name=value,type=CephString,req=false",
+        sig: "heap name=heapcmd,type=CephChoices,strings=dump|start_profiler|stop_profiler|release|get_release_rate|set_release_rate|stats name=value,type=CephString,req=false",
         help: "memory of the process",
         module: "osd",
         perm: "rw",
@@ -143,22 +151,6 @@ static COMMANDS: &[Command] = &[
 
 fn commands() -> impl Iterator<Item = &'static Command> + Clone {
     COMMANDS.iter().chain(told::COMMANDS)
-}
-
-/// Counts for `perf dump`.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    ops: u64,
-    op_in_bytes: u64,
-}
-
-impl Metrics {
-    pub(crate) fn client_op(&mut self, msg: &Message) {
-        if let Body::MOSDOp(m) = &msg.body {
-            self.ops += 1;
-            self.op_in_bytes += m.ops.iter().map(|op| op.indata.len() as u64).sum::<u64>();
-        }
-    }
 }
 
 /// How many objects `list_unfound` names at once (Ceph: the default of `osd_command_max_records`).
@@ -363,13 +355,34 @@ impl Osd {
                 self.log_by_command(now, args, out);
                 Reply::Text(String::new())
             }
-            "perf schema" => Reply::Tree(inspect::schema()),
-            // Nothing here is counted in histograms: of each logger there is an empty one.
-            "perf histogram dump" | "perf histogram schema" => Reply::Tree(self.perf(store).loggers()),
+            "perf schema" => Reply::Tree(self.perf_schema(store)),
+            "perf histogram dump" => {
+                Reply::Tree(self.histograms(store).picked(args.str("logger"), args.str("counter")))
+            }
+            "perf histogram schema" => Reply::Tree(self.histogram_schema(store)),
             "perf reset" => Reply::Tree(self.reset_counters(var())),
-            // Recovery is not counted by state.
-            "dump_pg_recovery_stats" => Reply::Tree(Dump::arr("state", Vec::<Dump>::new())),
-            "reset_pg_recovery_stats" => Reply::Text(String::new()),
+            "dump_pg_recovery_stats" => Reply::Tree(self.state_times()),
+            "reset_pg_recovery_stats" => {
+                self.pgs.values_mut().for_each(pg::Pg::forget_state_times);
+                Reply::Text(String::new())
+            }
+            "dump_pgstate_history" => {
+                let pgs = self.pgs.values().map(pg::Pg::state_history);
+                Reply::Tree(Dump::obj().with("pgs", Dump::arr("pg", pgs)))
+            }
+            "dump_mempools" => Reply::Tree(self.mempools()),
+            "dump_op_pq_state" => Reply::Tree(self.queue()),
+            "objecter_requests" => Reply::Tree(self.copies.dump(now)),
+            "cache status" => Reply::Tree(self.cache_status()),
+            "cache drop" => {
+                return Err(inspect::refused(
+                    "the system caches what is on this disk, not the OSD: echo 3 > /proc/sys/vm/drop_caches drops it",
+                ));
+            }
+            "compact" => {
+                return Err(inspect::refused("the store needs no compaction: what a checkpoint frees is used again"));
+            }
+            "smart" => return Err(inspect::refused("an OSD does not ask its disk for its health: smartctl -a does")),
             "dump_ops_in_flight"
             | "ops"
             | "dump_blocked_ops"
@@ -430,21 +443,6 @@ impl Osd {
             .with("cluster_osdmap_trim_lower_bound", self.waiting.oldest_cluster_map)
             .with("newest_map", newest)
             .with("num_pgs", self.pgs.len())
-    }
-
-    fn perf(&self, store: &dyn ObjectRead) -> Dump {
-        let s = store.statfs();
-        let osd = Dump::obj()
-            .with("op", self.metrics.ops)
-            .with("op_in_bytes", self.metrics.op_in_bytes)
-            .with("numpg", self.pgs.len())
-            .with("map_message_epochs", self.epoch())
-            .with("stat_bytes", s.total)
-            .with("stat_bytes_used", s.total - s.available.min(s.total))
-            .with("stat_bytes_avail", s.available);
-        let (wait, share) = self.recovery.pace();
-        let recovery = Dump::obj().with("client_wait_undisturbed", wait).with("share_of_limits", share);
-        Dump::obj().with("osd", osd).with("recovery", recovery)
     }
 
     /// What `osd metadata` shows: the machine's part comes from the driver.

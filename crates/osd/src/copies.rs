@@ -18,6 +18,7 @@ use node::{ConnId, Now, Output, Peer, Token};
 use os::ObjectRead;
 use osdmap::OsdMap;
 use pg::ops::{Copied, Fetch, RemoteCopy};
+use types::dump::Dump;
 use types::errno::ENOENT;
 use types::{EntityName, OsdId, PgId, SpgId};
 
@@ -51,6 +52,24 @@ pub struct Copies {
 }
 
 impl Copies {
+    /// `objecter_requests`: what was asked, for which PG, and how long ago.
+    pub fn dump(&self, now: Now) -> Dump {
+        let ops = self.waiting.iter().map(|(tid, copy)| {
+            Dump::obj()
+                .with("tid", *tid)
+                .with("pg", copy.pg.pgid.to_string())
+                .with("age", now.mono.saturating_sub(copy.asked_at).as_secs_f64())
+        });
+        let none = |item| Dump::arr(item, Vec::<Dump>::new());
+        Dump::obj()
+            .with("ops", Dump::arr("op", ops))
+            .with("linger_ops", none("linger_op"))
+            .with("pool_ops", none("pool_op"))
+            .with("pool_stat_ops", none("pool_stat_op"))
+            .with("statfs_ops", none("statfs_op"))
+            .with("command_ops", none("command_op"))
+    }
+
     pub fn start(&mut self, pg: SpgId, token: Token, source: RemoteCopy) {
         self.new.push_back((pg, token, Fetch::new(source)));
     }

@@ -348,7 +348,6 @@ impl Osd {
             // Lent to the PG for the call; nothing in it looks at connections.
             let Some(c) = self.conns.remove(&conn) else { return };
             self.note_fullness(store, out);
-            self.metrics.client_op(&msg);
             self.with_pg(now, store, id, out, |pg, env| pg.client_message_since(env, conn, &c.peer, msg, since));
             self.conns.insert(conn, c);
             return;

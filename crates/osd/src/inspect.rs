@@ -14,19 +14,6 @@ use types::{EntityAddr, HObject, UTime};
 
 use crate::Osd;
 
-/// The counters of `perf dump`: family, name, whether it only grows, and what it counts.
-const COUNTERS: &[(&str, &str, bool, &str)] = &[
-    ("osd", "op", true, "operations of clients"),
-    ("osd", "op_in_bytes", true, "bytes that clients wrote"),
-    ("osd", "numpg", false, "PGs here"),
-    ("osd", "map_message_epochs", false, "epoch of the newest map"),
-    ("osd", "stat_bytes", false, "bytes of the disk"),
-    ("osd", "stat_bytes_used", false, "bytes that are used"),
-    ("osd", "stat_bytes_avail", false, "bytes that are free"),
-    ("recovery", "client_wait_undisturbed", false, "seconds that clients wait while nothing is recovered"),
-    ("recovery", "share_of_limits", false, "the share of its limits that recovery has"),
-];
-
 impl Osd {
     /// Who watches the objects that are led from here: "image still has watchers" asks this.
     pub(crate) fn dump_watchers(&self) -> Dump {
@@ -71,38 +58,6 @@ impl Osd {
         self.log.entry(now, Level::Error, text);
         self.log.flush(now, &self.setup, &mut self.mon, out);
     }
-
-    /// Counts from 0 again.
-    pub(crate) fn reset_counters(&mut self, which: &str) -> Dump {
-        if which != "all" && which != "osd" {
-            return Dump::obj().with("error", format!("Not find: {which}"));
-        }
-        self.metrics = crate::command::Metrics::default();
-        Dump::obj().with("success", format!("perf reset {which}"))
-    }
-}
-
-/// `perf schema`: what the counters are.
-pub(crate) fn schema() -> Dump {
-    const U64: u8 = 2;
-    const COUNTER: u8 = 8;
-    let mut all = Dump::obj();
-    for family in ["osd", "recovery"] {
-        let mut counters = Dump::obj();
-        for (_, name, grows, what) in COUNTERS.iter().filter(|c| c.0 == family) {
-            let one = Dump::obj()
-                .with("type", if *grows { U64 | COUNTER } else { U64 })
-                .with("metric_type", if *grows { "counter" } else { "gauge" })
-                .with("value_type", "integer")
-                .with("description", *what)
-                .with("nick", "")
-                .with("priority", 0)
-                .with("units", if name.contains("bytes") { "bytes" } else { "none" });
-            counters.put(*name, one);
-        }
-        all.put(family, counters);
-    }
-    all
 }
 
 /// What an OSD is started on, for `list_devices`.
@@ -110,6 +65,11 @@ pub(crate) fn devices(metadata: &std::collections::BTreeMap<String, String>) -> 
     let named = metadata.get("devices").map(String::as_str).unwrap_or_default();
     let one = |name: &str| Dump::obj().with("device", format!("/dev/{name}")).with("device_id", "");
     Dump::arr("device", named.split(',').filter(|n| !n.is_empty()).map(one))
+}
+
+/// What this OSD cannot do, and what helps.
+pub(crate) fn refused(why: &str) -> (i32, String) {
+    (types::errno::EOPNOTSUPP, why.to_owned())
 }
 
 /// A command is not what it is named.

@@ -18,6 +18,7 @@ mod bench;
 mod boot;
 mod command;
 mod copies;
+mod counters;
 mod disk_times;
 mod dispatch;
 mod farewell;
@@ -163,7 +164,6 @@ pub struct Osd {
     mon_again_at: Option<Duration>,
     report: report::Report,
     log: report::ClusterLog,
-    metrics: command::Metrics,
     bench: Option<bench::Bench>,
 }
 
@@ -214,7 +214,6 @@ impl Osd {
             mon_again_at: None,
             report: report::Report::default(),
             log: report::ClusterLog::default(),
-            metrics: command::Metrics::default(),
             bench: None,
             setup,
             cfg,

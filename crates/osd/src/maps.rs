@@ -110,6 +110,12 @@ impl Maps {
         write_whole(txn, superblock_object(), to_bytes(&self.superblock, features::ALL));
     }
 
+    /// The newest epochs, as they came: how many, and their bytes.
+    pub fn memory(&self) -> (usize, usize) {
+        let bytes = |(map, inc): &(Bytes, Option<Bytes>)| map.len() + inc.as_ref().map_or(0, Bytes::len);
+        (self.recent.len(), self.recent.values().map(bytes).sum())
+    }
+
     pub fn current(&self) -> &Arc<OsdMap> {
         &self.current
     }

@@ -15,6 +15,7 @@ use types::errno::EPERM;
 use types::{EVersion, Epoch, HObject, OsdReqId, PoolId, SpgId};
 
 use crate::Osd;
+use crate::counters::SubOpCounts;
 
 /// What is shown of an `MOSDRepOp`.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct SubOp {
     poid: HObject,
     version: EVersion,
     committed_to: EVersion,
+    bytes: u64,
 }
 
 impl SubOp {
@@ -37,21 +39,30 @@ impl SubOp {
             poid: m.poid.clone(),
             version: m.version,
             committed_to: m.min_last_complete_ondisk,
+            bytes: m.data.len() as u64,
         })
     }
 
     /// As Ceph prints it.
     fn describe(&self) -> String {
-        let Self { reqid, pgid, epochs: (map, min), poid, version, committed_to } = self;
+        let Self { reqid, pgid, epochs: (map, min), poid, version, committed_to, .. } = self;
         format!("osd_repop({reqid} {pgid} e{map}/{min} {poid} v {version}, mlcod={committed_to})")
     }
 }
 
 /// Writes for other OSDs under way, oldest first.
 #[derive(Debug, Default)]
-pub struct SubOps(VecDeque<(Token, SubOp, Box<Trace>)>);
+pub struct SubOps(VecDeque<(Token, SubOp, Box<Trace>)>, SubOpCounts);
 
 impl SubOps {
+    pub(crate) fn counts(&self) -> &SubOpCounts {
+        &self.1
+    }
+
+    pub(crate) fn forget_counts(&mut self) {
+        self.1 = SubOpCounts::default();
+    }
+
     pub(crate) fn begin(&mut self, now: Now, token: Token, op: SubOp, tracker: &mut Tracker) {
         let mut trace = tracker.begin(now, now);
         trace.mark(now, Event::Started);
@@ -62,6 +73,7 @@ impl SubOps {
         while self.0.front().is_some_and(|(token, ..)| *token <= upto) {
             let Some((_, op, mut trace)) = self.0.pop_front() else { return };
             trace.mark(now, Event::CommitSent);
+            self.1.add(now.mono.saturating_sub(trace.initiated()), op.bytes);
             tracker.finish(now, trace, || (op.describe(), None));
         }
     }

@@ -102,6 +102,15 @@ impl ClientOp {
 }
 
 /// As Ceph prints it: `osd_op(client.4138.0:165 1.2 1:4ff44963:::a:head [write 0~4] snapc 0=[] ondisk+write e9)`.
+/// What a client sent along with its operations.
+fn bytes_in(msg: &MOSDOp) -> u64 {
+    msg.ops.iter().map(|op| op.indata.len() as u64).sum()
+}
+
+fn bytes_out(reply: &MOSDOpReply) -> u64 {
+    reply.ops.iter().map(|op| op.outdata.len() as u64).sum()
+}
+
 fn describe(reqid: OsdReqId, m: &MOSDOp) -> String {
     let ops: Vec<String> = m.ops.iter().map(ToString::to_string).collect();
     let snaps: Vec<String> = m.snaps.iter().map(|s| format!("{s:x}")).collect();
@@ -541,6 +550,7 @@ impl Pg {
 
     /// Answers an op; that is its end.
     pub(crate) fn reply(&self, env: &mut Env, mut op: ClientOp, reply: MOSDOpReply) {
+        env.tracker.count(env.now, &op.trace, (op.access.read, op.access.write), bytes_in(&op.msg), bytes_out(&reply));
         let msg = Message::new(reply).with_tid(op.tid).with_priority(op.priority);
         env.out.push(PgOutput::ToClient { conn: op.conn, msg, after: None });
         if op.access.write {

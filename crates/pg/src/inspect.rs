@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{EVersion, EntityAddr, Epoch, HObject, OsdId};
+use types::{EVersion, EntityAddr, Epoch, HObject, LogEntry, OsdId};
 
 use crate::lease::Readable;
 use crate::pg::{Pg, Phase};
@@ -50,6 +50,12 @@ impl Pg {
 
     pub fn log_tail(&self) -> EVersion {
         self.log.tail
+    }
+
+    /// What takes memory here: how many entries of the log, with their bytes, and how many objects are known well.
+    pub fn memory(&self) -> ((usize, usize), usize) {
+        let entry = |e: &LogEntry| size_of::<LogEntry>() + e.soid.oid.as_bytes().len() + e.soid.nspace.as_bytes().len();
+        ((self.log.size(), self.log.entries().map(entry).sum()), self.contexts.count())
     }
 
     pub fn log_head(&self) -> EVersion {

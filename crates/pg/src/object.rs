@@ -106,6 +106,10 @@ pub struct ObjectContexts {
 }
 
 impl ObjectContexts {
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The context of `soid`, read from the store unless it is here; one that does not exist if the
     /// store has no such object.
     ///

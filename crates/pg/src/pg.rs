@@ -41,6 +41,7 @@ use crate::reserve::{Forced, RemoteSlot, Stage};
 use crate::scrub::Scrub;
 use crate::snap_map::SnapMap;
 use crate::snap_trim::SnapTrim;
+use crate::state_history::StateHistory;
 use crate::stats::Published;
 use crate::watch::Watches;
 
@@ -162,6 +163,7 @@ pub struct Pg {
     pub(crate) phase: Phase,
     pub(crate) phase_since: UTime,
     pub(crate) started_since: UTime,
+    pub(crate) states: StateHistory,
 
     // What is stored.
     pub(crate) info: PgInfo,
@@ -237,6 +239,7 @@ impl Pg {
             phase: Phase::Reset,
             phase_since: env.now.wall,
             started_since: env.now.wall,
+            states: StateHistory::new("Reset", env.map.epoch, env.now),
             past: PastIntervals::default(),
             log: PgLog::new(info.log_tail, info.last_update, Vec::new(), Vec::new()),
             missing: Missing::default(),
@@ -325,6 +328,7 @@ impl Pg {
     pub(crate) fn enter(&mut self, env: &Env, phase: Phase) {
         self.phase = phase;
         self.phase_since = env.now.wall;
+        self.note_state(env);
     }
 
     // --- messages

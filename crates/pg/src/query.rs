@@ -6,9 +6,11 @@ use types::dump::Dump;
 use types::{HObject, UTime, pg_state};
 
 use crate::backfill::Interval;
+use crate::env::Env;
 use crate::peering::{Peering, Step};
 use crate::pg::{Pg, Phase};
 use crate::reserve::Stage;
+use crate::state_history::StateTimes;
 
 /// A list of things, each as text.
 fn texts<T: std::fmt::Display>(item: &'static str, list: impl IntoIterator<Item = T>) -> Dump {
@@ -211,34 +213,60 @@ impl Pg {
 
     /// The innermost state's own name.
     fn bare_state(&self) -> &'static str {
+        let whole = self.whole_state();
+        whole.rsplit_once('/').map_or(whole, |(_, own)| own)
+    }
+
+    /// The innermost state with all that it is within.
+    fn whole_state(&self) -> &'static str {
         match &self.phase {
             Phase::Reset => "Reset",
-            Phase::Stray => "Stray",
-            Phase::ReplicaActive(_) => "ReplicaActive",
-            Phase::WaitActingChange => "WaitActingChange",
-            Phase::Deleting(_) => "Deleting",
+            Phase::Stray => "Started/Stray",
+            Phase::ReplicaActive(_) => "Started/ReplicaActive",
+            Phase::WaitActingChange => "Started/Primary/WaitActingChange",
+            Phase::Deleting(_) => "Started/ToDelete/Deleting",
             Phase::Peering(p) => match &p.step {
-                Step::GetInfo { .. } => "GetInfo",
-                Step::GetLog { .. } => "GetLog",
-                Step::GetMissing { .. } => "GetMissing",
-                Step::WaitUpThru => "WaitUpThru",
-                Step::Down => "Down",
-                Step::Incomplete => "Incomplete",
+                Step::GetInfo { .. } => "Started/Primary/Peering/GetInfo",
+                Step::GetLog { .. } => "Started/Primary/Peering/GetLog",
+                Step::GetMissing { .. } => "Started/Primary/Peering/GetMissing",
+                Step::WaitUpThru => "Started/Primary/Peering/WaitUpThru",
+                Step::Down => "Started/Primary/Peering/Down",
+                Step::Incomplete => "Started/Primary/Peering/Incomplete",
             },
             Phase::Active(a) => match &a.stage {
-                Stage::Activating => "Activating",
-                Stage::WaitLocalRecoveryReserved => "WaitLocalRecoveryReserved",
-                Stage::WaitRemoteRecoveryReserved(_) => "WaitRemoteRecoveryReserved",
-                Stage::Recovering => "Recovering",
-                Stage::NotRecovering(_) => "NotRecovering",
-                Stage::WaitLocalBackfillReserved => "WaitLocalBackfillReserved",
-                Stage::WaitRemoteBackfillReserved(_) => "WaitRemoteBackfillReserved",
-                Stage::Backfilling => "Backfilling",
-                Stage::NotBackfilling(_) => "NotBackfilling",
-                Stage::Recovered => "Recovered",
-                Stage::Clean => "Clean",
+                Stage::Activating => "Started/Primary/Active/Activating",
+                Stage::WaitLocalRecoveryReserved => "Started/Primary/Active/WaitLocalRecoveryReserved",
+                Stage::WaitRemoteRecoveryReserved(_) => "Started/Primary/Active/WaitRemoteRecoveryReserved",
+                Stage::Recovering => "Started/Primary/Active/Recovering",
+                Stage::NotRecovering(_) => "Started/Primary/Active/NotRecovering",
+                Stage::WaitLocalBackfillReserved => "Started/Primary/Active/WaitLocalBackfillReserved",
+                Stage::WaitRemoteBackfillReserved(_) => "Started/Primary/Active/WaitRemoteBackfillReserved",
+                Stage::Backfilling => "Started/Primary/Active/Backfilling",
+                Stage::NotBackfilling(_) => "Started/Primary/Active/NotBackfilling",
+                Stage::Recovered => "Started/Primary/Active/Recovered",
+                Stage::Clean => "Started/Primary/Active/Clean",
             },
         }
+    }
+
+    /// A state may have been entered.
+    pub(crate) fn note_state(&mut self, env: &Env) {
+        let state = self.whole_state();
+        self.states.is_in(state, self.map.epoch, env.now);
+    }
+
+    /// One entry of `dump_pgstate_history`.
+    pub fn state_history(&self) -> Dump {
+        self.states.dump(&self.id.to_string())
+    }
+
+    /// How long it was in which states.
+    pub fn state_times(&self) -> &StateTimes {
+        self.states.times()
+    }
+
+    pub fn forget_state_times(&mut self) {
+        self.states.forget_times();
     }
 }
 

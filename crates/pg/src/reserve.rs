@@ -105,6 +105,7 @@ impl Pg {
         if let Some(active) = self.active() {
             active.stage = stage;
         }
+        self.note_state(env);
         self.stat_changed(env);
     }
 

@@ -12,6 +12,8 @@ use types::dump::Dump;
 use types::options::Config;
 use types::{OsdId, UTime};
 
+use crate::op_counts::OpCounts;
+
 /// A step in an op's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -230,6 +232,8 @@ pub struct Tracker {
     slow_threshold: Duration,
     /// Client operations that were answered, and what they took together.
     answered: (u64, Duration),
+    /// The same of all kinds, with how much they carried.
+    counts: OpCounts,
 }
 
 /// Traces that are kept for ops to come; more are in use only for a moment.
@@ -248,6 +252,7 @@ impl Tracker {
             slow_size: 0,
             slow_threshold: Duration::ZERO,
             answered: (0, Duration::ZERO),
+            counts: OpCounts::default(),
         };
         tracker.configure(cfg);
         tracker
@@ -281,6 +286,20 @@ impl Tracker {
     pub fn answered(&mut self, now: Now, trace: &Trace) {
         self.answered.0 += 1;
         self.answered.1 += now.mono.saturating_sub(trace.initiated.mono);
+    }
+
+    /// A client's operation (it reads, it writes) has its answer, with so many bytes.
+    pub fn count(&mut self, now: Now, trace: &Trace, kind: (bool, bool), bytes_in: u64, bytes_out: u64) {
+        self.counts.add(kind, now.mono.saturating_sub(trace.initiated.mono), bytes_in, bytes_out);
+    }
+
+    pub fn counts(&self) -> &OpCounts {
+        &self.counts
+    }
+
+    /// Counts from 0 again.
+    pub fn forget_counts(&mut self) {
+        self.counts = OpCounts::default();
     }
 
     /// How many operations of clients were answered since this was last asked, and how long they took together.

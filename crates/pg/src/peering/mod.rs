@@ -112,6 +112,7 @@ impl Pg {
         if let Some(p) = self.peering() {
             p.step = step;
         }
+        self.note_state(env);
         self.stat_changed(env);
     }
 
