@@ -25,7 +25,7 @@ pub fn lines(pgs: &PgMap, width: usize, with_header: bool) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>0$} |", column - 2)).collect();
         format!("|{}", cells.concat())
     };
-    let values = row(&[bytes, ops].concat());
+    let values = row(&[bytes, ops].concat()) + "\n";
     if !with_header {
         return values;
     }
@@ -44,9 +44,10 @@ mod tests {
 +------------+------------+------------+------------+------------+------------+
 |       Read |      Write |      Total |  Read IOPS | Write IOPS | Total IOPS |
 +------------+------------+------------+------------+------------+------------+
-|      0 B/s |      0 B/s |      0 B/s |          0 |          0 |          0 |";
+|      0 B/s |      0 B/s |      0 B/s |          0 |          0 |          0 |
+";
         assert_eq!(lines(&PgMap::default(), 80, true), recorded);
-        assert_eq!(lines(&PgMap::default(), 80, false), recorded.lines().last().unwrap());
+        assert_eq!(lines(&PgMap::default(), 80, false), recorded.lines().last().unwrap().to_owned() + "\n");
     }
 
     #[test]
