@@ -252,7 +252,7 @@ bodies! {
     MAuth MAuthReply MConfig MGetConfig MMonPeer
     MMonCommand MMonCommandAck MCommand MCommandReply MMgrCommand MMgrCommandReply
     MLog MLogAck
-    MMgrMap MServiceMap MFSMap MMgrUpdate MMgrClose MMgrConfigure MMgrDigest
+    MMgrMap MServiceMap MFSMap MFSMapUser MMgrUpdate MMgrClose MMgrConfigure MMgrDigest
     MStatfs MStatfsReply MGetPoolStats MPoolOp MPoolOpReply
     MOSDAlive MOSDFailure MOSDBeacon MOSDMarkMeDown MOSDMarkMeDead MOSDPGTemp MOSDPGReadyToMerge
     MOSDPGCreated MOSDFull MPGStatsAck

@@ -47,29 +47,41 @@ macro_rules! bare_map {
 bare_map!(MMgrMap = 1796);
 bare_map!(MServiceMap = 1799);
 
-/// `MFSMap`: the encoded FSMap and its epoch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MFSMap {
-    pub epoch: u32,
-    pub map: Bytes,
+macro_rules! map_of_file_systems {
+    ($(#[$doc:meta])* $name:ident = $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name {
+            pub epoch: u32,
+            pub map: Bytes,
+        }
+
+        impl Payload for $name {
+            const KIND: u16 = $kind;
+            const NAME: &'static str = stringify!($name);
+            const VERSION: u16 = 1;
+            const COMPAT: u16 = 1;
+            const PRIORITY: u16 = crate::PRIO_HIGH;
+
+            fn encode_payload(&self, e: &mut Encoder, _: &mut Wire) {
+                e.u32(self.epoch);
+                e.raw(&self.map);
+            }
+
+            fn decode_payload(d: &mut Decoder, _: &Wire) -> Result<Self, DecodeError> {
+                Ok(Self { epoch: d.u32()?, map: d.rest() })
+            }
+        }
+    };
 }
-
-impl Payload for MFSMap {
-    const KIND: u16 = 45;
-    const NAME: &'static str = "MFSMap";
-    const VERSION: u16 = 1;
-    const COMPAT: u16 = 1;
-    const PRIORITY: u16 = crate::PRIO_HIGH;
-
-    fn encode_payload(&self, e: &mut Encoder, _: &mut Wire) {
-        e.u32(self.epoch);
-        e.raw(&self.map);
-    }
-
-    fn decode_payload(d: &mut Decoder, _: &Wire) -> Result<Self, DecodeError> {
-        Ok(Self { epoch: d.u32()?, map: d.rest() })
-    }
-}
+map_of_file_systems!(
+    /// `MFSMap`: the encoded FSMap and its epoch.
+    MFSMap = 45
+);
+map_of_file_systems!(
+    /// `MFSMapUser`: the encoded FSMapUser, file systems by name, and its epoch.
+    MFSMapUser = 103
+);
 
 /// `MMgrOpen`: a daemon (or a client that registers as a service) begins a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use denc::Encoder;
-use messages::MFSMap;
+use messages::{MFSMap, MFSMapUser};
 use node::ConnId;
 use types::dump::Dump;
 
@@ -48,6 +48,17 @@ fn encoded() -> Bytes {
     e.finish()
 }
 
+/// `FSMapUser`: the epoch, which one is mounted unless another is named, and all names.
+fn encoded_for_users() -> Bytes {
+    let mut e = Encoder::new(types::features::ALL);
+    e.versioned(1, 1, |e| {
+        e.u32(EPOCH);
+        e.i32(-1);
+        e.u32(0);
+    });
+    e.finish()
+}
+
 /// What file systems of this release would be incompatible with.
 pub fn compat() -> Dump {
     let incompat = INCOMPATIBLE.into_iter().map(|(bit, name)| (format!("feature_{bit}").into(), name.into()));
@@ -86,11 +97,25 @@ pub fn text() -> String {
 impl Mon {
     /// Clients of metadata servers (`ceph tell mds.*`) wait for this before they say that there is none.
     pub(crate) fn send_fsmap(&mut self, cx: &mut Cx, conn: ConnId) {
-        let Some(session) = self.sessions.get_mut(conn) else { return };
-        if session.wants("fsmap", EPOCH.into()).is_some() {
-            session.sent("fsmap", EPOCH.into());
+        if self.wants_fsmap(conn, "fsmap") {
             cx.send(conn, MFSMap { epoch: EPOCH, map: encoded() });
         }
+    }
+
+    /// Who mounts a file system by its name finds it here, or learns that there is no such.
+    pub(crate) fn send_fsmap_user(&mut self, cx: &mut Cx, conn: ConnId) {
+        if self.wants_fsmap(conn, "fsmap.user") {
+            cx.send(conn, MFSMapUser { epoch: EPOCH, map: encoded_for_users() });
+        }
+    }
+
+    fn wants_fsmap(&mut self, conn: ConnId, what: &str) -> bool {
+        let Some(session) = self.sessions.get_mut(conn) else { return false };
+        let wants = session.wants(what, EPOCH.into()).is_some();
+        if wants {
+            session.sent(what, EPOCH.into());
+        }
+        wants
     }
 }
 
@@ -110,5 +135,14 @@ mod tests {
             707265616c6d207632010000000000000000000000000000000001";
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(hex(&encoded()), recorded.replacen("02000000", "01000000", 1));
+    }
+
+    #[test]
+    fn the_empty_map_for_users_is_ceph_s_byte_for_byte() {
+        // Recorded from 16.2.15, but for its epoch 9, together with the message's own epoch.
+        let recorded: [u8; 18] = [1, 1, 12, 0, 0, 0, 9, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0];
+        let mut ours = encoded_for_users().to_vec();
+        ours[6] = 9;
+        assert_eq!(ours, recorded);
     }
 }

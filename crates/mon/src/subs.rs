@@ -39,6 +39,8 @@ impl Mon {
                 "mgrmap" => self.send_mgrmap(cx, conn),
                 "servicemap" => self.send_servicemap(cx, conn),
                 "fsmap" => self.send_fsmap(cx, conn),
+                // Of `mdsmap`, for one file system, there is nothing to say: Ceph is silent as well.
+                "fsmap.user" => self.send_fsmap_user(cx, conn),
                 other if other.starts_with("log-") => self.send_log(cx, conn),
                 _ => {}
             }
