@@ -86,43 +86,71 @@ impl Reply {
     pub fn and_says(self, rs: impl Into<String>) -> Self {
         Self { rs: rs.into(), ..self }
     }
-}
 
-/// Answers that end with a line's end in every format: Ceph builds them as lines of text, the others as they are
-/// (Ceph: `bufferlist::append(std::istream&)` against `Formatter::flush(bufferlist&)`). Scripts compare bytes.
-const ENDED: &[&str] = &[
-    "status",
-    "df",
-    "config-key ls",
-    "config-key dump",
-    "fs dump",
-    "fs ls",
-    "mds metadata",
-    "mds stat",
-    "mon dump",
-    "mon feature ls",
-    "mon metadata",
-    "mon stat",
-    "node ls",
-    "osd dump",
-    "osd info",
-    "osd ls",
-    "osd ls-tree",
-    "osd lspools",
-    "osd tree",
-    "osd tree-from",
-    "quorum_status",
-    "version",
-];
-
-impl Reply {
-    fn ended(mut self) -> Self {
-        if !self.data.is_empty() && !self.data.ends_with(b"\n") {
-            self.data = [&self.data[..], b"\n"].concat().into();
+    /// With the line's end that Ceph gives the answer to this command.
+    fn ended(self, prefix: &str, format: Option<Format>) -> Self {
+        let Some((end, _)) = ENDS.iter().find(|(_, commands)| commands.contains(&prefix)) else { return self };
+        let more = *end == End::OneMore && format.is_some();
+        let open = !self.data.is_empty() && !self.data.ends_with(b"\n");
+        match more || open {
+            true => Self { data: [&self.data[..], b"\n"].concat().into(), ..self },
+            false => self,
         }
-        self
     }
 }
+
+/// How answers end with a line's end: Ceph builds some as lines of text, puts one behind others, and leaves the rest as
+/// they are (Ceph: `bufferlist::append(std::istream&)`, `rdata.append("\n")`, `Formatter::flush(bufferlist&)`). Scripts
+/// compare bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// One in every format, if anything is said.
+    OneLine,
+    /// One more behind what a format ends with; plain text ends itself.
+    OneMore,
+}
+
+/// What ends with a line's end.
+const ENDS: &[(End, &[&str])] = &[
+    (
+        End::OneLine,
+        &[
+            "status",
+            "df",
+            "config-key ls",
+            "config-key dump",
+            "fs dump",
+            "fs ls",
+            "mds metadata",
+            "mds stat",
+            "mon dump",
+            "mon feature ls",
+            "mon metadata",
+            "mon stat",
+            "node ls",
+            "osd dump",
+            "osd info",
+            "osd ls",
+            "osd ls-tree",
+            "osd lspools",
+            "osd tree",
+            "osd tree-from",
+            "quorum_status",
+            "version",
+        ],
+    ),
+    (
+        End::OneMore,
+        &[
+            "osd crush dump",
+            "osd crush rule dump",
+            "osd crush show-tunables",
+            "osd erasure-code-profile get",
+            "osd erasure-code-profile ls",
+            "osd pool get-quota",
+        ],
+    ),
+];
 
 /// Why a command fails: the errno (positive) and the sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,19 +196,6 @@ impl Cmd<'_, '_, '_> {
     /// The tree in the format asked for, pretty JSON if none was.
     pub fn dump(&self, root: &str, tree: &Dump) -> Reply {
         Reply::data(tree.render(self.format().unwrap_or(Format::JsonPretty), root))
-    }
-
-    /// [`Self::dump`] with a newline behind it, which some of Ceph's commands print and others do not.
-    pub fn dump_line(&self, root: &str, tree: &Dump) -> Reply {
-        Reply { data: [&self.dump(root, tree).data[..], b"\n"].concat().into(), ..Reply::default() }
-    }
-
-    /// The same of an answer that has a plain form, which ends its lines itself.
-    pub fn with_line(&self, reply: Reply) -> Reply {
-        match self.format() {
-            Some(_) => Reply { data: [&reply.data[..], b"\n"].concat().into(), ..reply },
-            None => reply,
-        }
     }
 
     /// The tree in the format asked for, or text of its own.
@@ -341,7 +356,7 @@ impl Mon {
             // What is refused changes nothing, however far it got.
             self.pending.back_to(mark);
         }
-        finish(if ENDED.contains(&prefix.as_str()) { result.map(Reply::ended) } else { result })
+        finish(result.map(|reply| reply.ended(&prefix, Format::parse(args.format()))))
     }
 
     /// A manager's command that came to the monitor is passed on to the manager (Ceph: `Monitor::handle_command`, for

@@ -448,12 +448,11 @@ fn utilization(c: &mut Cmd) -> CmdResult {
 fn profile_ls(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let names = map.erasure_code_profiles.keys();
-    let reply = c.dump_or(
+    Ok(c.dump_or(
         "erasure-code-profiles",
         || Dump::arr("profile", names.clone()),
         || names.clone().map(|n| format!("{n}\n")).collect(),
-    );
-    Ok(c.with_line(reply))
+    ))
 }
 
 fn profile_get(c: &mut Cmd) -> CmdResult {
@@ -467,8 +466,7 @@ fn profile_get(c: &mut Cmd) -> CmdResult {
         profile.iter().for_each(|(k, v)| d.put(k.clone(), v));
         d
     };
-    let reply = c.dump_or("profile", tree, || profile.iter().map(|(k, v)| format!("{k}={v}\n")).collect());
-    Ok(c.with_line(reply))
+    Ok(c.dump_or("profile", tree, || profile.iter().map(|(k, v)| format!("{k}={v}\n")).collect()))
 }
 
 fn last_stat_seq(c: &mut Cmd) -> CmdResult {

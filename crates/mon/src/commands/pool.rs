@@ -181,7 +181,7 @@ fn get_quota(c: &mut Cmd) -> CmdResult {
         };
         format!("quotas for pool '{name}':\n  max objects: {objects}\n  max bytes  : {bytes}\n")
     };
-    Ok(c.with_line(c.dump_or("pool_quotas", tree, text)))
+    Ok(c.dump_or("pool_quotas", tree, text))
 }
 
 // --- what pools are used for

@@ -27,7 +27,7 @@ pub fn handler(prefix: &str) -> Option<Handler> {
 
 fn dump(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
-    Ok(c.dump_line("crush_map", &dump_crush(&map.crush)))
+    Ok(c.dump("crush_map", &dump_crush(&map.crush)))
 }
 
 fn tree(c: &mut Cmd) -> CmdResult {
@@ -78,10 +78,10 @@ fn rule_ls_by_class(c: &mut Cmd) -> CmdResult {
 fn rule_dump(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
     let Some(name) = c.args.text("name").filter(|n| !n.is_empty()) else {
-        return Ok(c.dump_line("rules", &dump_rules(&map.crush)));
+        return Ok(c.dump("rules", &dump_rules(&map.crush)));
     };
     match map.crush.rule_id(&name).and_then(|id| dump_rule(&map.crush, id)) {
-        Some(d) => Ok(c.dump_line("rule", &d)),
+        Some(d) => Ok(c.dump("rule", &d)),
         None => fail(errno::ENOENT, format!("unknown crush rule '{name}'")),
     }
 }
@@ -123,7 +123,7 @@ fn get_class(c: &mut Cmd) -> CmdResult {
 
 fn show_tunables(c: &mut Cmd) -> CmdResult {
     let map = c.mon.state.osdmap.clone();
-    Ok(c.dump_line("crush_map_tunables", &dump_tunables(&map.crush)))
+    Ok(c.dump("crush_map_tunables", &dump_tunables(&map.crush)))
 }
 
 fn get_tunable(c: &mut Cmd) -> CmdResult {
