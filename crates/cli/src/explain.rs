@@ -10,7 +10,6 @@ use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
-use types::osd_op::{OpArgs, OsdOp, op};
 use types::{PgId, errno};
 
 use crate::dir::{ClusterDir, Daemon};
@@ -143,7 +142,7 @@ impl Asker for Live {
 
 /// What the last scrub of a PG found.
 fn scrub_request(pg: PgId, snapsets: bool) -> Request {
-    let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument(snapsets));
+    let ask = scrub_list::question(snapsets);
     Request::Op(Box::new(ObjectOp::on_pg(pg.pool, Vec::new(), pg.seed).push(ask)))
 }
 

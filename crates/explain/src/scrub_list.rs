@@ -1,8 +1,9 @@
 //! What the last scrub of a PG found, in the shape of `rados list-inconsistent-obj` and `list-inconsistent-snapset`:
-//! the op's argument, and its answer as JSON.
+//! the op, and its answer as JSON.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use types::osd_op::{OpArgs, OsdOp, op};
 use types::scrub_result::{object_error as object, shard_error as shard, snapset_error as snapset};
 use types::{InconsistentObject, InconsistentSnapset, SNAP_HEAD, ScrubLsArg, ScrubLsResult, ScrubObjectId};
 
@@ -46,9 +47,10 @@ const SNAPSET: &[(u64, &str)] = &[
     (snapset::CLONE_MISSING, "clone_missing"),
 ];
 
-/// The argument of the op `SCRUBLS`.
-pub fn argument(snapsets: bool) -> Bytes {
-    denc::to_bytes(&ScrubLsArg { max: OBJECTS_MAX, snapsets, ..ScrubLsArg::default() }, 0)
+/// The question to a PG, for objects or for snapsets.
+pub fn question(snapsets: bool) -> OsdOp {
+    let argument = ScrubLsArg { max: OBJECTS_MAX, snapsets, ..ScrubLsArg::default() };
+    OsdOp::new(op::SCRUBLS, OpArgs::default(), denc::to_bytes(&argument, 0))
 }
 
 /// Its answer.

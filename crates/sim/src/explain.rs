@@ -11,7 +11,6 @@ use ::explain::{Act, Answers, Asker, Facts, Question, Safety, To, explain, gathe
 use bytes::Bytes;
 use rados::{ObjectOp, Reply, Request, TellTarget};
 use serde_json::{Value, json};
-use types::osd_op::{OpArgs, OsdOp, op};
 use types::{OsdId, PgId};
 
 use crate::cluster::{Cluster, Plan, PoolPlan};
@@ -70,7 +69,7 @@ fn request(c: &mut Cluster, to: &To, json: &Value) -> Option<Request> {
         To::Pg(pg) => Request::Tell { target: TellTarget::Osd(primary(c, *pg)?), cmd, data },
         To::Scrub(pg) | To::ScrubSnaps(pg) => {
             let snapsets = matches!(to, To::ScrubSnaps(_));
-            let ask = OsdOp::new(op::SCRUBLS, OpArgs::default(), scrub_list::argument(snapsets));
+            let ask = scrub_list::question(snapsets);
             Request::Op(Box::new(ObjectOp::on_pg(pg.pool, Vec::new(), pg.seed).push(ask)))
         }
         To::Here => return None,
