@@ -221,21 +221,28 @@ pub fn read_object_info(store: &dyn ObjectRead, coll: Coll, oid: &GHObject) -> R
 
 fn read_context(store: &dyn ObjectRead, coll: Coll, soid: &HObject) -> Result<ObjectContext, ReadError> {
     let oid = GHObject::from(soid.clone());
-    let damaged = |name: &str, why: denc::DecodeError| ReadError::Io {
+    let damaged = |name: &str, why: &dyn std::fmt::Display| ReadError::Io {
         coll,
         oid: Box::new(oid.clone()),
         off: 0,
         why: format!("attribute {name}: {why}"),
     };
+    // Every object has an info, and every head a snapset: what lost them must not be taken for new.
+    const GONE: &str = "is gone";
     let Some(raw) = store.attr(coll, &oid, OI_ATTR.as_bytes())? else {
-        return Ok(ObjectContext::absent(soid.clone()));
+        return match store.stat(coll, &oid)? {
+            Some(_) => Err(damaged(OI_ATTR, &GONE)),
+            None => Ok(ObjectContext::absent(soid.clone())),
+        };
     };
-    let mut oi: ObjectInfo = from_bytes(raw).map_err(|e| damaged(OI_ATTR, e))?;
-    oi.soid = soid.clone();
+    let oi: ObjectInfo = from_bytes(raw).map_err(|e| damaged(OI_ATTR, &e))?;
+    if oi.soid != *soid {
+        return Err(damaged(OI_ATTR, &format!("is that of {}", oi.soid)));
+    }
     let ssc = match soid.is_head() {
         true => match store.attr(coll, &oid, SS_ATTR.as_bytes())? {
-            Some(raw) => from_bytes(raw).map_err(|e| damaged(SS_ATTR, e))?,
-            None => SnapSet::default(),
+            Some(raw) => from_bytes(raw).map_err(|e| damaged(SS_ATTR, &e))?,
+            None => return Err(damaged(SS_ATTR, &GONE)),
         },
         false => SnapSet::default(),
     };

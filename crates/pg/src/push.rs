@@ -202,7 +202,10 @@ impl Pg {
         if self.is_primary() {
             self.recovery.pushes.remove(soid);
             if !self.mend_at_read(env, soid) {
-                self.lose_own_copy(soid);
+                match self.scrub.is_mending(soid) {
+                    true => self.unmend(env, soid, "the sound copy could not be read"),
+                    false => self.lose_own_copy(soid),
+                }
             }
             self.give_up(env, soid);
         } else {
@@ -253,6 +256,9 @@ impl Pg {
     fn pull_answered(&mut self, env: &mut Env, from: OsdId, mut push: PushOp) {
         let soid = push.soid.clone();
         let need = self.missing.get(&soid).map(|item| item.need).unwrap_or_default();
+        if push.version.is_zero() && self.push_refused(env, from, &soid) {
+            return;
+        }
         let Some((source, transfer)) = self.recovery.pulls.get_mut(&soid) else { return };
         if *source != from || push.before_progress != transfer.progress && !push.version.is_zero() {
             return;
@@ -296,12 +302,30 @@ impl Pg {
         }
     }
 
+    /// A target lacks what we left out of a push, because it should have it in a clone: it gets the whole.
+    fn push_refused(&mut self, env: &mut Env, by: OsdId, soid: &HObject) -> bool {
+        let Some(transfer) = self.recovery.pushes.get_mut(soid).and_then(|all| all.get_mut(&by)) else { return false };
+        if transfer.info.clone_subset.is_empty() {
+            return true;
+        }
+        let size = transfer.info.size;
+        transfer.info.clone_subset.clear();
+        transfer.info.copy_subset = if size > 0 { IntervalSet::from_iter([(0, size)]) } else { IntervalSet::new() };
+        transfer.progress = ObjectRecoveryProgress { first: true, ..ObjectRecoveryProgress::default() };
+        let piece = Piece { to: by, transfer: transfer.clone() };
+        self.recovery.pieces.retain(|_, p| p.to != by || p.transfer.info.soid != *soid);
+        self.start_piece(env, piece);
+        true
+    }
+
     fn pushed_to_us(&mut self, env: &mut Env, from: OsdId, m: MOSDPGPush) {
         let mut replies = Vec::new();
         for push in m.pushes {
             if !is_sane(&push) || !self.has_clones(env, &push.recovery_info) {
                 let text = format!("{} push of {} from osd.{from} makes no sense", self.id.pgid, push.soid);
                 env.cluster_log(Level::Error, text);
+                // It may be ours that is at fault: a clone that we are said to have is gone.
+                self.send_push(env, from, PushOp { soid: push.soid, ..PushOp::default() });
                 continue;
             }
             let (soid, version) = (push.soid.clone(), push.recovery_info.version);

@@ -17,6 +17,7 @@ use os::TxOp;
 use types::{EVersion, HObject, IntervalSet, OsdId, PgShard, osdmap_flag};
 
 use crate::env::{Env, PgOutput};
+use crate::object::read_object_info;
 use crate::pg::{OnCommit, Pg, Phase};
 use crate::push::{Piece, Transfer};
 use crate::reserve::{Halt, Stage};
@@ -509,9 +510,11 @@ impl Pg {
     /// Our copy is damaged: fetch the object from another that should be good. False if there is none.
     pub(crate) fn mend_from_peer(&mut self, env: &mut Env, soid: &HObject) -> bool {
         let known = self.contexts.load(env.store, os::Coll::Pg(self.id), soid).map(|c| c.obs.oi.version);
-        // Where even its info cannot be read the log may know.
+        // Its snapset may be what is damaged. Where even its info cannot be read the log may know.
+        let alone = || read_object_info(env.store, os::Coll::Pg(self.id), &soid.clone().into()).ok().flatten();
+        let own = || alone().filter(|oi| oi.soid == *soid).map(|oi| oi.version);
         let logged = || self.log.entries().rev().find(|e| e.soid == *soid && e.is_update()).map(|e| e.version);
-        let Some(version) = known.ok().or_else(logged) else { return false };
+        let Some(version) = known.ok().or_else(own).or_else(logged) else { return false };
         let good = |o: &OsdId| *o != self.whoami && self.peers.missing.get(o).is_none_or(|m| !m.contains(soid));
         let sources: Vec<OsdId> = self.actingset().into_iter().filter(good).collect();
         if sources.is_empty() || version.is_zero() {

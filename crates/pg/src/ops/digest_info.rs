@@ -3,12 +3,14 @@
 
 use denc::to_bytes;
 use os::{ReadError, Transaction, TxOp};
-use types::{HObject, LogEntry, LogOp, ObjectModDesc, ObjectStatSum, SnapSet, UTime, features};
+use types::{HObject, LogEntry, LogOp, ObjectInfo, ObjectModDesc, ObjectStatSum, SnapSet, UTime, features};
 
 use super::exec::{OI_NAME, SS_NAME};
 use super::{OpEnv, WriteSet};
+use crate::scrub::Measure;
 
-/// `None` if the object is gone. The PG holds the lock of its head.
+/// What a scrub knows of an object whose copies are alike. `None` if the object is gone. The PG holds the lock of its
+/// head.
 ///
 /// # Errors
 /// If its info cannot be read.
@@ -17,6 +19,47 @@ pub fn record_digests(
     soid: &HObject,
     data: Option<u32>,
     omap: Option<u32>,
+) -> Result<Option<Box<WriteSet>>, ReadError> {
+    record(env, soid, |oi| {
+        if let Some(crc) = data {
+            oi.set_data_digest(crc);
+        }
+        if let Some(crc) = omap {
+            oi.set_omap_digest(crc);
+        }
+    })
+}
+
+/// What an object is whose info may say otherwise. `None` if it is gone. The PG holds the lock of its head.
+///
+/// # Errors
+/// If its info cannot be read.
+pub fn record_measure(env: &mut OpEnv, soid: &HObject, found: &Measure) -> Result<Option<Box<WriteSet>>, ReadError> {
+    let mut grown = 0;
+    let written = record(env, soid, |oi| {
+        grown = found.size.cast_signed() - oi.size.cast_signed();
+        oi.size = found.size;
+        oi.clear_data_digest();
+        oi.clear_omap_digest();
+        if let Some(crc) = found.data {
+            oi.set_data_digest(crc);
+        }
+        if let Some(crc) = found.omap {
+            oi.set_omap_digest(crc);
+        }
+    });
+    let mut ws = written?;
+    // What a clone adds to the sums its head's snapset says.
+    if let Some(ws) = ws.as_mut().filter(|_| soid.is_head()) {
+        ws.stats.num_bytes = grown;
+    }
+    Ok(ws)
+}
+
+fn record(
+    env: &mut OpEnv,
+    soid: &HObject,
+    change: impl FnOnce(&mut ObjectInfo),
 ) -> Result<Option<Box<WriteSet>>, ReadError> {
     let (store, coll, version) = (env.store, env.coll(), env.next_version);
     let mut context = env.contexts.load(store, coll, soid)?.clone();
@@ -41,12 +84,7 @@ pub fn record_digests(
     }
     let oi = &mut context.obs.oi;
     (oi.prior_version, oi.version) = (prior_version, version);
-    if let Some(crc) = data {
-        oi.set_data_digest(crc);
-    }
-    if let Some(crc) = omap {
-        oi.set_omap_digest(crc);
-    }
+    change(oi);
     let attrs = [(OI_NAME.clone(), to_bytes(oi, features::ALL))].into();
     let mut txn = Transaction::new();
     txn.push(TxOp::SetAttrs { coll, oid: soid.clone().into(), attrs });

@@ -42,7 +42,7 @@ mod write;
 
 pub use access::Access;
 pub use copy::{Copied, CopyData, Fetch, RemoteCopy};
-pub use digest_info::{record_digests, record_snapset};
+pub use digest_info::{record_digests, record_measure, record_snapset};
 pub use trim::{TrimError, trim_clone};
 
 /// What the PG knows that ops depend on.

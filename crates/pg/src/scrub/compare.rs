@@ -12,6 +12,9 @@
 //! 4. Of those that differ, those with the newest info are right if more than half of all copies are as they are.
 //! 5. Else those of the newest whose data and omap the digests in their info prove, if they are alike.
 //!
+//! What that chooses must not destroy what may be worth more: a bad copy of a newer write, or more copies that are
+//! alike and are bad by nothing but what their info says of them.
+//!
 //! If none of that decides, nobody does: [`Verdict::Undecided`] says why.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +71,8 @@ pub(crate) struct Finding {
     /// How many copies are not as they should be.
     pub wrong: usize,
     pub verdict: Verdict,
+    /// Nothing later was written when the members looked.
+    pub at: EVersion,
     /// For the cluster's log.
     pub lines: Vec<String>,
 }
@@ -86,6 +91,8 @@ pub(crate) struct Rules {
     pub pgid: PgId,
     pub primary: OsdId,
     pub max_object_size: u64,
+    /// Nothing later was written when the members looked.
+    pub at: EVersion,
 }
 
 /// One member's copy, looked at alone.
@@ -149,6 +156,11 @@ impl<'a> Copy<'a> {
         }
     }
 
+    /// Nothing that it says of itself is wrong.
+    fn is_faultless(&self) -> bool {
+        self.errors == 0 && !self.contradicted
+    }
+
     fn version(&self) -> EVersion {
         self.oi.as_ref().map_or(EVersion::ZERO, |oi| oi.version)
     }
@@ -169,7 +181,7 @@ pub(crate) fn compare(rules: Rules, soid: &HObject, maps: &BTreeMap<OsdId, Scrub
     let copies: Vec<Copy> =
         maps.iter().filter_map(|(osd, m)| Some(Copy::new(*osd, soid, m.objects.get(soid)?))).collect();
     let absent: Vec<OsdId> = maps.iter().filter(|(_, m)| !m.objects.contains_key(soid)).map(|(o, _)| *o).collect();
-    let (verdict, sound) = judge(&copies, &absent, logged);
+    let (verdict, sound) = judge(&copies, &absent, logged, rules.at);
     let base = sound.first().copied().or_else(|| as_ceph_would(rules.primary, &copies));
     let base = base.and_then(|osd| copies.iter().find(|c| c.osd == osd));
     let finding = report(rules, soid, &copies, &absent, base, verdict);
@@ -183,13 +195,17 @@ fn as_ceph_would(primary: OsdId, copies: &[Copy]) -> Option<OsdId> {
 }
 
 /// The verdict, and the copies that are right, if it is known.
-fn judge(copies: &[Copy], absent: &[OsdId], logged: Logged) -> (Verdict, Vec<OsdId>) {
+fn judge(copies: &[Copy], absent: &[OsdId], logged: Logged, at: EVersion) -> (Verdict, Vec<OsdId>) {
     let all = copies.len() + absent.len();
     let everyone = || copies.iter().map(|c| c.osd).collect::<Vec<_>>();
     if let Logged::Deleted(version) = logged {
         return (Verdict::Remove { bad: everyone(), version }, Vec::new());
     }
-    let mut good: Vec<&Copy> = copies.iter().filter(|c| c.errors == 0 && !c.contradicted).collect();
+    let mut good: Vec<&Copy> = copies.iter().filter(|c| c.is_faultless()).collect();
+    if good.iter().any(|c| c.version() <= at) {
+        // There was no such write: the info is not what was written.
+        good.retain(|c| c.version() <= at);
+    }
     if let Logged::At(v) = logged
         && good.iter().any(|c| c.version() != v)
     {
@@ -220,6 +236,9 @@ fn judge(copies: &[Copy], absent: &[OsdId], logged: Logged) -> (Verdict, Vec<Osd
         return (Verdict::Undecided("most members do not have it, and no log says whether it was deleted"), Vec::new());
     }
     let version = chosen[0].version();
+    if let Some(why) = worth_more(copies, &chosen, at) {
+        return (Verdict::Undecided(why), Vec::new());
+    }
     let good: Vec<OsdId> = chosen.iter().map(|c| c.osd).collect();
     let mut bad: Vec<OsdId> = everyone().into_iter().filter(|o| !good.contains(o)).collect();
     bad.extend(absent);
@@ -246,6 +265,22 @@ fn choose<'a, 'b>(good: &[&'a Copy<'b>], all: usize) -> Option<Vec<&'a Copy<'b>>
     let proven: Vec<&Copy> = newest().filter(|c| c.proven).collect();
     let one = proven.first()?;
     proven.iter().all(|c| c.is_like(one)).then(|| like(one))
+}
+
+/// Why copies with a fault must not be replaced by those that were chosen.
+fn worth_more(copies: &[Copy], chosen: &[&Copy], at: EVersion) -> Option<&'static str> {
+    let version = chosen[0].version();
+    let faulty = copies.iter().filter(|c| !c.is_faultless() && c.oi.is_some() && c.version() <= at);
+    if faulty.clone().any(|c| c.version() > version) {
+        return Some("a copy that is damaged is of a later write than the sound ones");
+    }
+    if chosen.iter().any(|c| c.proven) {
+        return None;
+    }
+    // As when one lost the object, and led a write to it: it was made anew there, and written upon elsewhere.
+    let readable = faulty.filter(|c| c.version() == version && c.errors & !se::OBJ_SIZE_INFO_MISMATCH == 0);
+    let outnumbered = readable.clone().any(|c| readable.clone().filter(|o| o.is_like(c)).count() > chosen.len());
+    outnumbered.then_some("more copies are alike than those that are what their object info says")
 }
 
 /// What Ceph would report of it; `None` if nothing is wrong.
@@ -323,7 +358,17 @@ fn report(
         lines.push(format!("{pgid} soid {soid} : {why}"));
     }
     let missing = absent.len();
-    Some(Finding { soid: soid.clone(), report, shallow, deep, missing, wrong: wrong.len(), verdict, lines })
+    Some(Finding {
+        soid: soid.clone(),
+        report,
+        shallow,
+        deep,
+        missing,
+        wrong: wrong.len(),
+        verdict,
+        at: rules.at,
+        lines,
+    })
 }
 
 fn shard_of(c: &Copy, primary: OsdId) -> ScrubShard {
@@ -437,6 +482,9 @@ pub(crate) fn describe(oi: &ObjectInfo) -> String {
 mod tests {
     use super::*;
 
+    /// What was written last in the PG.
+    const AT: EVersion = EVersion { epoch: 3, version: 100 };
+
     /// Changes the info that a copy carries.
     fn with_info(o: &ScrubObject, change: impl FnOnce(&mut ObjectInfo)) -> ScrubObject {
         let mut oi = info_of(o).expect("it has one");
@@ -475,7 +523,7 @@ mod tests {
     fn verdict<const N: usize>(copies: [ScrubObject; N]) -> Verdict {
         let oi: ObjectInfo = from_bytes(copies[0].attrs[OI_ATTR.as_bytes()].clone()).expect("just made");
         let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
-        judge(&copies, &[], Logged::At(EVersion { epoch: 3, version: 2 })).0
+        judge(&copies, &[], Logged::At(EVersion { epoch: 3, version: 2 }), AT).0
     }
 
     #[test]
@@ -484,6 +532,7 @@ mod tests {
         assert!(matches!(verdict([copy_at(2, false), copy_at(1, false)]), Verdict::Replace { .. }));
         assert_eq!(verdict([copy_at(2, false), copy_at(2, false)]), Verdict::Sound);
     }
+
     #[test]
     fn a_copy_whose_omap_is_gone_is_not_right_because_nothing_is_left_to_prove() {
         let sound = with_omap();
@@ -506,12 +555,40 @@ mod tests {
         assert_eq!(verdict([one, two.clone(), two]), Verdict::Replace { good, bad, version });
     }
 
+    /// What members hold of one object of which the log says nothing.
+    fn unlogged<const N: usize>(copies: [ScrubObject; N]) -> Verdict {
+        let oi = info_of(&copies[0]).expect("it has one");
+        let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
+        judge(&copies, &[], Logged::Nothing, AT).0
+    }
+
     #[test]
     fn two_old_copies_do_not_replace_a_newer_one_of_which_the_log_knows_no_more() {
         let (newer, older) = (copy_at(2, false), copy_at(1, false));
-        let copies = [newer, older.clone(), older];
-        let oi = info_of(&copies[0]).expect("it has one");
-        let copies: Vec<Copy> = copies.iter().enumerate().map(|(i, o)| Copy::new(i as OsdId, &oi.soid, o)).collect();
-        assert!(matches!(judge(&copies, &[], Logged::Nothing).0, Verdict::Undecided(_)));
+        assert!(matches!(unlogged([newer, older.clone(), older]), Verdict::Undecided(_)));
+    }
+
+    #[test]
+    fn an_old_copy_does_not_replace_a_newer_one_that_cannot_be_read_when_the_log_knows_no_more() {
+        assert!(matches!(unlogged([copy_at(2, true), copy_at(1, false)]), Verdict::Undecided(_)));
+        assert!(matches!(unlogged([copy_at(1, true), copy_at(2, false)]), Verdict::Replace { .. }));
+    }
+
+    #[test]
+    fn an_info_of_a_write_that_never_was_is_not_the_newest() {
+        let right = copy_at(2, false);
+        let wrong = ScrubObject { digest_present: true, omap_digest_present: true, ..copy_at(2000, false) };
+        let wrong = with_info(&wrong, |oi| oi.set_data_digest(wrong.digest));
+        let expected = Verdict::Replace { good: vec![0], bad: vec![1], version: EVersion { epoch: 3, version: 2 } };
+        assert_eq!(unlogged([right, wrong]), expected);
+    }
+
+    #[test]
+    fn one_copy_made_anew_by_a_write_does_not_cut_off_two_that_are_whole() {
+        let anew = copy_at(2, false);
+        let whole = ScrubObject { size: 9, ..anew.clone() };
+        assert!(matches!(verdict([anew.clone(), whole.clone(), whole.clone()]), Verdict::Undecided(_)));
+        let (good, bad, version) = (vec![0, 2], vec![1], EVersion { epoch: 3, version: 2 });
+        assert_eq!(verdict([anew.clone(), whole, anew]), Verdict::Replace { good, bad, version });
     }
 }

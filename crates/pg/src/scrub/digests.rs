@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use types::{HObject, ObjectInfo, OsdReqId, ScrubObject, UTime, object_flag};
 
+use super::mend::Measure;
 use super::snapsets::Proven;
 use super::{Run, Stage};
 use crate::client::ClientOp;
 use crate::env::Env;
-use crate::object::Lock;
+use crate::object::{Lock, ObjectContext};
 use crate::ops;
 use crate::pg::Pg;
 
@@ -26,6 +27,10 @@ pub(super) struct Record {
 }
 
 impl Record {
+    pub fn soid(&self) -> &HObject {
+        &self.soid
+    }
+
     /// What is to be written down of an object whose copies are all alike; `None` if nothing has to be.
     pub fn of(soid: &HObject, oi: &ObjectInfo, o: &ScrubObject, now: UTime, min_age_secs: u64) -> Option<Self> {
         let lacks = |there: bool, flag| there && !oi.test_flag(flag);
@@ -71,6 +76,26 @@ impl Pg {
         }
         if let Some(run) = &mut self.scrub.run {
             run.recording = sent;
+        }
+    }
+
+    /// A person chose among copies, and all are as the chosen one now: its info is to say so, at a version of its own,
+    /// for the log may name one that nobody holds.
+    pub(super) fn record_kept(&mut self, env: &mut Env, soid: &HObject, measure: &Measure) {
+        let head = soid.head();
+        let is_it = |c: &ObjectContext| c.obs.exists && c.obs.oi.version == measure.version;
+        self.contexts.forget(soid);
+        let known = self.contexts.load(env.store, self.coll(), soid);
+        if !known.is_ok_and(|c| is_it(c)) || !self.contexts.try_lock(&head, Lock::Write) {
+            return;
+        }
+        let op = ClientOp::own(&head);
+        let written = self.with_op_env(env, &op, |op_env| ops::record_measure(op_env, soid, measure));
+        if let Ok(Some(ws)) = written {
+            let op = ClientOp { lock: Lock::Write, ..op };
+            self.submit_write(env, Some(op), OsdReqId::default(), *ws);
+        } else if self.contexts.unlock(&head, Lock::Write) {
+            self.requeue_for_lock(&head);
         }
     }
 

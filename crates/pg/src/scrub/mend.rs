@@ -14,6 +14,7 @@ use types::dump::Dump;
 use types::errno::{EINVAL, ENOENT, EROFS};
 use types::{EVersion, HObject, MissingItem, ObjectInfo, OsdId, PgShard, shard_error as se};
 
+use super::Kind;
 use super::compare::{Finding, Verdict};
 use crate::env::{Env, PgOutput};
 use crate::object::{Lock, OI_ATTR};
@@ -40,6 +41,36 @@ pub struct Mend {
     /// How many errors go with it.
     shallow: u32,
     deep: u32,
+    /// Nothing later was written when it was judged.
+    at: EVersion,
+    /// What we take the object for is not what the sound copies are: what was written since is not to be relied upon.
+    misled: bool,
+    /// A person chose: its info is to say what the copy is.
+    kept: Option<Measure>,
+}
+
+/// What a copy was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measure {
+    pub version: EVersion,
+    pub size: u64,
+    pub data: Option<u32>,
+    pub omap: Option<u32>,
+}
+
+impl Mend {
+    fn of(f: Finding, me: OsdId) -> Self {
+        let Finding { soid, verdict, shallow, deep, at, report, .. } = f;
+        let misled = match &verdict {
+            Verdict::Replace { good, bad, .. } if bad.contains(&me) => {
+                let (ours, right) =
+                    (report.shards.get(&me.into()), good.first().and_then(|o| report.shards.get(&(*o).into())));
+                !matches!((ours, right), (Some(a), Some(b)) if a.size == b.size && a.attrs == b.attrs)
+            }
+            _ => false,
+        };
+        Self { soid, verdict, shallow, deep, at, misled, kept: None }
+    }
 }
 
 /// How far a repair has come.
@@ -134,12 +165,8 @@ impl Pg {
                 // Only what its own info says differs, as the size it is allowed to have.
                 Verdict::Sound => *progress.left.entry("its copies are alike".to_owned()).or_default() += 1,
                 verdict => {
-                    self.scrub.mending.queue.push_back(Mend {
-                        soid: f.soid,
-                        verdict,
-                        shallow: f.shallow,
-                        deep: f.deep,
-                    });
+                    let mend = Mend::of(Finding { verdict, ..f }, self.whoami);
+                    self.scrub.mending.queue.push_back(mend);
                 }
             }
         }
@@ -168,13 +195,20 @@ impl Pg {
         let (chosen, rest) = std::mem::take(&mut self.scrub.undecided).into_iter().partition(|f| f.soid.oid == name);
         self.scrub.undecided = rest;
         let chosen: Vec<Finding> = chosen;
-        let unusable = se::MISSING | se::READ_ERROR | se::STAT_ERROR | se::INFO_MISSING | se::INFO_CORRUPTED;
+        let unusable = se::MISSING
+            | se::READ_ERROR
+            | se::STAT_ERROR
+            | se::INFO_MISSING
+            | se::INFO_CORRUPTED
+            | se::SNAPSET_MISSING
+            | se::SNAPSET_CORRUPTED;
         let holds = |f: &Finding| {
-            f.report
-                .shards
-                .get(&PgShard::from(osd))
-                .is_some_and(|s| s.errors & unusable == 0)
-                .then(|| version_of(f, osd))
+            f.report.shards.get(&PgShard::from(osd)).filter(|s| s.errors & unusable == 0).map(|s| Measure {
+                version: version_of(f, osd),
+                size: s.size,
+                data: s.data_digest,
+                omap: s.omap_digest,
+            })
         };
         if chosen.is_empty() {
             return Err((
@@ -189,12 +223,14 @@ impl Pg {
         let count = chosen.len();
         for mut f in chosen {
             let bad = f.report.shards.keys().map(|at| at.osd).filter(|o| *o != osd).collect();
+            let kept = holds(&f);
             f.verdict = Verdict::Replace { good: vec![osd], bad, version: version_of(&f, osd) };
-            let mend = Mend { soid: f.soid, verdict: f.verdict, shallow: f.shallow, deep: f.deep };
-            self.scrub.mending.queue.push_back(mend);
+            self.scrub.mending.queue.push_back(Mend { kept, ..Mend::of(f, self.whoami) });
         }
         let progress = Progress { asked: true, total: count, done: 0, left: BTreeMap::new() };
         self.scrub.mending.progress.get_or_insert(progress);
+        // A scrub afterwards shows whether all is well, and puts the PG's sums right.
+        self.scrub.again = true;
         self.scrub.mending.retry_at = Some(env.now.mono);
         self.mend_some(env);
         self.run_ready(env);
@@ -281,17 +317,25 @@ impl Pg {
         let soid = mend.soid.clone();
         let newest = self.log.entries().rev().find(|e| e.soid == soid && !e.is_error());
         let now = newest.map(|e| (e.version, e.is_delete()));
+        // What the log has forgotten may have been another write.
+        let written = now.map_or(self.log.tail, |(v, _)| v) > mend.at;
+        const WRITTEN: &str = "it was written meanwhile: scrub again";
         let (bad, good, version, is_delete) = match &mend.verdict {
             Verdict::Replace { good, bad, version } => {
-                if matches!(now, Some((_, true))) {
+                if written && matches!(now, Some((_, true))) {
                     // A client deleted it meanwhile, on all members.
                     return self.mended(env, mend, false);
                 }
+                if written && (mend.misled || mend.kept.is_some()) {
+                    return self.mend_failed(env, mend, WRITTEN);
+                }
+                // The log may know of a later write that is nowhere, and a person gave it up.
+                let now = now.filter(|_| mend.kept.is_none());
                 (bad.clone(), good.clone(), now.map_or(*version, |(v, _)| v), false)
             }
             Verdict::Remove { bad, version } => {
-                if now.is_some_and(|(v, deleted)| !deleted || v != *version) {
-                    return self.mend_failed(env, mend, "it was written meanwhile: scrub again");
+                if now != Some((*version, true)) {
+                    return self.mend_failed(env, mend, WRITTEN);
                 }
                 (bad.clone(), Vec::new(), *version, true)
             }
@@ -334,6 +378,9 @@ impl Pg {
             return;
         }
         if let Some(mend) = self.scrub.mending.flight.remove(soid) {
+            if let Some(measure) = mend.kept.clone() {
+                self.record_kept(env, soid, &measure);
+            }
             self.mended(env, mend, true);
             self.scrub.mending.retry_at = Some(env.now.mono);
         }
@@ -409,10 +456,9 @@ impl Pg {
             return;
         }
         if !self.missing_loc.is_unfound(soid) {
-            // The next one may be able to give it.
-            if let Some(need) = self.missing.get(soid).map(|item| item.need)
-                && !self.start_pull(env, soid, need, false)
-            {
+            // The next one may be able to give it. What is here and cannot be sent is no good either.
+            let need = self.missing.get(soid).map(|item| item.need);
+            if !need.is_some_and(|need| self.start_pull(env, soid, need, false)) {
                 self.unmend(env, soid, "no other copy could be read");
             }
         } else {
@@ -431,7 +477,7 @@ impl Pg {
     /// A client's read, or a recovery, met a copy of ours that is unreadable. Whether another is being fetched.
     pub(crate) fn mend_at_read(&mut self, env: &mut Env, soid: &HObject) -> bool {
         if self.scrub.mending.is_mending(soid) {
-            return true;
+            return self.missing.contains(soid) || self.mend_ours_as_well(env, soid);
         }
         if self.scrub.mending.hopeless.contains(soid) || !self.mend_from_peer(env, soid) {
             return false;
@@ -439,10 +485,32 @@ impl Pg {
         let Some(version) = self.missing.get(soid).map(|i| i.need) else { return false };
         let good: Vec<OsdId> = self.missing_loc.locations(soid).filter(|o| *o != self.whoami).collect();
         let verdict = Verdict::Replace { good, bad: vec![self.whoami], version };
-        let mend = Mend { soid: soid.clone(), verdict, shallow: 0, deep: 0 };
+        let (soid_of, at) = (soid.clone(), self.info.last_update);
+        let mend = Mend { soid: soid_of, verdict, shallow: 0, deep: 0, at, misled: false, kept: None };
         self.scrub.mending.flight.insert(soid.clone(), mend);
         self.contexts.forget(soid);
+        self.recovery.pushes.remove(soid);
         self.start_pull(env, soid, version, false)
+    }
+
+    /// Our copy was to replace others, and cannot be read: whether another sound one is being fetched first.
+    fn mend_ours_as_well(&mut self, env: &mut Env, soid: &HObject) -> bool {
+        let me = self.whoami;
+        let Some(mend) = self.scrub.mending.flight.get_mut(soid) else { return false };
+        let Verdict::Replace { good, bad, version } = &mut mend.verdict else { return false };
+        good.retain(|o| *o != me);
+        if good.is_empty() || bad.contains(&me) {
+            return false;
+        }
+        bad.push(me);
+        let need = self.missing_loc.needs(soid).map_or(*version, |item| item.need);
+        self.note_unreadable(env, soid);
+        self.missing.add(soid, need, EVersion::ZERO, false);
+        self.dirty.info = true;
+        self.missing_loc.remove_location(soid, me);
+        self.contexts.forget(soid);
+        self.recovery.pushes.remove(soid);
+        self.start_pull(env, soid, need, false)
     }
 
     /// A copy of ours is unreadable, and another one is to replace it. If that was done just now, and before, in vain,
@@ -472,6 +540,10 @@ impl Pg {
             text += &format!("; left {left} because {}", reasons.join("; "));
         }
         self.scrub.repair_failed = p.asked && !p.left.is_empty();
+        if std::mem::take(&mut self.scrub.again) && p.left.is_empty() {
+            self.scrub.asked.get_or_insert(Kind { deep: true, repair: true, asked: true, queued: false });
+            self.scrub.look_at = Some(env.now.mono);
+        }
         let level = if p.left.is_empty() { Level::Info } else { Level::Error };
         env.cluster_log(level, text);
         self.plan_scrub(env);

@@ -39,7 +39,7 @@ use types::{EVersion, HObject, ObjectStatSum, OsdId, ScrubMap, pg_state};
 
 use crate::pg::Pg;
 
-pub use mend::Mend;
+pub use mend::{Measure, Mend};
 pub use results::{Results, list};
 pub use slots::ScrubSlots;
 
@@ -142,6 +142,8 @@ pub(crate) struct Scrub {
     look_at: Option<Duration>,
     /// A repair left errors that nothing could decide.
     repair_failed: bool,
+    /// What the repair under way mends lets another one mend the rest.
+    again: bool,
     last_tid: u64,
 }
 
@@ -167,6 +169,8 @@ struct Run {
     bad_snapsets: BTreeSet<HObject>,
     /// Snapsets that were written anew.
     snapsets_mended: usize,
+    /// Snapsets can be written anew once the copies of their families are alike.
+    again: bool,
     sum: ObjectStatSum,
     omap: (i64, i64, i64),
     /// Writes of digests that are not committed everywhere yet: the next chunk waits for them.

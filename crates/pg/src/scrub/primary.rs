@@ -60,6 +60,7 @@ impl Pg {
             findings: Vec::new(),
             bad_snapsets: BTreeSet::new(),
             snapsets_mended: 0,
+            again: false,
             sum: ObjectStatSum::default(),
             omap: (0, 0, 0),
             recording: BTreeSet::new(),
@@ -371,7 +372,8 @@ impl Pg {
 
     /// Gives the digests that are to be written down, and the snapsets.
     fn compare_chunk(&mut self, env: &mut Env, maps: &BTreeMap<OsdId, ScrubMap>) -> (Vec<Record>, Vec<Proven>) {
-        let rules = Rules { pgid: self.id.pgid, primary: self.whoami, max_object_size: env.cfg.max_object_size };
+        let (at, max_object_size) = (self.info.last_update, env.cfg.max_object_size);
+        let rules = Rules { pgid: self.id.pgid, primary: self.whoami, max_object_size, at };
         let objects: BTreeSet<HObject> = maps.values().flat_map(|m| m.objects.keys().cloned()).collect();
         let logged = self.logged(&objects);
         let mut lines = Vec::new();
@@ -380,6 +382,7 @@ impl Pg {
         let (now, min_age) = (env.now.wall, env.cfg.scrub.digest_min_age);
         let Some(run) = &mut self.scrub.run else { return (records, Vec::new()) };
         let results = self.scrub.results.get_or_insert_default();
+        let found_before = run.findings.len();
         for soid in &objects {
             let said = logged.get(soid).copied().unwrap_or(Logged::Nothing);
             let Compared { base, finding } = compare::compare(rules, soid, maps, said);
@@ -421,7 +424,22 @@ impl Pg {
         for note in families.notes {
             env.cluster_log(Level::Info, note);
         }
-        let proven = if run.kind.repair { std::mem::take(&mut families.proven) } else { Vec::new() };
+        // What is written down is what our copy says, and all members take it: not while one of the family is bad.
+        let found = &run.findings[found_before..];
+        let is_whole = |head: &HObject| !found.iter().any(|f| f.soid.is_same_family(head));
+        records.retain(|r: &Record| is_whole(r.soid()));
+        let mut proven = if run.kind.repair { std::mem::take(&mut families.proven) } else { Vec::new() };
+        let will_be = |head: &HObject| {
+            let of_family = found.iter().filter(|f| f.soid.is_same_family(head));
+            of_family.into_iter().all(|f| !matches!(f.verdict, Verdict::Undecided(_)))
+        };
+        let later: Vec<HObject> =
+            proven.iter().map(|p| &p.head).filter(|h| !is_whole(h) && will_be(h)).cloned().collect();
+        proven.retain(|p| is_whole(&p.head));
+        for head in later {
+            run.bad_snapsets.remove(&head);
+            run.again = true;
+        }
         let more = lines.len().saturating_sub(LINES_MAX);
         for line in lines.into_iter().take(LINES_MAX) {
             env.cluster_log(Level::Error, line);
@@ -453,6 +471,7 @@ impl Pg {
         if look_closer {
             self.scrub.asked.get_or_insert(Kind { deep: true, ..kind });
         } else if kind.repair {
+            self.scrub.again = run.again && kind.asked;
             self.start_mending(env, kind.asked, run.findings, run.snapsets_mended, stats_fixed);
         }
         self.plan_scrub(env);

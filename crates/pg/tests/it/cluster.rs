@@ -70,6 +70,7 @@ pub struct Cluster {
     /// Messages of a type to an OSD that are held back.
     pub hold: BTreeSet<(String, OsdId)>,
     held_back: VecDeque<(OsdId, OsdId, Message)>,
+    stashed: BTreeMap<(OsdId, String), Transaction>,
     pub now: Duration,
     pub cfg: PgConfig,
     clocks: BTreeMap<OsdId, ClockDelta>,
@@ -132,6 +133,7 @@ impl Cluster {
             lossy: BTreeSet::new(),
             hold: BTreeSet::new(),
             held_back: VecDeque::new(),
+            stashed: BTreeMap::new(),
             now: Duration::from_secs(1000),
             cfg: PgConfig::new(&config, 1),
             clocks: BTreeMap::new(),
@@ -652,6 +654,44 @@ impl Cluster {
             }
             store.apply(&txn).expect("it is there");
         }
+    }
+
+    /// Remembers what a disk holds under a name; [`Self::restore`] brings it back there, as if what was written since
+    /// had been lost.
+    pub fn stash(&mut self, osd: OsdId, name: &str) {
+        let (store, coll) = (&self.hosts[&osd].live, Coll::Pg(self.pgid));
+        let mut txn = Transaction::new();
+        for oid in self.named(osd, name) {
+            let data = store.read(coll, &oid, 0, u64::MAX).expect("it can be read").unwrap_or_default();
+            let attrs = store.attrs(coll, &oid).expect("it can be read").unwrap_or_default();
+            let (keys, _) = store.omap_range(coll, &oid, None, usize::MAX).expect("it can be read");
+            txn.push(TxOp::Remove { coll, oid: oid.clone() });
+            txn.push(TxOp::Write { coll, oid: oid.clone(), off: 0, data, fadvise: 0 });
+            txn.push(TxOp::SetAttrs { coll, oid: oid.clone(), attrs });
+            txn.push(TxOp::OmapSet { coll, oid, keys: keys.into_iter().collect() });
+        }
+        self.stashed.insert((osd, name.to_owned()), txn);
+    }
+
+    pub fn restore(&mut self, osd: OsdId, name: &str) {
+        let txn = self.stashed.get(&(osd, name.to_owned())).expect("it was stashed");
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        host.live.apply(txn).expect("it can be written");
+        host.durable.apply(txn).expect("it can be written");
+    }
+
+    /// On a disk the snapset of an object tells a wrong size of a clone.
+    pub fn belie_clone(&mut self, osd: OsdId, name: &str, clone: types::SnapId) {
+        let coll = Coll::Pg(self.pgid);
+        let oid = self.named(osd, name).into_iter().find(|oid| oid.hobj.is_head()).expect("a head");
+        let raw = self.hosts[&osd].live.attr(coll, &oid, b"snapset").expect("it can be read").expect("a head has one");
+        let mut ss: types::SnapSet = denc::from_bytes(raw).expect("it makes sense");
+        ss.clone_size.insert(clone, 77);
+        let attrs: BTreeMap<denc::ByteStr, Bytes> = [("snapset".into(), denc::to_bytes(&ss, features::ALL))].into();
+        let txn = Transaction { ops: vec![TxOp::SetAttrs { coll, oid, attrs }] };
+        let host = self.hosts.get_mut(&osd).expect("a host");
+        host.live.apply(&txn).expect("it is there");
+        host.durable.apply(&txn).expect("it is there");
     }
 
     /// The names of all objects that are called so on a disk.

@@ -282,6 +282,12 @@ fn run(c: &mut Cluster, words: &[&str]) -> Option<String> {
             c.settle();
         }
         ["order", verb] => c.scrub(verb),
+        ["stash", osd, name] => c.stash(num(osd), name),
+        // A disk lost what was written since.
+        ["restore", osd, name] => c.restore(num(osd), name),
+        ["belie", osd, name, clone] => c.belie_clone(num(osd), name, num(clone) as u64),
+        // A scrub looks at no more at once.
+        ["scrub_chunk", n] => (c.cfg.scrub.chunk_min, c.cfg.scrub.chunk_max) = (num(n) as usize, num(n) as usize),
         ["preemptions", n] => c.cfg.scrub.max_preemptions = num(n) as u64,
         ["inconsistent"] => return Some(c.inconsistent()),
         ["spoil", osd, name] => c.spoil(num(osd), name),
@@ -384,5 +390,5 @@ macro_rules! cases {
 
 cases!(
     plain, peering, recovery, splitting, lease, lost, snaps, backfill, intervals, divergent, acting, requests, unfound,
-    scrub, repair
+    scrub, repair, damage
 );
