@@ -12,17 +12,18 @@ use bytes::Bytes;
 use messages::{Body, MOSDOp, MOSDOpReply, Message};
 use node::{ConnId, Level, Now, Peer};
 use types::errno::{EAGAIN, EIO, ENOSPC, ESHUTDOWN};
-use types::{EVersion, EntityAddrVec, EntityName, HObject, OsdReqId, features, osd_flag};
+use types::{EVersion, EntityAddrVec, EntityName, HObject, LogEntry, OsdReqId, features, osd_flag};
 
 use crate::env::{Env, PgOutput};
 use crate::lease::Readable;
-use crate::log::Recorded;
+use crate::log::{PgLog, Recorded};
 use crate::missing;
 use crate::object::Lock;
 use crate::ops::{self, Access, Blocked, Copied, Executed, OpEnv, ReadRange};
 use crate::pg::{Pg, Phase};
 use crate::planted;
 use crate::room::Verdict;
+use crate::scrub::Scrub;
 use crate::track::{ClientInfo, Event, OpReport, Trace};
 use crate::watch::{Effects, Expired};
 
@@ -219,19 +220,33 @@ impl Waiting {
 }
 
 /// Objects that ops may not read here, and those that not every member has.
-struct Unreadable<'a>(&'a missing::Missing, &'a missing::MissingLoc);
+struct Unreadable<'a> {
+    missing: &'a missing::Missing,
+    loc: &'a missing::MissingLoc,
+    /// `None` where nobody else could have what is gone here.
+    log: Option<&'a PgLog>,
+    scrub: &'a Scrub,
+}
 
 impl ops::Missing for Unreadable<'_> {
     fn is_missing(&self, soid: &HObject) -> bool {
-        self.0.contains(soid)
+        self.missing.contains(soid)
     }
 
     fn is_degraded(&self, soid: &HObject) -> bool {
-        self.0.contains(soid) || self.1.needs(soid).is_some()
+        self.missing.contains(soid) || self.loc.needs(soid).is_some()
     }
 
     fn first_missing(&self, from: &HObject) -> Option<HObject> {
-        self.0.first_from(from).cloned()
+        self.missing.first_from(from).cloned()
+    }
+
+    fn gone(&self, soid: &HObject) -> ops::Gone {
+        match self.log.and_then(|log| log.newest(soid)).is_some_and(LogEntry::is_update) {
+            true if self.scrub.is_hopeless(soid) => ops::Gone::Everywhere,
+            true => ops::Gone::Here,
+            false => ops::Gone::No,
+        }
     }
 }
 
@@ -483,7 +498,12 @@ impl Pg {
             store: env.store,
             contexts: &mut self.contexts,
             watches: &mut self.watches,
-            missing: &Unreadable(&self.missing, &self.missing_loc),
+            missing: &Unreadable {
+                missing: &self.missing,
+                loc: &self.missing_loc,
+                log: (self.actingbackfill.len() > 1).then_some(&self.log),
+                scrub: &self.scrub,
+            },
             removed_snaps: self.map.removed_snaps_queue.get(&self.id.pgid.pool),
             last_epoch_marked_full: self.info.history.last_epoch_marked_full,
             failsafe_full: env.failsafe_full,

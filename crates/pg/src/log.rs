@@ -39,6 +39,8 @@ pub struct PgLog {
     dups: VecDeque<LogDup>,
     // Never iterated.
     requests: HashMap<OsdReqId, EVersion>,
+    /// How many entries are about objects of this hash: whether there is any has to be known at once.
+    hashes: HashMap<u32, u32>,
     changed: Vec<EVersion>,
     changed_dups: Vec<DupId>,
 }
@@ -90,6 +92,12 @@ impl PgLog {
         }
         let at = self.entries.binary_search_by(|e| e.version.cmp(&v)).ok()?;
         self.entries.get(at)
+    }
+
+    /// The newest entry about an object.
+    pub fn newest(&self, soid: &HObject) -> Option<&LogEntry> {
+        self.hashes.get(&soid.hash)?;
+        self.entries.iter().rev().find(|e| e.soid == *soid && !e.is_error())
     }
 
     /// The version of the newest entry about each of some objects.
@@ -153,6 +161,7 @@ impl PgLog {
         let divergent: Vec<LogEntry> = self.entries.drain(at..).collect();
         for e in &divergent {
             self.changed.push(e.version);
+            self.unindex_hash(e);
             self.requests.remove(&e.reqid);
             for (id, _) in &e.rare().extra_reqids {
                 self.requests.remove(id);
@@ -168,6 +177,7 @@ impl PgLog {
         for e in older.into_iter().rev() {
             self.changed.push(e.version);
             self.requests.entry(e.reqid).or_insert(e.version);
+            *self.hashes.entry(e.soid.hash).or_default() += 1;
             self.entries.push_front(e);
         }
         self.tail = tail;
@@ -181,6 +191,7 @@ impl PgLog {
         while self.entries.front().is_some_and(|e| e.version <= to) {
             let e = self.entries.pop_front().expect("there is a front");
             self.changed.push(e.version);
+            self.unindex_hash(&e);
             if e.version.version < oldest_dup || !e.reqid_is_indexed() {
                 self.unindex_requests(&e);
             } else {
@@ -290,6 +301,7 @@ impl PgLog {
         for e in &child.entries {
             self.changed.push(e.version);
             self.unindex_requests(e);
+            self.unindex_hash(e);
         }
         self.entries = ours.into();
         child
@@ -314,11 +326,21 @@ impl PgLog {
     }
 
     fn index(&mut self, e: &LogEntry) {
+        *self.hashes.entry(e.soid.hash).or_default() += 1;
         if e.reqid_is_indexed() {
             self.requests.insert(e.reqid, e.version);
         }
         for (id, _) in &e.rare().extra_reqids {
             self.requests.insert(*id, e.version);
+        }
+    }
+
+    fn unindex_hash(&mut self, e: &LogEntry) {
+        if let Some(count) = self.hashes.get_mut(&e.soid.hash) {
+            *count -= 1;
+            if *count == 0 {
+                self.hashes.remove(&e.soid.hash);
+            }
         }
     }
 

@@ -513,11 +513,12 @@ impl Pg {
         // Its snapset may be what is damaged. Where even its info cannot be read the log may know.
         let alone = || read_object_info(env.store, os::Coll::Pg(self.id), &soid.clone().into()).ok().flatten();
         let own = || alone().filter(|oi| oi.soid == *soid).map(|oi| oi.version);
-        let logged = || self.log.entries().rev().find(|e| e.soid == *soid && e.is_update()).map(|e| e.version);
-        let Some(version) = known.ok().or_else(own).or_else(logged) else { return false };
+        let logged = || self.log.newest(soid).filter(|e| e.is_update()).map(|e| e.version);
+        let known = known.ok().filter(|v| !v.is_zero());
+        let Some(version) = known.or_else(own).or_else(logged) else { return false };
         let good = |o: &OsdId| *o != self.whoami && self.peers.missing.get(o).is_none_or(|m| !m.contains(soid));
         let sources: Vec<OsdId> = self.actingset().into_iter().filter(good).collect();
-        if sources.is_empty() || version.is_zero() {
+        if sources.is_empty() {
             return false;
         }
         self.note_unreadable(env, soid);

@@ -475,13 +475,20 @@ impl Cluster {
         self.wait_idle();
         self.wait_pg_num();
         self.wait_clean();
+        self.read_all();
+        self.compare_replicas();
+    }
+
+    /// The load ends, and all that was written is read: it must be what clients were told.
+    pub fn read_all(&mut self) {
+        self.load(false);
+        self.wait_idle();
         for client in self.clients.clone() {
             self.world.feed(client, Input::Admin { id: 0, command: "check".to_owned() });
         }
         self.run(1);
         self.wait_idle();
         self.judge();
-        self.compare_replicas();
     }
 
     /// Whether what clients saw can be.

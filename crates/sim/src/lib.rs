@@ -28,7 +28,7 @@ pub mod snap_client;
 pub mod trace;
 pub mod world;
 
-pub use cluster::{Cluster, Plan};
+pub use cluster::{Cluster, Plan, PoolPlan};
 pub use disk::{ModelDisk, SimStore, StoreDisk};
 pub use history::History;
 pub use host::{Maker, Simulated};

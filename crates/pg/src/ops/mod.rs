@@ -96,6 +96,20 @@ pub trait Missing {
     fn is_degraded(&self, soid: &HObject) -> bool;
     /// The first missing object that is not before `from`; listings show it all the same.
     fn first_missing(&self, from: &HObject) -> Option<HObject>;
+    /// What became of an object of which there is nothing here.
+    fn gone(&self, _soid: &HObject) -> Gone {
+        Gone::No
+    }
+}
+
+/// Whether an object that is not here was written and not deleted since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    No,
+    /// Our disk lost it; others may have it.
+    Here,
+    /// Nobody has it.
+    Everywhere,
 }
 
 /// A PG that has everything.

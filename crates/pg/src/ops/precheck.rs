@@ -4,13 +4,13 @@
 
 use cls::Errno;
 use messages::{MOSDOp, MOSDOpReply};
-use types::errno::{EINVAL, EMSGSIZE, ENAMETOOLONG, ENFILE, ENOENT, ENOSPC, EOLDSNAPC};
+use types::errno::{EINVAL, EIO, EMSGSIZE, ENAMETOOLONG, ENFILE, ENOENT, ENOSPC, EOLDSNAPC};
 use types::{HObject, SNAP_DIR, SNAP_HEAD, SnapContext, object_flag, op, osd_flag};
 
 use super::access::Access;
 use super::clone::{Found, find};
 use super::exec::{Exec, Stop};
-use super::{Blocked, Executed, OpEnv, copy};
+use super::{Blocked, Executed, Gone, OpEnv, copy};
 
 /// Writes from this size on ask whether the store has room for them.
 const LARGE: u64 = 64 << 10;
@@ -90,6 +90,18 @@ fn run(env: &mut OpEnv, msg: &MOSDOp, access: Access, head: &HObject) -> Result<
     let damaged =
         |soid: &HObject, e: os::ReadError| Stop::Blocked(Blocked::Damaged { soid: soid.clone(), why: e.to_string() });
     let mut context = env.contexts.load(store, coll, head).map_err(|e| damaged(head, e))?.clone();
+    if !context.obs.exists {
+        match env.missing.gone(head) {
+            Gone::No => (),
+            Gone::Here => {
+                let why = "is gone, though the log knows that it was written".to_owned();
+                return Err(Stop::Blocked(Blocked::Damaged { soid: head.clone(), why }));
+            }
+            // It can be written anew.
+            Gone::Everywhere if access.write => (),
+            Gone::Everywhere => return Err(EIO.into()),
+        }
+    }
     let snapset = std::mem::take(&mut context.ssc);
     if msg.hobj.snap != SNAP_HEAD && msg.hobj.snap != SNAP_DIR {
         let map_to_clone = msg.has_flag(osd_flag::MAP_SNAP_CLONE);

@@ -105,6 +105,10 @@ impl Mending {
         self.hopeless.remove(soid);
     }
 
+    pub fn is_hopeless(&self, soid: &HObject) -> bool {
+        self.hopeless.contains(soid)
+    }
+
     pub fn is_mending(&self, soid: &HObject) -> bool {
         self.flight.contains_key(soid)
     }

@@ -266,6 +266,11 @@ impl Scrub {
         }
     }
 
+    /// Nobody has it.
+    pub fn is_hopeless(&self, soid: &HObject) -> bool {
+        self.mending.is_hopeless(soid)
+    }
+
     /// An object is being mended: its copies are not to be relied upon for others.
     pub fn is_mending(&self, soid: &HObject) -> bool {
         self.mending.is_mending(soid)
