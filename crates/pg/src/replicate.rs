@@ -7,14 +7,16 @@
 //! - The log entry, the info and the objects change in one transaction, on the primary and on each
 //!   replica.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use denc::{Encoder, to_bytes};
 use messages::{MOSDOpReply, MOSDRepOp, MOSDRepOpReply};
 use node::{Level, Token};
 use os::{Coll, ReadError, Transaction, TxOp};
-use types::{EVersion, Epoch, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, op_flag, osd_flag};
+use types::{
+    EVersion, Epoch, GHObject, HObject, LogEntry, ObjectStatSum, OsdId, OsdReqId, PgShard, features, op_flag, osd_flag,
+};
 
 use crate::client::ClientOp;
 use crate::env::{Env, PgOutput};
@@ -258,7 +260,7 @@ impl Pg {
         if self.is_stale(from, m.map_epoch) || !active || from != self.ua.acting_primary {
             return;
         }
-        let (txn, entries) = match self.decode_repop(&m) {
+        let (mut txn, entries) = match self.decode_repop(&m) {
             Ok((_, entries)) if entries.last().is_some_and(|e| e.version <= self.log.head) => {
                 // Sent again: it is in the log, and on disk when what was submitted last is.
                 let epochs = (m.map_epoch, m.min_epoch);
@@ -270,6 +272,7 @@ impl Pg {
                 return env.cluster_log(Level::Error, text);
             }
         };
+        self.leave_out_lost(env, &mut txn);
         self.dirty.info |= self.note_started();
         self.note_lost(&m, &entries);
         for entry in entries {
@@ -287,6 +290,43 @@ impl Pg {
         self.write_metadata();
         let after = self.submit(env);
         self.reply_repop(env, from, tid, (m.map_epoch, m.min_epoch), m.reqid, after);
+    }
+
+    /// What is to be copied and is gone from our disk cannot be: the store would end the OSD. What comes of the rest is
+    /// no worse than any write upon what is gone, and scrubs mend it.
+    fn leave_out_lost(&self, env: &mut Env, txn: &mut Transaction) {
+        let is_copy = |op: &TxOp| matches!(op, TxOp::Clone { .. } | TxOp::CloneRange { .. });
+        if !txn.ops.iter().any(is_copy) {
+            return;
+        }
+        let mut made: BTreeSet<GHObject> = BTreeSet::new();
+        let mut lost: BTreeSet<GHObject> = BTreeSet::new();
+        txn.ops.retain(|op| match op {
+            TxOp::Clone { coll, oid, dest } | TxOp::CloneRange { coll, oid, dest, .. } => {
+                let here = made.contains(oid) || !matches!(env.store.stat(*coll, oid), Ok(None));
+                let into = if here { &mut made } else { &mut lost };
+                into.insert(if here { dest } else { oid }.clone());
+                here
+            }
+            TxOp::MoveRename { dest, .. } => {
+                made.insert(dest.clone());
+                true
+            }
+            TxOp::Create { oid, .. }
+            | TxOp::Touch { oid, .. }
+            | TxOp::Write { oid, .. }
+            | TxOp::Truncate { oid, .. }
+            | TxOp::SetAttrs { oid, .. } => {
+                made.insert(oid.clone());
+                true
+            }
+            _ => true,
+        });
+        for oid in lost {
+            let text =
+                format!("{} {}: is gone from osd.{}; a repair brings it back", self.id.pgid, oid.hobj, self.whoami);
+            env.cluster_log(Level::Error, text);
+        }
     }
 
     fn reply_repop(

@@ -184,7 +184,8 @@ impl Pg {
         let me = self.whoami;
         let Some(Run { stage: Stage::Chunk(c), .. }) = &mut self.scrub.run else { return };
         if let Some(scan) = c.own.take_if(|s| s.is_done()) {
-            c.maps.insert(me, scan.into_map());
+            let Some(map) = scan.into_map() else { return self.abort_scrub(env) };
+            c.maps.insert(me, map);
             c.waiting.remove(&me);
             self.check_chunk(env);
         }

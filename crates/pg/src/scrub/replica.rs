@@ -77,7 +77,8 @@ impl Pg {
                 map_epoch,
                 from: PgShard::from(self.whoami),
                 preempted: false,
-                scrub_map: denc::to_bytes(&scan.into_map(), features::ALL),
+                // Nothing at all makes no sense to the primary, and ends the scrub.
+                scrub_map: scan.into_map().map(|map| denc::to_bytes(&map, features::ALL)).unwrap_or_default(),
             };
             env.send_osd(self.ua.acting_primary, Message::new(reply).with_tid(tid));
         }

@@ -48,6 +48,8 @@ pub(crate) struct Scan {
     reading: BTreeMap<Token, Reading>,
     omap: VecDeque<OmapWalk>,
     map: ScrubMap,
+    /// Not all that is here could be listed: what the map lacks may be here all the same.
+    failed: bool,
 }
 
 impl Scan {
@@ -61,6 +63,7 @@ impl Scan {
             reading: BTreeMap::new(),
             omap: VecDeque::new(),
             map: ScrubMap { valid_through: at, ..ScrubMap::default() },
+            failed: false,
         }
     }
 
@@ -68,8 +71,9 @@ impl Scan {
         self.cursor.is_none() && self.listed.is_empty() && self.reading.is_empty() && self.omap.is_empty()
     }
 
-    pub fn into_map(self) -> ScrubMap {
-        self.map
+    /// `None` if what is here cannot be listed.
+    pub fn into_map(self) -> Option<ScrubMap> {
+        (!self.failed).then_some(self.map)
     }
 
     /// Whether a step would do something without an input.
@@ -101,7 +105,10 @@ impl Scan {
                 self.listed.extend(inside);
                 self.cursor = next.filter(|n| n.hobj < self.end);
             }
-            Err(e) => env.cluster_log(Level::Error, format!("{} scrub cannot list objects: {e}", self.coll)),
+            Err(e) => {
+                self.failed = true;
+                env.cluster_log(Level::Error, format!("{} scrub cannot list objects: {e}", self.coll));
+            }
         }
     }
 
