@@ -134,6 +134,8 @@ impl Pg {
         !self.trim.queue.is_empty()
             && self.is_clean()
             && !self.scrub.is_active()
+            // What is being mended is on its way to members: a clone must not go meanwhile, and come back.
+            && self.missing_loc.all().next().is_none()
             && !self.map.test_flag(osdmap_flag::NOSNAPTRIM)
             && self.state() & pg_state::PREMERGE == 0
     }

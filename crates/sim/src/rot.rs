@@ -45,6 +45,10 @@ impl Rotten {
                 TxOp::Clone { coll, oid, dest } | TxOp::CloneRange { coll, oid, dest, .. } if self.has(*coll, oid) => {
                     self.names.insert((*coll, dest.clone()));
                 }
+                // The clone that a write makes of a head that is gone lacks what the head should have been.
+                TxOp::SetAttrs { coll, oid, .. } if oid.hobj.is_snap() && self.has(*coll, &oid.hobj.head().into()) => {
+                    self.names.insert((*coll, oid.clone()));
+                }
                 _ => {}
             }
         }

@@ -182,7 +182,13 @@ pub(crate) fn compare(rules: Rules, soid: &HObject, maps: &BTreeMap<OsdId, Scrub
         maps.iter().filter_map(|(osd, m)| Some(Copy::new(*osd, soid, m.objects.get(soid)?))).collect();
     let absent: Vec<OsdId> = maps.iter().filter(|(_, m)| !m.objects.contains_key(soid)).map(|(o, _)| *o).collect();
     let (verdict, sound) = judge(&copies, &absent, logged, rules.at);
-    let base = sound.first().copied().or_else(|| as_ceph_would(rules.primary, &copies));
+    // Of those that are alike the primary's, as Ceph says it.
+    let base = sound
+        .iter()
+        .find(|o| **o == rules.primary)
+        .or(sound.first())
+        .copied()
+        .or_else(|| as_ceph_would(rules.primary, &copies));
     let base = base.and_then(|osd| copies.iter().find(|c| c.osd == osd));
     let finding = report(rules, soid, &copies, &absent, base, verdict);
     Compared { base: base.map(|c| c.osd), finding }

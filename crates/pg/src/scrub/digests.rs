@@ -52,7 +52,8 @@ impl Pg {
         for record in records {
             let head = record.soid.head();
             // Another scrub will come by.
-            if self.missing_loc.needs(&record.soid).is_some() || !self.contexts.try_lock(&head, Lock::Write) {
+            let is_bad = [&record.soid, &head].into_iter().any(|o| self.missing_loc.needs(o).is_some());
+            if is_bad || !self.contexts.try_lock(&head, Lock::Write) {
                 continue;
             }
             let op = ClientOp::own(&head);

@@ -387,6 +387,7 @@ impl Pg {
             }
             self.mended(env, mend, true);
             self.scrub.mending.retry_at = Some(env.now.mono);
+            self.kick_snap_trim(env);
         }
     }
 
@@ -448,6 +449,7 @@ impl Pg {
         self.info.stats.stats.sum.num_objects_missing = self.missing.len() as i64;
         self.scrub.mending.hopeless.insert(soid.clone());
         self.mend_failed(env, mend, why);
+        self.kick_snap_trim(env);
         self.scrub.mending.retry_at = Some(env.now.mono);
         self.requeue_for_object(soid);
         // It may have looked unfound for a moment.

@@ -104,7 +104,10 @@ impl Family<'_> {
             there.insert(soid.snap);
             let mut own = InconsistentSnapset { object: (*soid).into(), ..InconsistentSnapset::default() };
             let oi = self.info(soid, o, &mut own);
-            self.add_up(soid, oi.as_ref(), proven.as_ref().or(snapset.as_ref()));
+            let belongs = **soid == head || snapset.as_ref().is_some_and(|ss| ss.clones.contains(&soid.snap));
+            if belongs {
+                self.add_up(soid, oi.as_ref(), proven.as_ref().or(snapset.as_ref()));
+            }
             if **soid == head {
                 report.errors |= own.errors;
                 continue;
