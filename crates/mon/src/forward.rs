@@ -37,6 +37,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 const REMEMBER_SECS: u32 = 600;
 /// More are not remembered, whatever their age.
 const REMEMBER_MAX: usize = 10_000;
+/// So many of the last are, whatever their age: a clock that jumps ahead makes all of them old.
+const REMEMBER_LEAST: usize = 500;
 /// Connections of this range stand for sessions of other monitors.
 const PROXY: u64 = 1 << 62;
 
@@ -204,6 +206,15 @@ impl Forwards {
     pub fn is_waiting_for(&self, ask: &Ask) -> bool {
         self.requests.values().any(|r| r.asker == Asker::Own && r.ask == *ask)
     }
+}
+
+/// Of what was done, with when, what need not be remembered any longer; not all of it at once.
+fn forgettable<K: Ord>(now: u32, mut done: Vec<(u32, K)>) -> Vec<K> {
+    done.sort_unstable();
+    let too_many = done.len() > REMEMBER_MAX;
+    done.truncate(done.len().saturating_sub(REMEMBER_LEAST));
+    let old = |at: u32| now.saturating_sub(at) > REMEMBER_SECS;
+    done.into_iter().filter(|(at, _)| too_many || old(*at)).take(REMEMBER_MAX / 10).map(|(_, key)| key).collect()
 }
 
 impl Mon {
@@ -389,12 +400,10 @@ impl Mon {
         if !changes.iter().any(|c| matches!(c, Change::Put { space: Space::Done, .. })) {
             return;
         }
-        let all: Vec<(u32, &String)> =
-            self.state.space(Space::Done).map(|(key, v)| (Decoder::new(v.clone()).u32().unwrap_or(0), key)).collect();
-        let too_many = all.len() > REMEMBER_MAX;
-        let old = |at: u32| now.wall.sec.saturating_sub(at) > REMEMBER_SECS;
-        let gone = all.into_iter().filter(|(at, _)| too_many || old(*at)).take(REMEMBER_MAX / 10);
-        changes.extend(gone.map(|(_, key)| Change::Rm { space: Space::Done, key: key.clone() }));
+        let all = self.state.space(Space::Done);
+        let all = all.map(|(key, v)| (Decoder::new(v.clone()).u32().unwrap_or(0), key)).collect();
+        let gone = forgettable(now.wall.sec, all).into_iter();
+        changes.extend(gone.map(|key| Change::Rm { space: Space::Done, key: key.clone() }));
     }
 
     /// Sends what was answered in this turn to where it belongs.
@@ -475,4 +484,19 @@ fn remembered(bytes: Bytes) -> Result<(u32, Message), denc::DecodeError> {
     let mut d = Decoder::new(bytes);
     let at = d.u32()?;
     Ok((at, wire::message_from(d.rest())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ahead_makes_nobody_forget_what_was_just_done() {
+        let done = |n: usize| (0..n as u32).map(|i| (1000 + i, i)).collect::<Vec<_>>();
+        let later = 1_000_000;
+        assert!(forgettable(later, done(REMEMBER_LEAST)).is_empty());
+        assert_eq!(forgettable(later, done(REMEMBER_LEAST + 2)), [0, 1]);
+        assert!(forgettable(1000, done(REMEMBER_MAX)).is_empty());
+        assert_eq!(forgettable(1000, done(REMEMBER_MAX + 1)).len(), REMEMBER_MAX / 10);
+    }
 }
