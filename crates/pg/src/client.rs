@@ -102,7 +102,6 @@ impl ClientOp {
     }
 }
 
-/// As Ceph prints it: `osd_op(client.4138.0:165 1.2 1:4ff44963:::a:head [write 0~4] snapc 0=[] ondisk+write e9)`.
 /// What a client sent along with its operations.
 fn bytes_in(msg: &MOSDOp) -> u64 {
     msg.ops.iter().map(|op| op.indata.len() as u64).sum()
@@ -112,6 +111,7 @@ fn bytes_out(reply: &MOSDOpReply) -> u64 {
     reply.ops.iter().map(|op| op.outdata.len() as u64).sum()
 }
 
+/// As Ceph prints it: `osd_op(client.4138.0:165 1.2 1:4ff44963:::a:head [write 0~4] snapc 0=[] ondisk+write e9)`.
 fn describe(reqid: OsdReqId, m: &MOSDOp) -> String {
     let ops: Vec<String> = m.ops.iter().map(ToString::to_string).collect();
     let snaps: Vec<String> = m.snaps.iter().map(|s| format!("{s:x}")).collect();
