@@ -101,8 +101,8 @@ impl Osd {
                 self.state = State::PreBoot;
             }
             self.timers.set(Timer::Tick, now.mono);
-        } else if !incoming && peer.name.kind == types::ENTITY_TYPE_MGR {
-            self.mgr_connected(now, conn, out);
+        } else if !incoming && peer.name.kind == types::ENTITY_TYPE_MGR && !self.mgr_connected(conn, &peer) {
+            return out.push(Output::Close { conn });
         }
         self.conns.insert(conn, Conn { peer: peer.into(), via, sent_epoch: 0, last_op: None });
     }

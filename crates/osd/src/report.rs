@@ -13,12 +13,12 @@ use messages::{
     MOSDBeacon, MOSDFull, MOSDPGTemp, MPGStats, Paxos,
 };
 use monclient::MonClient;
-use node::{ConnId, Dest, Endpoint, Level, Now, Output};
+use node::{ConnId, Dest, Endpoint, Level, Now, Output, Peer};
 use os::ObjectRead;
 use types::options::Source;
-use types::{EntityName, Epoch, MgrMap, ObjectStorePerfStat, OsdStat, PoolId, SpgId, StoreStatfs};
+use types::{ENTITY_TYPE_MGR, EntityName, Epoch, MgrMap, ObjectStorePerfStat, OsdStat, PoolId, SpgId, StoreStatfs};
 
-use crate::{Osd, Setup, State, Timer};
+use crate::{Conn, Osd, Setup, State, Timer};
 
 /// How soon after a change the manager hears of it, so that many changes make one report.
 const REPORT_SOON: Duration = Duration::from_millis(50);
@@ -88,9 +88,14 @@ impl Osd {
         self.timers.set(Timer::Report, now.mono + MGR_RETRY);
     }
 
-    pub(crate) fn mgr_connected(&mut self, _now: Now, conn: ConnId, _out: &mut Vec<Output>) {
-        self.report.conn = Some(conn);
-        self.report.retry_at = None;
+    /// Whether it is the active one: it may no longer be, since we called.
+    pub(crate) fn mgr_connected(&mut self, conn: ConnId, peer: &Peer) -> bool {
+        let is_active = peer.addrs == self.report.mgr.active_addrs;
+        if is_active {
+            self.report.conn = Some(conn);
+            self.report.retry_at = None;
+        }
+        is_active
     }
 
     pub(crate) fn mgr_reset(&mut self, now: Now, conn: ConnId) -> bool {
@@ -108,7 +113,10 @@ impl Osd {
     }
 
     pub(crate) fn mgr_configured(&mut self, now: Now, conn: ConnId, m: &MMgrConfigure) {
-        if self.report.conn == Some(conn) {
+        // What a manager answers is said over the session, whatever became of it in between.
+        let is_mgr = |c: &Conn| c.peer.name.kind == ENTITY_TYPE_MGR && c.peer.addrs == self.report.mgr.active_addrs;
+        if self.conns.get(&conn).is_some_and(is_mgr) {
+            self.report.conn = Some(conn);
             self.report.period = Some(Duration::from_secs(m.stats_period.max(1).into()));
             self.timers.set(Timer::Report, now.mono);
         }
