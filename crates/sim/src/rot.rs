@@ -28,6 +28,10 @@ impl Rotten {
         self.names.contains(&(coll, oid.clone()))
     }
 
+    fn has_family_of(&self, coll: Coll, oid: &GHObject) -> bool {
+        self.names.iter().any(|(c, o)| *c == coll && o.hobj.is_same_family(&oid.hobj))
+    }
+
     /// A transaction writes objects anew, or copies what is rotten.
     pub fn note(&mut self, txn: &Transaction) {
         if self.names.is_empty() {
@@ -45,8 +49,9 @@ impl Rotten {
                 TxOp::Clone { coll, oid, dest } | TxOp::CloneRange { coll, oid, dest, .. } if self.has(*coll, oid) => {
                     self.names.insert((*coll, dest.clone()));
                 }
-                // The clone that a write makes of a head that is gone lacks what the head should have been.
-                TxOp::SetAttrs { coll, oid, .. } if oid.hobj.is_snap() && self.has(*coll, &oid.hobj.head().into()) => {
+                // What a write makes of a member of the family that is gone, a clone or a head that is rolled back, lacks
+                // what that should have been.
+                TxOp::SetAttrs { coll, oid, .. } if self.has_family_of(*coll, oid) => {
                     self.names.insert((*coll, oid.clone()));
                 }
                 _ => {}
