@@ -380,9 +380,9 @@ impl Mon {
         if cx.now.mono.saturating_sub(since) < OUT_TOO_LONG {
             return;
         }
-        for conn in
-            self.sessions.conns().into_iter().filter(|conn| !self.visitors.contains_key(conn)).collect::<Vec<_>>()
-        {
+        // What stands for others' clients is theirs: a leader that has just been elected is not in the quorum yet.
+        let own = |conn: &ConnId| !self.visitors.contains_key(conn) && !Forwards::is_proxy(*conn);
+        for conn in self.sessions.conns().into_iter().filter(own).collect::<Vec<_>>() {
             cx.out.push(Output::Close { conn });
             self.sessions.close(conn);
             self.forwards.forget(conn);

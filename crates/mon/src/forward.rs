@@ -333,8 +333,13 @@ impl Mon {
             return self.held.push_back(Held::Job(Box::new(job)));
         }
         match job.ask.clone() {
+            Ask::Message { .. } if self.sessions.get(job.conn).is_none() => {
+                // Nobody is there to be answered. Who stands for a client asks again.
+                self.forwards.proxies.remove(&job.conn);
+                return;
+            }
             Ask::Message { who, msg } => {
-                if self.sessions.get(job.conn).is_some() && !self.answer_from_memory(cx, &job, &who, &msg) {
+                if !self.answer_from_memory(cx, &job, &who, &msg) {
                     self.dispatch(cx, job.conn, msg);
                     self.forwards.remember = None;
                 }

@@ -152,7 +152,9 @@ fn a_clock_that_is_off_is_named_with_its_skew_until_it_is_right_again() {
 
 #[test]
 fn seeds_of_faults_at_monitors_break_no_rule() {
-    for seed in 1..=8 {
+    // The last ones showed: an answer forgotten as a clock jumped, a manager that answers late taken for the active one,
+    // a command told done that a leader just elected had dropped.
+    for seed in (1..=8).chain([530_041, 541_498, 541_721, 542_447]) {
         sim::mon_scenario::run(seed, sim::Trace::default(), &mut |_| {});
     }
 }
