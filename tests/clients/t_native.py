@@ -119,6 +119,13 @@ notify nob hi
 cp b c
 cp nob c
 cp b b
+cp b
+--target-nspace other cp b d
+-N other stat d
+--pgid nonsense ls
+touch t3 1700000000
+touch t3 abc
+stat t3
 rm c
 rm c
 truncate b 5
@@ -171,6 +178,34 @@ def rados_prints_what_debians_prints(t):
             assert done.rc == 0, done
             assert t.clients.rados('-p', pool, 'get', 'a', '-').out == b'x' * 10000
             assert 'k1' in t.clients.rados('-p', pool, 'listomapkeys', 'b').text
+
+
+@test
+def native_rados_copies_pools_and_lists_one_pg_and_what_scrubs_found(t):
+    c, pool, other = t.clients, t.pool(pgs=4), t.pool(pgs=4)
+    with tempfile.NamedTemporaryFile('w') as f:
+        f.write('named')
+        f.flush()
+        assert native(t, 'rados', '-p', pool, '--obj-name-file', f.name, 'put', '/etc/hostname').rc == 0
+    for n in range(12):
+        c.rados('-p', pool, '-N', 'ns' if n % 2 else '', 'put', 'o%d' % n, '-', data=b'%d' % n)
+    done = native(t, 'rados', 'cppool', pool, other)
+    assert done.rc == 0 and done.text == 'successfully copied pool ' + pool, done
+    ls = lambda p: sorted(c.rados('-p', p, 'ls', '--all').text.splitlines())
+    assert ls(other) == ls(pool) and len(ls(pool)) == 13, ls(other)
+    assert c.rados('-p', other, '-N', 'ns', 'get', 'o3', '-').text == '3'
+    pg = c.json('osd', 'map', pool, 'o2')['pgid']
+    for words in (('--pgid', pg, 'ls'), ('list-inconsistent-obj', 'nonsense'), ('list-inconsistent-pg', pool)):
+        theirs, ours = c.rados(*words, rc=None), native(t, 'rados', *words)
+        assert (theirs.text, theirs.errors) == (ours.text, ours.errors), (words, theirs, ours)
+    c.ceph('pg', 'deep-scrub', pg)
+    same = lambda: c.rados('list-inconsistent-obj', pg, rc=None).text.startswith('{')
+    c.wait('the scrub', same, 60)
+    for words in (('list-inconsistent-obj', pg), ('list-inconsistent-snapset', pg)):
+        assert c.rados(*words).text == native(t, 'rados', *words).text, words
+    done = native(t, 'rados', 'list-inconsistent-obj', '9999.0')
+    assert done.rc == 1 and done.errors == \
+        'No scrub information available for pg 9999.0\nerror 2: (2) No such file or directory\n', done
 
 
 @test

@@ -78,17 +78,27 @@ fn id(o: &ScrubObjectId) -> (String, String, Value) {
 
 fn family(s: &InconsistentSnapset) -> Value {
     let (name, nspace, snap) = id(&s.object);
-    json!({"name": name, "nspace": nspace, "snap": snap, "errors": names(SNAPSET, s.errors), "missing": s.missing})
+    let locator = s.object.locator.to_string_lossy();
+    json!({
+        "name": name, "nspace": nspace, "locator": locator, "snap": snap, "errors": names(SNAPSET, s.errors),
+        "missing": s.missing, "extra clones": s.clones,
+    })
 }
 
 fn one(o: &InconsistentObject) -> Value {
     let (name, nspace, snap) = id(&o.object);
-    let shards = o
-        .shards
-        .iter()
-        .map(|(at, s)| json!({"osd": at.osd, "primary": s.primary, "errors": names(SHARD, s.errors), "size": s.size}));
+    let shards = o.shards.iter().map(|(at, s)| {
+        let mut shard = json!({"osd": at.osd, "primary": s.primary, "errors": names(SHARD, s.errors), "size": s.size});
+        for (digest, of) in [("omap_digest", s.omap_digest), ("data_digest", s.data_digest)] {
+            if let Some(of) = of {
+                shard[digest] = json!(format!("0x{of:08x}"));
+            }
+        }
+        shard
+    });
+    let locator = o.object.locator.to_string_lossy();
     json!({
-        "object": {"name": name, "nspace": nspace, "snap": snap},
+        "object": {"name": name, "nspace": nspace, "locator": locator, "snap": snap, "version": o.version},
         "errors": names(OBJECT, o.errors),
         "union_shard_errors": names(SHARD, o.union_errors),
         "shards": shards.collect::<Vec<_>>(),

@@ -63,7 +63,12 @@ impl Osd {
 /// What an OSD is started on, for `list_devices`.
 pub(crate) fn devices(metadata: &std::collections::BTreeMap<String, String>) -> Dump {
     let named = metadata.get("devices").map(String::as_str).unwrap_or_default();
-    let one = |name: &str| Dump::obj().with("device", format!("/dev/{name}")).with("device_id", "");
+    let ids = metadata.get("device_ids").map(String::as_str).unwrap_or_default();
+    let id =
+        |name: &str| ids.split(',').filter_map(|id| id.split_once('=')).find(|(of, _)| *of == name).map(|(_, id)| id);
+    let one = |name: &str| {
+        Dump::obj().with("device", format!("/dev/{name}")).with("device_id", id(name).unwrap_or_default().to_owned())
+    };
     Dump::arr("device", named.split(',').filter(|n| !n.is_empty()).map(one))
 }
 

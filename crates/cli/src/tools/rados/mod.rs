@@ -8,11 +8,12 @@ mod object;
 mod snap;
 mod watch;
 
+use ::explain::scrub_list;
 use ::rados::{ObjectOp, Page, Reply, Request};
 use anyhow::{Context, Result, bail};
 use types::dump::{Dump, Format};
 use types::osd_op::osd_flag;
-use types::{HObject, ListObject, PoolId, SNAP_HEAD, SnapId};
+use types::{HObject, ListObject, PgId, PoolId, SNAP_HEAD, SnapId};
 
 use super::{Connect, Session, Words, print_bytes, strerror};
 
@@ -30,7 +31,10 @@ POOL COMMANDS
    export [filename]                serialize pool contents to a file or standard out
    import [--dry-run] [--no-overwrite] < filename | - >
                                     load pool contents from a file or standard in
+   cppool <pool-name> <dest-pool>   copy content of a pool
    list-inconsistent-pg <pool>      list inconsistent PGs in given pool
+   list-inconsistent-obj <pgid>     list inconsistent objects in given PG
+   list-inconsistent-snapset <pgid> list inconsistent snapsets in the given PG
 
 OBJECT COMMANDS
    get <obj-name> <outfile>         fetch object
@@ -38,7 +42,7 @@ OBJECT COMMANDS
    append <obj-name> <infile>       append object
    truncate <obj-name> length       truncate object
    create <obj-name>                create object
-   touch <obj-name>                 change the object's modification time
+   touch <obj-name> [timestamp]     change the object's modification time
    rm <obj-name> ... [--force-full] remove object(s)
    stat | stat2 <obj-name>          stat the named object
    cp <obj-name> [target-obj]       copy object
@@ -72,6 +76,9 @@ OBJECT COMMANDS
 OPTIONS
    -p POOL, --pool=POOL   -N NAMESPACE, --namespace=NAMESPACE   --object-locator KEY
    -s SNAP, --snap=SNAP   read objects as they were at this snapshot
+   --pgid PGID            list the objects of this PG alone
+   --target-pool POOL, --target-locator KEY, --target-nspace NAMESPACE   where cp copies to
+   --obj-name-file FILE, --omap-key-file FILE   the object's name, or the key, is what this file holds
    -b op_size   -O object_size   -t N   --max-objects N   -f|--format plain|json|json-pretty|xml
    -c CONF, --conf=CONF   --id ID   -n NAME
 ";
@@ -102,6 +109,13 @@ pub(super) struct Options {
     show_time: bool,
     really: bool,
     target_pool: Option<String>,
+    target_locator: Option<String>,
+    target_nspace: Option<String>,
+    pgid: Option<String>,
+    /// The same, read.
+    pg: Option<PgId>,
+    obj_name_file: Option<String>,
+    omap_key_file: Option<String>,
     snap: Option<String>,
     lock: lock::LockOptions,
     dry_run: bool,
@@ -118,7 +132,8 @@ impl Options {
         let mut o = Self { concurrent: 16, ..Self::default() };
         let mut words = Words::new(args);
         while let Some(word) = words.next() {
-            if !word.starts_with('-') || word == "-" {
+            let is_option = word.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.parse::<u64>().is_err());
+            if !is_option {
                 o.words.push(word);
             } else if !o.valued(&word, &mut words)? {
                 o.flag(&word)?;
@@ -165,6 +180,16 @@ impl Options {
             self.prefix = Some(v);
         } else if let Some(v) = words.value(word, &["--target-pool"])? {
             self.target_pool = Some(v);
+        } else if let Some(v) = words.value(word, &["--target-locator"])? {
+            self.target_locator = Some(v);
+        } else if let Some(v) = words.value(word, &["--target-nspace"])? {
+            self.target_nspace = Some(v);
+        } else if let Some(v) = words.value(word, &["--pgid"])? {
+            self.pgid = Some(v);
+        } else if let Some(v) = words.value(word, &["--obj-name-file"])? {
+            self.obj_name_file = Some(v);
+        } else if let Some(v) = words.value(word, &["--omap-key-file"])? {
+            self.omap_key_file = Some(v);
         } else if let Some(v) = words.value(word, &["-s", "--snap"])? {
             self.snap = Some(v);
         } else if let Some(v) = words.value(word, &["--lock-tag"])? {
@@ -195,6 +220,9 @@ impl Options {
             "--no-overwrite" => self.no_overwrite = true,
             "--show-time" => self.show_time = true,
             "--yes-i-really-really-mean-it" => self.really = true,
+            "--striper" => {
+                bail!("objects that libradosstriper spread over several are for Debian's rados: it works here")
+            }
             "-h" | "--help" => self.words = vec!["--help".to_owned()],
             "-v" | "--version" => self.words = vec!["--version".to_owned()],
             _ => bail!("unrecognized command {word}; -h or --help for usage\nerror 22: (22) Invalid argument"),
@@ -232,9 +260,20 @@ pub(super) struct Ctx {
 }
 
 impl Ctx {
-    fn open(o: Options) -> std::result::Result<Self, Failure> {
+    fn open(mut o: Options) -> std::result::Result<Self, Failure> {
+        let invalid = || Failure("invalid pgid".to_owned(), 1);
+        o.pg = o.pgid.as_ref().map(|text| text.parse().map_err(|_| invalid())).transpose()?;
         let mut session = o.connect.open()?;
-        let name = o.pool.clone().ok_or_else(|| Failure("pool name was not specified: give -p POOL".to_owned(), 1))?;
+        let of_pg = |session: &mut Session| -> Result<Option<String>> {
+            let Some(pg) = o.pg else { return Ok(None) };
+            Ok(session.latest_map()?.pool_names.get(&pg.pool).cloned())
+        };
+        let name = match o.pool.clone() {
+            Some(name) => Some(name),
+            None => of_pg(&mut session)?,
+        };
+        let none = || Failure("either pool name or pg id needs to be specified: -p POOL".to_owned(), 1);
+        let name = name.ok_or_else(none)?;
         let pool = match (session.pool(&name)?, name.parse::<PoolId>()) {
             (Ok(pool), _) => pool,
             (Err(_), Ok(id)) if session.latest_map()?.pool(id).is_some() => id,
@@ -307,17 +346,9 @@ pub fn run(args: &[String]) -> Result<i32> {
         "lspools" => lspools(&o),
         "df" => df::df(&o),
         "list-inconsistent-pg" => list_inconsistent(&o),
-        "list-inconsistent-obj" | "list-inconsistent-snapset" => {
-            let pg = o.words.get(1).map_or("", String::as_str);
-            let errno = types::errno::ENOENT;
-            // Debian's `rados` asks the OSD (`SCRUBLS`); this one does not yet.
-            let text = format!(
-                "No scrub information available for pg {pg} here: ask Debian's rados, or `ceph log last 1000 info`\n\
-                 error {errno}: {}",
-                strerror(errno)
-            );
-            Err(Failure(text, 1))
-        }
+        "list-inconsistent-obj" => scrub_findings(&o, false),
+        "list-inconsistent-snapset" => scrub_findings(&o, true),
+        "cppool" => cppool(o),
         "mkpool" | "rmpool" => pool_command(&o, &command),
         _ => with_pool(o, &command),
     };
@@ -339,6 +370,13 @@ fn with_pool(o: Options, command: &str) -> Outcome {
         return Err(Failure(text, 1));
     }
     let mut o = o;
+    let bare = |file: &String| std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
+    for (n, file) in [(1, &o.obj_name_file), (2, &o.omap_key_file)] {
+        if let Some(file) = file {
+            let name = bare(file)?;
+            o.words.insert(n.min(o.words.len()), name);
+        }
+    }
     if command == "purge" && o.pool.is_none() {
         o.pool = o.words.get(1).cloned();
     }
@@ -383,6 +421,55 @@ fn list_inconsistent(o: &Options) -> Outcome {
     Ok(())
 }
 
+/// What the last scrub of a PG found, asked of its primary.
+fn scrub_findings(o: &Options, snapsets: bool) -> Outcome {
+    let text = o.words.get(1).ok_or_else(|| Failure(format!("{} needs a PG's id", o.words[0]), 1))?;
+    let pg: PgId = text.parse().map_err(|_| Failure(format!("bad pg: {text}"), 1))?;
+    let mut session = o.connect.open()?;
+    let none = |errno: i32| {
+        let why = strerror(errno);
+        Failure(format!("No scrub information available for pg {pg}\nerror {}: {why}", errno.abs()), 1)
+    };
+    // Nobody would answer for a PG that there is not.
+    if session.latest_map()?.pool(pg.pool).is_none_or(|pool| pg.seed >= pool.pg_num) {
+        return Err(none(types::errno::ENOENT));
+    }
+    let ask = ObjectOp::on_pg(pg.pool, Vec::new(), pg.seed).push(scrub_list::question(snapsets));
+    let reply = session.op(ask)?.ok().map_err(none)?;
+    let found = scrub_list::answer(reply.data(0), snapsets).map_err(|why| Failure(format!("pg {pg}: {why}"), 1))?;
+    match o.format {
+        Some(Format::JsonPretty) => outln!("{found:#}"),
+        _ => out!("{found}"),
+    }
+    Ok(())
+}
+
+/// Copies every object of a pool, in its namespace, under its locator, into another pool.
+fn cppool(mut o: Options) -> Outcome {
+    let (Some(from), Some(to)) = (o.words.get(1).cloned(), o.words.get(2).cloned()) else {
+        return Err(Failure("cppool needs the names of two pools; -h or --help for usage".to_owned(), 1));
+    };
+    if from == to {
+        return Err(Failure("cannot copy a pool into itself".to_owned(), 1));
+    }
+    (o.pool, o.target_pool) = (Some(from.clone()), Some(to));
+    let mut ctx = Ctx::open(o)?;
+    crate::complain!("WARNING: pool copy does not preserve user_version, which some apps may rely on.");
+    let mut found = Vec::new();
+    ctx.each_object(ALL_NAMESPACES, |object| {
+        found.push(object.clone());
+        Ok(())
+    })?;
+    for object in found {
+        let oid = object.oid.to_string_lossy().into_owned();
+        ctx.o.nspace = object.nspace.as_bytes().to_vec();
+        ctx.o.locator = object.locator.to_string_lossy().into_owned();
+        object::copy(&mut ctx, &oid, &oid)?;
+    }
+    out!("successfully copied pool {from}");
+    Ok(())
+}
+
 /// `mkpool NAME` and `rmpool NAME NAME --yes-i-really-really-mean-it`, which the monitors do.
 fn pool_command(o: &Options, command: &str) -> Outcome {
     let name = o.words.get(1).ok_or_else(|| Failure(format!("{command} needs the pool's name"), 1))?;
@@ -406,7 +493,18 @@ fn ls(ctx: &mut Ctx) -> Outcome {
     let nspace = if ctx.o.all { ALL_NAMESPACES.to_vec() } else { ctx.o.nspace.clone() };
     let (all, format) = (ctx.o.all, ctx.o.format);
     let mut items = Vec::new();
+    let wanted = match ctx.o.pg {
+        Some(pg) => Some((pg, ctx.session.latest_map()?)),
+        None => None,
+    };
+    let pool = ctx.pool;
     ctx.each_object(&nspace, |o| {
+        if let Some((pg, map)) = &wanted {
+            let raw = map.object_to_pg(pool, &o.oid, &o.locator, &o.nspace, None);
+            if raw.and_then(|raw| map.raw_pg_to_pg(raw)) != Some(*pg) {
+                return Ok(());
+            }
+        }
         if format.is_some() {
             let mut item = Dump::obj()
                 .with("namespace", o.nspace.to_string_lossy().into_owned())

@@ -52,6 +52,9 @@ pub(super) fn run(ctx: &mut Ctx, command: &str) -> Outcome {
         "append" => append(ctx, &oid, &at),
         "truncate" => {
             let text = ctx.word(1, "a length")?;
+            if text.starts_with('-') {
+                return Err(Failure("error, cannot truncate to negative value".to_owned(), 1));
+            }
             let size = text.parse().map_err(|_| Failure(format!("Invalid value for size: '{text}'"), 1))?;
             let op = ctx.object(&oid).truncate(size);
             ctx.run(op, &format!("error truncating oid {oid} to {size}")).map(drop)
@@ -61,12 +64,16 @@ pub(super) fn run(ctx: &mut Ctx, command: &str) -> Outcome {
             ctx.run(op, &format!("error creating {at}")).map(drop)
         }
         "touch" => {
-            let op = ctx.object(&oid).create(false);
+            let mut op = ctx.object(&oid).create(false);
+            if let Some(text) = ctx.o.words.get(2) {
+                let bad = |_| Failure(format!("Invalid value for timestamp: '{text}'"), 1);
+                op.mtime = Some(UTime { sec: text.parse().map_err(bad)?, nsec: 0 });
+            }
             ctx.run(op, &format!(" error touch-ing {at}")).map(drop)
         }
         "rm" => rm(ctx),
         "stat" | "stat2" => stat(ctx, &oid, &at, command == "stat2"),
-        "cp" => cp(ctx, &oid, &at),
+        "cp" => cp(ctx, &oid),
         "listxattr" | "getxattr" | "setxattr" | "rmxattr" => xattr(ctx, command, &oid, &at),
         "mapext" => mapext(ctx, &oid, &at),
         "set-alloc-hint" => {
@@ -159,13 +166,25 @@ fn stat(ctx: &mut Ctx, oid: &str, at: &str, precise: bool) -> Outcome {
 }
 
 /// Copies data, attributes and omap through the client.
-fn cp(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
+fn cp(ctx: &mut Ctx, oid: &str) -> Outcome {
+    let o = &ctx.o;
+    if o.words.len() < 3 && o.target_pool.is_none() && o.target_locator.is_none() && o.target_nspace.is_none() {
+        return Err(Failure("cannot copy object into itself".to_owned(), 1));
+    }
     let target = ctx.o.words.get(2).cloned().unwrap_or_else(|| oid.to_owned());
+    copy(ctx, oid, &target)
+}
+
+/// Copies an object, with its attributes and its omap, to where the options say.
+pub(super) fn copy(ctx: &mut Ctx, oid: &str, target: &str) -> Outcome {
+    let at = format!("{}/{oid}", ctx.pool_name);
     let pool = match ctx.o.target_pool.clone() {
         Some(name) => ctx.session.pool(&name)?.map_err(|e| failed(format!("error opening target pool {name}"), e))?,
         None => ctx.pool,
     };
-    if pool == ctx.pool && target == oid {
+    let nspace = ctx.o.target_nspace.clone().map_or_else(|| ctx.o.nspace.clone(), String::into_bytes);
+    let key = ctx.o.target_locator.clone().unwrap_or_else(|| ctx.o.locator.clone());
+    if pool == ctx.pool && target == oid && nspace == ctx.o.nspace && key == ctx.o.locator {
         return Err(failed(format!("error copying {at} => {at}"), types::errno::EINVAL));
     }
     let to_pool = ctx.o.target_pool.clone().unwrap_or_else(|| ctx.pool_name.clone());
@@ -173,8 +192,8 @@ fn cp(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
     let read = ctx.object(oid).read(0, 0).getxattrs().omap_get_header();
     let source = ctx.run(read, &what)?;
     let attrs: BTreeMap<ByteStr, Bytes> = decoded(&source, 1, &what)?;
-    let to = |ctx: &Ctx| ObjectOp { pool, ..ctx.object(&target) };
-    let mut op = to(ctx).write_full(source.data(0));
+    let to = || ObjectOp::new(pool, target).in_namespace(&nspace[..]).with_key(&key[..]);
+    let mut op = to().write_full(source.data(0));
     for (name, value) in &attrs {
         op = op.setxattr(&name.to_string_lossy(), value);
     }
@@ -184,7 +203,7 @@ fn cp(ctx: &mut Ctx, oid: &str, at: &str) -> Outcome {
     ctx.run(op, &what)?;
     let from = ctx.object(oid);
     for page in omap_pages(ctx, &from, &what)? {
-        let op = to(ctx).omap_set(page.iter().map(|(k, v)| (k.as_bytes(), &v[..])));
+        let op = to().omap_set(page.iter().map(|(k, v)| (k.as_bytes(), &v[..])));
         ctx.run(op, &what)?;
     }
     Ok(())
