@@ -39,7 +39,16 @@ struct Options {
     watch_channel: Option<String>,
     /// A path, of `--admin-daemon` or `daemon`.
     socket: Option<String>,
+    /// How often what is asked again and again (`iostat`) is asked.
+    period: Option<Duration>,
     words: Vec<String>,
+}
+
+/// Seconds, from `min` to a million; also `nan` parses, and is none.
+fn seconds(option: &str, text: &str, min: f64) -> Result<Duration> {
+    let number = text.parse::<f64>().ok().filter(|n| !n.is_nan());
+    let number = number.with_context(|| format!("{option}: '{text}' is no number"))?;
+    Ok(Duration::from_secs_f64(number.clamp(min, 1e6)))
 }
 
 impl Options {
@@ -65,14 +74,15 @@ impl Options {
                 }
                 o.format = Some(v);
             } else if let Some(v) = words.value(&word, &["--connect-timeout"])? {
-                let seconds: f64 = v.parse().with_context(|| format!("--connect-timeout: '{v}' is no number"))?;
-                o.connect.timeout = Some(Duration::from_secs_f64(seconds.clamp(0.001, 1e6)));
+                o.connect.timeout = Some(seconds("--connect-timeout", &v, 0.001)?);
             } else if let Some(v) = words.value(&word, &["--watch-channel", "-W"])? {
                 o.watch_channel = Some(v);
                 o.watch = o.watch.or(Some("log-info"));
             } else if let Some(v) = words.value(&word, &["--admin-daemon"])? {
                 o.socket = Some(v);
-            } else if words.value(&word, &["--cluster", "--keyring", "-k", "--period", "-p"])?.is_some() {
+            } else if let Some(v) = words.value(&word, &["--period", "-p"])? {
+                o.period = Some(seconds("--period", &v, 0.0)?);
+            } else if words.value(&word, &["--cluster", "--keyring", "-k"])?.is_some() {
                 // Nothing here depends on them.
             } else {
                 match word.as_str() {
@@ -130,6 +140,9 @@ pub fn run(args: &[String]) -> Result<i32> {
         return help(&mut session, &o.words);
     }
     let input = o.input.as_deref().map(read_input).transpose()?.unwrap_or_default();
+    if o.words == ["iostat"] {
+        return poll(&mut session, &o);
+    }
     let (targets, words) = targets(&mut session, &o.words)?;
     let mut code = 0;
     for target in &targets {
@@ -138,6 +151,25 @@ pub fn run(args: &[String]) -> Result<i32> {
         code = show(&o, &reply, &prefix)?.max(code);
     }
     Ok(code)
+}
+
+/// `ceph iostat`: a line a second, until Ctrl-C; its columns are named again before they leave the screen.
+fn poll(session: &mut Session, o: &Options) -> Result<i32> {
+    const ROWS: u32 = 20;
+    let period = o.period.unwrap_or(Duration::from_secs(1));
+    for n in 0_u32.. {
+        let mut words = vec!["iostat".to_owned(), "80".to_owned()];
+        if n.is_multiple_of(ROWS) {
+            words.push("--print-header".to_owned());
+        }
+        let reply = one(session, &Target::Cluster, &words, o, &[])?;
+        let code = show(o, &reply, "")?;
+        if code != 0 || period.is_zero() {
+            return Ok(code);
+        }
+        std::thread::sleep(period);
+    }
+    Ok(0)
 }
 
 /// `ceph -w`: the cluster's state, then its log as it is written. Never ends by itself.

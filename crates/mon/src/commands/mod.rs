@@ -209,6 +209,10 @@ impl Cmd<'_, '_, '_> {
     /// An argument that names an OSD.
     pub fn osd_arg(&self, name: &str) -> Result<types::OsdId, Fail> {
         let text = self.arg(name)?;
+        let number = text.strip_prefix("osd.").unwrap_or(&text);
+        if number.parse::<i64>().is_ok_and(|id| id > i64::from(types::OsdId::MAX)) {
+            return fail(errno::ENOENT, format!("osd.{number} does not exist"));
+        }
         parse_osd(&text).ok_or_else(|| Fail(errno::EINVAL, format!("unable to parse osd id value \"{text}\"")))
     }
 }
