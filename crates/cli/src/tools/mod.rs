@@ -72,7 +72,7 @@ impl Connect {
         let mon_host = conf.get(&who, "mon_host").with_context(|| format!("{} has no mon_host", file.display()))?;
         let mons = parse_mon_host(mon_host)?;
         let seconds = |name: &str| conf.get(&who, name).and_then(|v| v.parse::<f64>().ok()).filter(|s| *s > 0.0);
-        let timeout = |name: &str| seconds(name).map(Duration::from_secs_f64);
+        let timeout = |name: &str| Duration::try_from_secs_f64(seconds(name)?).ok();
         let setup = ::rados::Setup {
             mons,
             hostname: hostname(),
