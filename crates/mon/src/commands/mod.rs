@@ -90,9 +90,12 @@ impl Reply {
     /// With the line's end that Ceph gives the answer to this command.
     fn ended(self, prefix: &str, format: Option<Format>) -> Self {
         let Some((end, _)) = ENDS.iter().find(|(_, commands)| commands.contains(&prefix)) else { return self };
-        let more = *end == End::OneMore && format.is_some();
-        let open = !self.data.is_empty() && !self.data.ends_with(b"\n");
-        match more || open {
+        let more = match end {
+            End::OneLine => !self.data.is_empty() && !self.data.ends_with(b"\n"),
+            End::OneMore => true,
+            End::OneMoreUnlessPlain => format.is_some(),
+        };
+        match more {
             true => Self { data: [&self.data[..], b"\n"].concat().into(), ..self },
             false => self,
         }
@@ -106,8 +109,10 @@ impl Reply {
 enum End {
     /// One in every format, if anything is said.
     OneLine,
-    /// One more behind what a format ends with; plain text ends itself.
+    /// One more behind what there is.
     OneMore,
+    /// The same, but for plain text, which ends itself.
+    OneMoreUnlessPlain,
 }
 
 /// What ends with a line's end.
@@ -139,17 +144,8 @@ const ENDS: &[(End, &[&str])] = &[
             "version",
         ],
     ),
-    (
-        End::OneMore,
-        &[
-            "osd crush dump",
-            "osd crush rule dump",
-            "osd crush show-tunables",
-            "osd erasure-code-profile get",
-            "osd erasure-code-profile ls",
-            "osd pool get-quota",
-        ],
-    ),
+    (End::OneMore, &["osd crush dump", "osd crush rule dump", "osd crush show-tunables"]),
+    (End::OneMoreUnlessPlain, &["osd erasure-code-profile get", "osd erasure-code-profile ls", "osd pool get-quota"]),
 ];
 
 /// Why a command fails: the errno (positive) and the sentence.
