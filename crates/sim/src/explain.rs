@@ -172,6 +172,8 @@ fn until(seed: u64, looks: usize, trace: Trace) -> Run {
     let mut run = Run { c, facts: Facts::default(), summary: Summary::default(), last: Vec::new() };
     let rots = rng.percent(30) && least > 1;
     let situation = rng.percent(60).then(|| *rng.pick(&Situation::ALL));
+    // That one takes a disk away, and with it what has a single copy.
+    let situation = situation.filter(|s| least > 1 || *s != Situation::Incomplete);
     let provoked_at = rng.between(1, ROT_AT as u64 - 1) as usize;
     for n in 0..looks {
         if let Some(situation) = situation.filter(|_| n + 1 == provoked_at) {
