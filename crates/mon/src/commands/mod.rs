@@ -91,9 +91,9 @@ impl Reply {
     fn ended(self, prefix: &str, format: Option<Format>) -> Self {
         let Some((end, _)) = ENDS.iter().find(|(_, commands)| commands.contains(&prefix)) else { return self };
         let more = match end {
-            End::OneLine => !self.data.is_empty() && !self.data.ends_with(b"\n"),
-            End::OneMore => true,
-            End::OneMoreUnlessPlain => format.is_some(),
+            End::Line => !self.data.is_empty() && !self.data.ends_with(b"\n"),
+            End::More => true,
+            End::FormattedOnly => format.is_some(),
         };
         match more {
             true => Self { data: [&self.data[..], b"\n"].concat().into(), ..self },
@@ -108,17 +108,17 @@ impl Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// One in every format, if anything is said.
-    OneLine,
+    Line,
     /// One more behind what there is.
-    OneMore,
+    More,
     /// The same, but for plain text, which ends itself.
-    OneMoreUnlessPlain,
+    FormattedOnly,
 }
 
 /// What ends with a line's end.
 const ENDS: &[(End, &[&str])] = &[
     (
-        End::OneLine,
+        End::Line,
         &[
             "status",
             "df",
@@ -144,8 +144,8 @@ const ENDS: &[(End, &[&str])] = &[
             "version",
         ],
     ),
-    (End::OneMore, &["osd crush dump", "osd crush rule dump", "osd crush show-tunables"]),
-    (End::OneMoreUnlessPlain, &["osd erasure-code-profile get", "osd erasure-code-profile ls", "osd pool get-quota"]),
+    (End::More, &["osd crush dump", "osd crush rule dump", "osd crush show-tunables"]),
+    (End::FormattedOnly, &["osd erasure-code-profile get", "osd erasure-code-profile ls", "osd pool get-quota"]),
 ];
 
 /// Why a command fails: the errno (positive) and the sentence.
