@@ -20,7 +20,7 @@ const ORDERED_MAX: usize = 8;
 
 /// How many times a chunk's time is rested after it, beside clients, and for how long at most.
 const REST_TIMES: u32 = 49;
-const REST_MAX: Duration = Duration::from_secs(2);
+const REST_MAX: Duration = Duration::from_secs(4);
 /// Clients that were served so lately are there.
 const CLIENTS_LAST: Duration = Duration::from_secs(3);
 
